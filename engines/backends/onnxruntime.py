@@ -1,0 +1,64 @@
+"""ONNX Runtime on the CPU: the default."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from engines.engine import TensorError, TensorSpec
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+
+
+class OnnxRuntimeEngine:
+    """One graph file in one ORT session; spinning is off because several services share the cores."""
+
+    backend = "onnxruntime-cpu"
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
+        self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
+        self._by_name = {spec.name: spec for spec in self.inputs}
+        self._output_names = [spec.name for spec in self.outputs]
+
+    def run(
+        self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
+        for name, value in feeds.items():
+            spec = self._by_name.get(name)
+            if spec is None:
+                raise TensorError(f"no input {name!r}; inputs are {sorted(self._by_name)}")
+            if value.dtype.name != spec.dtype or value.ndim != len(spec.shape):
+                raise TensorError(
+                    f"input {name!r} is {value.dtype.name}{list(value.shape)}, "
+                    f"must be {spec.dtype}{list(spec.shape)}"
+                )
+        names = list(outputs) if outputs is not None else self._output_names
+        try:
+            values = self.session.run(names, dict(feeds))
+        except (ort.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
+            raise TensorError(str(error)) from error
+        return dict(zip(names, values, strict=True))
+
+
+def _spec(value: Any) -> TensorSpec:
+    shape = tuple(axis if isinstance(axis, int | str) else "?" for axis in value.shape)
+    return TensorSpec(value.name, _DTYPES.get(value.type, value.type), shape)

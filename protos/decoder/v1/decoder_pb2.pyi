@@ -1,0 +1,141 @@
+from protos.expert.v1 import expert_pb2 as _expert_pb2
+from protos.media.v1 import media_pb2 as _media_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ObserveConfig(_message.Message):
+    __slots__ = ("session_id", "reset")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    reset: bool
+    def __init__(self, session_id: _Optional[str] = ..., reset: _Optional[bool] = ...) -> None: ...
+
+class ObserveRequest(_message.Message):
+    __slots__ = ("config", "percept", "token_span", "speaker_name")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    PERCEPT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_SPAN_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_NAME_FIELD_NUMBER: _ClassVar[int]
+    config: ObserveConfig
+    percept: _media_pb2.Percept
+    token_span: _media_pb2.TokenSpan
+    speaker_name: SpeakerName
+    def __init__(self, config: _Optional[_Union[ObserveConfig, _Mapping]] = ..., percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
+
+class SpeakerName(_message.Message):
+    __slots__ = ("speaker", "name")
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    speaker: str
+    name: str
+    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ObserveResponse(_message.Message):
+    __slots__ = ("utterance",)
+    UTTERANCE_FIELD_NUMBER: _ClassVar[int]
+    utterance: _media_pb2.Transcript
+    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ...) -> None: ...
+
+class AskRequest(_message.Message):
+    __slots__ = ("session_id", "question", "max_tokens")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    question: str
+    max_tokens: int
+    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., max_tokens: _Optional[int] = ...) -> None: ...
+
+class AskResponse(_message.Message):
+    __slots__ = ("evidence", "delta", "answer")
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    evidence: EvidenceList
+    delta: str
+    answer: Answer
+    def __init__(self, evidence: _Optional[_Union[EvidenceList, _Mapping]] = ..., delta: _Optional[str] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ...) -> None: ...
+
+class EvidenceList(_message.Message):
+    __slots__ = ("evidence",)
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
+    def __init__(self, evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ...) -> None: ...
+
+class Evidence(_message.Message):
+    __slots__ = ("kind", "text", "speaker", "start_sample", "end_sample", "box", "frame_id", "source_id", "score")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    text: str
+    speaker: str
+    start_sample: int
+    end_sample: int
+    box: _media_pb2.Box
+    frame_id: str
+    source_id: str
+    score: float
+    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., speaker: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., source_id: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+
+class Activation(_message.Message):
+    __slots__ = ("experts", "parameters", "first_evidence_ms", "first_token_ms", "total_ms", "context_tokens", "reason")
+    EXPERTS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_EVIDENCE_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_MS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    experts: _containers.RepeatedScalarFieldContainer[str]
+    parameters: int
+    first_evidence_ms: float
+    first_token_ms: float
+    total_ms: float
+    context_tokens: int
+    reason: str
+    def __init__(self, experts: _Optional[_Iterable[str]] = ..., parameters: _Optional[int] = ..., first_evidence_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., context_tokens: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("text", "abstained", "confidence", "evidence", "tier", "activation")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ABSTAINED_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    abstained: bool
+    confidence: float
+    evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
+    tier: str
+    activation: Activation
+    def __init__(self, text: _Optional[str] = ..., abstained: _Optional[bool] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., tier: _Optional[str] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ...) -> None: ...
+
+class DescribeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DescribeResponse(_message.Message):
+    __slots__ = ("service", "sessions", "dimension", "space_id")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    SPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    service: _expert_pb2.DescribeResponse
+    sessions: int
+    dimension: int
+    space_id: str
+    def __init__(self, service: _Optional[_Union[_expert_pb2.DescribeResponse, _Mapping]] = ..., sessions: _Optional[int] = ..., dimension: _Optional[int] = ..., space_id: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,226 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AudioChunk(_message.Message):
+    __slots__ = ("pcm", "start_sample")
+    PCM_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    pcm: bytes
+    start_sample: int
+    def __init__(self, pcm: _Optional[bytes] = ..., start_sample: _Optional[int] = ...) -> None: ...
+
+class VideoFrame(_message.Message):
+    __slots__ = ("image", "start_sample", "frame_id")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    start_sample: int
+    frame_id: str
+    def __init__(self, image: _Optional[bytes] = ..., start_sample: _Optional[int] = ..., frame_id: _Optional[str] = ...) -> None: ...
+
+class Box(_message.Message):
+    __slots__ = ("x0", "y0", "x1", "y1")
+    X0_FIELD_NUMBER: _ClassVar[int]
+    Y0_FIELD_NUMBER: _ClassVar[int]
+    X1_FIELD_NUMBER: _ClassVar[int]
+    Y1_FIELD_NUMBER: _ClassVar[int]
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    def __init__(self, x0: _Optional[float] = ..., y0: _Optional[float] = ..., x1: _Optional[float] = ..., y1: _Optional[float] = ...) -> None: ...
+
+class Word(_message.Message):
+    __slots__ = ("text", "start_sample", "end_sample", "confidence", "speaker")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    start_sample: int
+    end_sample: int
+    confidence: float
+    speaker: str
+    def __init__(self, text: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ...) -> None: ...
+
+class Transcript(_message.Message):
+    __slots__ = ("utterance_id", "revision", "is_final", "start_sample", "end_sample", "words", "stable_words", "language", "confidence", "speaker")
+    UTTERANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    IS_FINAL_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    STABLE_WORDS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    utterance_id: str
+    revision: int
+    is_final: bool
+    start_sample: int
+    end_sample: int
+    words: _containers.RepeatedCompositeFieldContainer[Word]
+    stable_words: int
+    language: str
+    confidence: float
+    speaker: str
+    def __init__(self, utterance_id: _Optional[str] = ..., revision: _Optional[int] = ..., is_final: _Optional[bool] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., stable_words: _Optional[int] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ...) -> None: ...
+
+class SpeakerTurn(_message.Message):
+    __slots__ = ("turn_id", "speaker", "start_sample", "end_sample", "confidence", "is_final")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    IS_FINAL_FIELD_NUMBER: _ClassVar[int]
+    turn_id: str
+    speaker: str
+    start_sample: int
+    end_sample: int
+    confidence: float
+    is_final: bool
+    def __init__(self, turn_id: _Optional[str] = ..., speaker: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., confidence: _Optional[float] = ..., is_final: _Optional[bool] = ...) -> None: ...
+
+class TextRegion(_message.Message):
+    __slots__ = ("region_id", "text", "box", "confidence", "script", "kind")
+    REGION_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    region_id: str
+    text: str
+    box: Box
+    confidence: float
+    script: str
+    kind: str
+    def __init__(self, region_id: _Optional[str] = ..., text: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., script: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
+
+class UiElement(_message.Message):
+    __slots__ = ("element_id", "class_name", "box", "confidence", "text")
+    ELEMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    element_id: str
+    class_name: str
+    box: Box
+    confidence: float
+    text: str
+    def __init__(self, element_id: _Optional[str] = ..., class_name: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
+
+class DetectedObject(_message.Message):
+    __slots__ = ("class_name", "class_id", "box", "confidence")
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    CLASS_ID_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    class_name: str
+    class_id: int
+    box: Box
+    confidence: float
+    def __init__(self, class_name: _Optional[str] = ..., class_id: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class ScreenState(_message.Message):
+    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable")
+    class UnavailableEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_PX_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_PX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    ELEMENTS_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    start_sample: int
+    width_px: int
+    height_px: int
+    frame_id: str
+    regions: _containers.RepeatedCompositeFieldContainer[TextRegion]
+    elements: _containers.RepeatedCompositeFieldContainer[UiElement]
+    objects: _containers.RepeatedCompositeFieldContainer[DetectedObject]
+    unavailable: _containers.ScalarMap[str, str]
+    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Checkpoint(_message.Message):
+    __slots__ = ("resume_sample", "state")
+    RESUME_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    resume_sample: int
+    state: bytes
+    def __init__(self, resume_sample: _Optional[int] = ..., state: _Optional[bytes] = ...) -> None: ...
+
+class Percept(_message.Message):
+    __slots__ = ("transcript", "turn", "screen", "checkpoint")
+    TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    SCREEN_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    transcript: Transcript
+    turn: SpeakerTurn
+    screen: ScreenState
+    checkpoint: Checkpoint
+    def __init__(self, transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn: _Optional[_Union[SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[ScreenState, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ...) -> None: ...
+
+class TokenSpan(_message.Message):
+    __slots__ = ("modality", "start_sample", "end_sample", "speaker", "box", "frame_id", "confidence", "replaces", "text", "embeddings", "alternatives")
+    class Embeddings(_message.Message):
+        __slots__ = ("values", "dtype", "n", "dimension", "space_id")
+        VALUES_FIELD_NUMBER: _ClassVar[int]
+        DTYPE_FIELD_NUMBER: _ClassVar[int]
+        N_FIELD_NUMBER: _ClassVar[int]
+        DIMENSION_FIELD_NUMBER: _ClassVar[int]
+        SPACE_ID_FIELD_NUMBER: _ClassVar[int]
+        values: bytes
+        dtype: str
+        n: int
+        dimension: int
+        space_id: str
+        def __init__(self, values: _Optional[bytes] = ..., dtype: _Optional[str] = ..., n: _Optional[int] = ..., dimension: _Optional[int] = ..., space_id: _Optional[str] = ...) -> None: ...
+    class Alternative(_message.Message):
+        __slots__ = ("text", "log_probability")
+        TEXT_FIELD_NUMBER: _ClassVar[int]
+        LOG_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+        text: str
+        log_probability: float
+        def __init__(self, text: _Optional[str] = ..., log_probability: _Optional[float] = ...) -> None: ...
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    modality: str
+    start_sample: int
+    end_sample: int
+    speaker: str
+    box: Box
+    frame_id: str
+    confidence: float
+    replaces: str
+    text: str
+    embeddings: TokenSpan.Embeddings
+    alternatives: _containers.RepeatedCompositeFieldContainer[TokenSpan.Alternative]
+    def __init__(self, modality: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., speaker: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., confidence: _Optional[float] = ..., replaces: _Optional[str] = ..., text: _Optional[str] = ..., embeddings: _Optional[_Union[TokenSpan.Embeddings, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[TokenSpan.Alternative, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,121 @@
+"""What experts emit, as plain values; `wire.py` turns them into protobuf and back.
+
+Positions are samples at 16 000 Hz on the session's media clock, spans half-open. Boxes are
+xyxy float pixels of the original frame. Confidences lie in [0, 1]; None means not known.
+"""
+
+from dataclasses import dataclass, field
+
+SAMPLE_RATE = 16_000
+
+BoxXyxy = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word, as written with its punctuation."""
+
+    text: str
+    start_sample: int
+    end_sample: int
+    confidence: float | None = None
+    speaker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said between two pauses; the same `utterance_id` again replaces it.
+
+    The first `stable_words` words of a partial are never taken back.
+    """
+
+    utterance_id: str
+    is_final: bool
+    start_sample: int
+    end_sample: int
+    words: tuple[Word, ...]
+    stable_words: int = 0
+    language: str = ""
+    confidence: float | None = None
+    revision: int = 0
+    speaker: str = ""
+
+    @property
+    def text(self) -> str:
+        """The words joined."""
+        joint = "" if self.language[:2] in ("zh", "ja", "th") else " "
+        return joint.join(word.text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerTurn:
+    """One stretch in which one person speaks; the same `turn_id` again replaces it."""
+
+    turn_id: str
+    speaker: str
+    start_sample: int
+    end_sample: int
+    confidence: float | None = None
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TextRegion:
+    """One line of text; `region_id` is stable while the line stays on the screen."""
+
+    region_id: str
+    text: str
+    box: BoxXyxy
+    confidence: float | None = None
+    script: str = ""
+    kind: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class UiElement:
+    """One control of a graphical user interface."""
+
+    element_id: str
+    class_name: str
+    box: BoxXyxy
+    confidence: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedObject:
+    """One thing of the 80 COCO classes; `class_id` 0 to 79."""
+
+    class_name: str
+    class_id: int
+    box: BoxXyxy
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenState:
+    """All that the screen shows from `start_sample` on. `unavailable`: task -> why it has no result."""
+
+    start_sample: int
+    width_px: int
+    height_px: int
+    frame_id: str = ""
+    regions: tuple[TextRegion, ...] = ()
+    elements: tuple[UiElement, ...] = ()
+    objects: tuple[DetectedObject, ...] = ()
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A stage made anew with this `state`, fed from `resume_sample` on, goes on as if nothing had happened.
+
+    No final result after a checkpoint covers media before `resume_sample`, and none before it
+    covers media after: so a replay loses and doubles nothing.
+    """
+
+    resume_sample: int
+    state: bytes = b""
+
+
+Percept = Transcript | SpeakerTurn | ScreenState | Checkpoint

@@ -1,0 +1,87 @@
+"""The one structural idea: a perception stage is pure, I/O is written once around it.
+
+A stage has no asyncio, no gRPC, no clock and no thread. Its results do not depend on how its
+media was cut into pieces. Weights belong to the `Expert`, which is shared; the `Stage` holds the
+state of one stream.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.percept import Percept
+
+
+class MediaError(ValueError):
+    """The caller's media or config is wrong; the message names the value and the allowed range."""
+
+
+class OverloadedError(RuntimeError):
+    """No room for this now; try again after `retry_after_s`."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """Settings of one stream.
+
+    `start_sample` is where its media begins on the media clock; `resume_state` is the state of the
+    last `Checkpoint` of a broken stream (empty for a new one); `options` are the service's own.
+    """
+
+    language: str = ""
+    tasks: tuple[str, ...] = ()
+    start_sample: int = 0
+    resume_state: bytes = b""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture: `pixels` (height, width, 3) uint8 BGR, shown from `start_sample` on."""
+
+    pixels: NDArray[np.uint8]
+    start_sample: int
+    frame_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One model of an expert, for Describe; `name` is its manifest's."""
+
+    name: str
+    backend: str
+    is_loaded: bool
+
+
+class Stage(Protocol):
+    """State of one stream. Calls come one at a time; each may take as long as the model does."""
+
+    def push_audio(self, samples: NDArray[np.float32]) -> Sequence[Percept]:
+        """Take the next samples, (n,) float32 in [-1, 1], gapless since `start_sample`; n >= 1."""
+
+    def push_frame(self, frame: Frame) -> Sequence[Percept]:
+        """Take the next picture."""
+
+    def flush(self) -> Sequence[Percept]:
+        """End of media: everything pending, as finals."""
+
+
+class Expert(Protocol):
+    """One service's models and the stages that use them. Made once per process."""
+
+    name: str
+    takes_audio: bool
+    takes_frames: bool
+
+    def open_stage(self, config: StageConfig) -> Stage:
+        """Begin a stream. Raises MediaError for a wrong setting, ModelMissingError."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """All models it may use."""
