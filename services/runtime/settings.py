@@ -1,0 +1,52 @@
+"""Settings of one process, read once in `__main__`: flags first, then the environment, then defaults."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+PORTS = {"gateway": 50050, "asr": 50051, "diarization": 50052, "vision": 50053, "decoder": 50054}
+
+
+def sensorium_version() -> str:
+    """Version of the installed product."""
+    try:
+        return version("sensorium")
+    except PackageNotFoundError:
+        return "0"
+
+
+def service_address(name: str) -> str:
+    """Where a service is found: $SENSORIUM_<NAME>_ADDRESS, else its default port on loopback."""
+    return os.environ.get(f"SENSORIUM_{name.upper()}_ADDRESS", f"127.0.0.1:{PORTS[name]}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What every service process is told.
+
+    `address` is HOST:PORT (port 0 picks a free one); `threads` per graph run; `max_streams` are
+    admitted, more get RESOURCE_EXHAUSTED; `drain_s` is how long open streams may go on after SIGTERM.
+    """
+
+    name: str
+    address: str
+    threads: int = 1
+    max_streams: int = 16
+    drain_s: float = 10.0
+
+
+def service_parser(name: str, summary: str) -> argparse.ArgumentParser:
+    """The flags that all services share; each default can be set by an environment variable."""
+    env = os.environ.get
+    parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=summary)
+    parser.add_argument("--address", default=service_address(name), help="HOST:PORT to serve gRPC on")
+    parser.add_argument("--threads", type=int, default=int(env("SENSORIUM_THREADS", "1")))
+    parser.add_argument("--max-streams", type=int, default=int(env("SENSORIUM_MAX_STREAMS", "16")))
+    parser.add_argument("--drain-s", type=float, default=float(env("SENSORIUM_DRAIN_S", "10")))
+    return parser
+
+
+def settings_from(name: str, flags: argparse.Namespace) -> ServiceSettings:
+    """Settings out of parsed flags."""
+    return ServiceSettings(name, flags.address, flags.threads, flags.max_streams, flags.drain_s)

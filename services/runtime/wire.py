@@ -1,0 +1,192 @@
+"""Percepts between plain values and protobuf, both ways; nothing else knows both."""
+
+from protos.media.v1 import media_pb2 as pb
+from services.runtime.percept import (
+    BoxXyxy,
+    Checkpoint,
+    DetectedObject,
+    Percept,
+    ScreenState,
+    SpeakerTurn,
+    TextRegion,
+    Transcript,
+    UiElement,
+    Word,
+)
+
+
+def to_proto(percept: Percept) -> pb.Percept:
+    """Wrap one percept for the wire."""
+    match percept:
+        case Transcript():
+            return pb.Percept(transcript=transcript_to_proto(percept))
+        case SpeakerTurn():
+            return pb.Percept(turn=turn_to_proto(percept))
+        case ScreenState():
+            return pb.Percept(screen=screen_to_proto(percept))
+        case Checkpoint():
+            return pb.Percept(
+                checkpoint=pb.Checkpoint(resume_sample=percept.resume_sample, state=percept.state)
+            )
+
+
+def from_proto(message: pb.Percept) -> Percept:
+    """Unwrap one percept. Raises ValueError when none is set."""
+    match message.WhichOneof("percept"):
+        case "transcript":
+            return transcript_from_proto(message.transcript)
+        case "turn":
+            return turn_from_proto(message.turn)
+        case "screen":
+            return screen_from_proto(message.screen)
+        case "checkpoint":
+            return Checkpoint(message.checkpoint.resume_sample, message.checkpoint.state)
+        case _:
+            raise ValueError("a percept must hold a transcript, a turn, a screen or a checkpoint")
+
+
+def transcript_to_proto(value: Transcript) -> pb.Transcript:
+    """Dataclass to message."""
+    return pb.Transcript(
+        utterance_id=value.utterance_id,
+        revision=value.revision,
+        is_final=value.is_final,
+        start_sample=value.start_sample,
+        end_sample=value.end_sample,
+        words=[
+            pb.Word(
+                text=word.text,
+                start_sample=word.start_sample,
+                end_sample=word.end_sample,
+                confidence=word.confidence,
+                speaker=word.speaker,
+            )
+            for word in value.words
+        ],
+        stable_words=value.stable_words,
+        language=value.language,
+        confidence=value.confidence,
+        speaker=value.speaker,
+    )
+
+
+def transcript_from_proto(message: pb.Transcript) -> Transcript:
+    """Message to dataclass."""
+    return Transcript(
+        utterance_id=message.utterance_id,
+        is_final=message.is_final,
+        start_sample=message.start_sample,
+        end_sample=message.end_sample,
+        words=tuple(
+            Word(w.text, w.start_sample, w.end_sample, _confidence(w), w.speaker) for w in message.words
+        ),
+        stable_words=message.stable_words,
+        language=message.language,
+        confidence=_confidence(message),
+        revision=message.revision,
+        speaker=message.speaker,
+    )
+
+
+def turn_to_proto(value: SpeakerTurn) -> pb.SpeakerTurn:
+    """Dataclass to message."""
+    return pb.SpeakerTurn(
+        turn_id=value.turn_id,
+        speaker=value.speaker,
+        start_sample=value.start_sample,
+        end_sample=value.end_sample,
+        confidence=value.confidence,
+        is_final=value.is_final,
+    )
+
+
+def turn_from_proto(message: pb.SpeakerTurn) -> SpeakerTurn:
+    """Message to dataclass."""
+    return SpeakerTurn(
+        message.turn_id,
+        message.speaker,
+        message.start_sample,
+        message.end_sample,
+        _confidence(message),
+        message.is_final,
+    )
+
+
+def screen_to_proto(value: ScreenState) -> pb.ScreenState:
+    """Dataclass to message."""
+    return pb.ScreenState(
+        start_sample=value.start_sample,
+        width_px=value.width_px,
+        height_px=value.height_px,
+        frame_id=value.frame_id,
+        regions=[
+            pb.TextRegion(
+                region_id=region.region_id,
+                text=region.text,
+                box=box_to_proto(region.box),
+                confidence=region.confidence,
+                script=region.script,
+                kind=region.kind,
+            )
+            for region in value.regions
+        ],
+        elements=[
+            pb.UiElement(
+                element_id=element.element_id,
+                class_name=element.class_name,
+                box=box_to_proto(element.box),
+                confidence=element.confidence,
+                text=element.text,
+            )
+            for element in value.elements
+        ],
+        objects=[
+            pb.DetectedObject(
+                class_name=thing.class_name,
+                class_id=thing.class_id,
+                box=box_to_proto(thing.box),
+                confidence=thing.confidence,
+            )
+            for thing in value.objects
+        ],
+        unavailable=value.unavailable,
+    )
+
+
+def screen_from_proto(message: pb.ScreenState) -> ScreenState:
+    """Message to dataclass."""
+    return ScreenState(
+        start_sample=message.start_sample,
+        width_px=message.width_px,
+        height_px=message.height_px,
+        frame_id=message.frame_id,
+        regions=tuple(
+            TextRegion(r.region_id, r.text, box_from_proto(r.box), _confidence(r), r.script, r.kind)
+            for r in message.regions
+        ),
+        elements=tuple(
+            UiElement(e.element_id, e.class_name, box_from_proto(e.box), _confidence(e), e.text)
+            for e in message.elements
+        ),
+        objects=tuple(
+            DetectedObject(o.class_name, o.class_id, box_from_proto(o.box), _confidence(o))
+            for o in message.objects
+        ),
+        unavailable=dict(message.unavailable),
+    )
+
+
+def box_to_proto(box: BoxXyxy) -> pb.Box:
+    """Xyxy tuple to message."""
+    return pb.Box(x0=box[0], y0=box[1], x1=box[2], y1=box[3])
+
+
+def box_from_proto(box: pb.Box) -> BoxXyxy:
+    """Message to xyxy tuple."""
+    return (box.x0, box.y0, box.x1, box.y1)
+
+
+def _confidence(
+    message: pb.Word | pb.Transcript | pb.SpeakerTurn | pb.TextRegion | pb.UiElement | pb.DetectedObject,
+) -> float | None:
+    return message.confidence if message.HasField("confidence") else None
