@@ -63,7 +63,5 @@ class Engine(Protocol):
     def outputs(self) -> Sequence[TensorSpec]:
         """What `run` can give."""
 
-    def run(
-        self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
-    ) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""

@@ -64,16 +64,12 @@ def _download(package: Package, scratch: Path, on_progress: Progress) -> Path:
             command += ["--python-version", package.python, "--implementation", "cp"]
     elif package.registry == "npm":
         if shutil.which("npm") is None:
-            raise FetchError(
-                f"{spec} comes from npm, which is not installed: install npm (Debian: apt install npm)"
-            )
+            raise FetchError(f"{spec} comes from npm, which is not installed: install npm (Debian: apt install npm)")
         command = ["npm", "pack", "--silent", "--pack-destination", str(target)]
         spec = f"{package.name}@{package.version}"
     else:
         raise FetchError(f"{spec}: unknown registry {package.registry!r}; known are 'pypi', 'npm'")
-    process = subprocess.Popen(
-        [*command, spec], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target
-    )
+    process = subprocess.Popen([*command, spec], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target)
     assert process.stdout is not None
     for line in process.stdout:
         if match := re.match(r"Progress (\d+) of (\d+)", line):
@@ -154,9 +150,7 @@ def check_signature(model: Manifest, out: Path) -> None:
                 if real is None or real.dtype != spec.dtype or len(real.shape) != len(spec.shape):
                     raise FetchError(f"{model.name}/{graph.file}: {kind} should be {spec}, is {real}")
             if extra := set(have) - {spec.name for spec in want}:
-                raise FetchError(
-                    f"{model.name}/{graph.file}: {kind}s {sorted(extra)} are not in the manifest"
-                )
+                raise FetchError(f"{model.name}/{graph.file}: {kind}s {sorted(extra)} are not in the manifest")
 
 
 def check_parity(model: Manifest, out: Path) -> None:

@@ -1,0 +1,1 @@
+"""The processes: one package each, and the runtime that they share."""

@@ -38,9 +38,7 @@ class OnnxRuntimeEngine:
         self._by_name = {spec.name: spec for spec in self.inputs}
         self._output_names = [spec.name for spec in self.outputs]
 
-    def run(
-        self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
-    ) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
         for name, value in feeds.items():
             spec = self._by_name.get(name)
@@ -48,8 +46,7 @@ class OnnxRuntimeEngine:
                 raise TensorError(f"no input {name!r}; inputs are {sorted(self._by_name)}")
             if value.dtype.name != spec.dtype or value.ndim != len(spec.shape):
                 raise TensorError(
-                    f"input {name!r} is {value.dtype.name}{list(value.shape)}, "
-                    f"must be {spec.dtype}{list(spec.shape)}"
+                    f"input {name!r} is {value.dtype.name}{list(value.shape)}, must be {spec.dtype}{list(spec.shape)}"
                 )
         names = list(outputs) if outputs is not None else self._output_names
         try:

@@ -1,0 +1,1 @@
+"""Brings browsers and programs in; orchestrates the experts; keeps sessions."""

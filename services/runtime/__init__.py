@@ -1,0 +1,1 @@
+"""Serving once for all: the expert skin, hosting, wire, settings, errors."""

@@ -16,9 +16,7 @@ def check_chunk(pcm: bytes, start_sample: int, expected_sample: int) -> int:
     Raises MediaError: odd or empty bytes, over 30 s, back in time, further ahead than 10 s.
     """
     if not pcm or len(pcm) % 2:
-        raise MediaError(
-            f"an audio chunk has {len(pcm)} bytes, must be an even number of at least 2 (s16le mono)"
-        )
+        raise MediaError(f"an audio chunk has {len(pcm)} bytes, must be an even number of at least 2 (s16le mono)")
     if len(pcm) // 2 > MAX_CHUNK_SAMPLES:
         raise MediaError(
             f"an audio chunk is {len(pcm) / 2 / SAMPLE_RATE:.1f} s long, at most "

@@ -1,5 +1,7 @@
 """One table from exceptions to gRPC status codes, for every service."""
 
+from typing import Any
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -39,12 +41,10 @@ def status_code(error: Exception) -> grpc.StatusCode:
     return next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
-async def abort(context: "grpc.aio.ServicerContext[object, object]", error: Exception) -> None:
+async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> None:
     """End the call with the error's code and sentence; OverloadedError carries RetryInfo."""
     code = status_code(error)
-    message = (
-        str(error) if code is not grpc.StatusCode.INTERNAL else f"internal error: {type(error).__name__}"
-    )
+    message = str(error) if code is not grpc.StatusCode.INTERNAL else f"internal error: {type(error).__name__}"
     if isinstance(error, OverloadedError):
         retry = error_details_pb2.RetryInfo(
             retry_delay=duration_pb2.Duration(

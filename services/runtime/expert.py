@@ -128,9 +128,7 @@ class _Inbox:
                 if self._every_frame:
                     await self._changed.wait_for(lambda: self._frames < MAX_PENDING_FRAMES)
                 elif self._frames:
-                    self._requests.remove(
-                        next(r for r in self._requests if r.WhichOneof("request") == "frame")
-                    )
+                    self._requests.remove(next(r for r in self._requests if r.WhichOneof("request") == "frame"))
                     self._frames -= 1
                 self._frames += 1
             self._requests.append(request)

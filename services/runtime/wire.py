@@ -25,9 +25,7 @@ def to_proto(percept: Percept) -> pb.Percept:
         case ScreenState():
             return pb.Percept(screen=screen_to_proto(percept))
         case Checkpoint():
-            return pb.Percept(
-                checkpoint=pb.Checkpoint(resume_sample=percept.resume_sample, state=percept.state)
-            )
+            return pb.Percept(checkpoint=pb.Checkpoint(resume_sample=percept.resume_sample, state=percept.state))
 
 
 def from_proto(message: pb.Percept) -> Percept:
@@ -77,9 +75,7 @@ def transcript_from_proto(message: pb.Transcript) -> Transcript:
         is_final=message.is_final,
         start_sample=message.start_sample,
         end_sample=message.end_sample,
-        words=tuple(
-            Word(w.text, w.start_sample, w.end_sample, _confidence(w), w.speaker) for w in message.words
-        ),
+        words=tuple(Word(w.text, w.start_sample, w.end_sample, _confidence(w), w.speaker) for w in message.words),
         stable_words=message.stable_words,
         language=message.language,
         confidence=_confidence(message),
@@ -169,8 +165,7 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             for e in message.elements
         ),
         objects=tuple(
-            DetectedObject(o.class_name, o.class_id, box_from_proto(o.box), _confidence(o))
-            for o in message.objects
+            DetectedObject(o.class_name, o.class_id, box_from_proto(o.box), _confidence(o)) for o in message.objects
         ),
         unavailable=dict(message.unavailable),
     )
