@@ -238,6 +238,7 @@ def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert
                 backend=info.backend,
                 parameters=source.parameters,
                 is_loaded=info.is_loaded,
+                tasks=info.tasks,
             )
         )
     return expert_pb2.DescribeResponse(

@@ -53,11 +53,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model of an expert, for Describe; `name` is its manifest's."""
+    """One model of an expert, for Describe; `name` is its manifest's, no `tasks` means all of the service's."""
 
     name: str
     backend: str
     is_loaded: bool
+    tasks: tuple[str, ...] = ()
 
 
 class Stage(Protocol):

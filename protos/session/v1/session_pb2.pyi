@@ -20,20 +20,39 @@ PACE_LIVE: Pace
 PACE_MAX: Pace
 
 class LiveConfig(_message.Message):
-    __slots__ = ("session_id", "last_seq", "title", "language", "experts", "pace")
+    __slots__ = ("session_id", "last_seq", "title", "language", "experts", "pace", "phrases", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     EXPERTS_FIELD_NUMBER: _ClassVar[int]
     PACE_FIELD_NUMBER: _ClassVar[int]
+    PHRASES_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     last_seq: int
     title: str
     language: str
     experts: _containers.RepeatedScalarFieldContainer[str]
     pace: Pace
-    def __init__(self, session_id: _Optional[str] = ..., last_seq: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., experts: _Optional[_Iterable[str]] = ..., pace: _Optional[_Union[Pace, str]] = ...) -> None: ...
+    phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, session_id: _Optional[str] = ..., last_seq: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., experts: _Optional[_Iterable[str]] = ..., pace: _Optional[_Union[Pace, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Phrase(_message.Message):
+    __slots__ = ("text", "weight")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    weight: float
+    def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Question(_message.Message):
     __slots__ = ("question_id", "text")
