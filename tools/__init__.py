@@ -1,0 +1,1 @@
+"""The command line and the supervisor: clients of the services, never part of them."""
