@@ -1,0 +1,132 @@
+"""One picture's bytes -> pixels, with its size known before anything is decoded."""
+
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.stage import MediaError
+
+# A decoded picture takes 3 bytes a pixel (6 while 16-bit): at most 100 MB, twice that for a moment.
+MIN_SIDE_PX = 8
+MAX_SIDE_PX = 8192
+MAX_PIXELS = 33_554_432
+MAX_FILE_BYTES = 32 << 20
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+# Start-of-frame markers; C4, C8 and CC in their midst are tables.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """A whole JPEG, PNG or WebP file -> (h, w, 3) uint8 BGR.
+
+    Grey, 16-bit and CMYK pictures become 8-bit BGR; transparent parts lie over white; EXIF
+    orientation is applied. Of an animation the first picture is taken. Raises MediaError for any
+    other kind of file, a broken one, sides outside MIN_SIDE_PX to MAX_SIDE_PX or more than MAX_PIXELS.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise MediaError(f"image has {len(data)} bytes; at most {MAX_FILE_BYTES} are taken: send it smaller")
+    width, height = image_size(data)
+    if not (MIN_SIDE_PX <= min(width, height) and max(width, height) <= MAX_SIDE_PX):
+        raise MediaError(
+            f"image is {width}x{height} pixels; each side must be {MIN_SIDE_PX} to {MAX_SIDE_PX}: "
+            "send it scaled"
+        )
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            f"image is {width}x{height}, {width * height} pixels; at most {MAX_PIXELS}: send it scaled down"
+        )
+    kind = "PNG" if data.startswith(_PNG) else "JPEG" if data.startswith(_JPEG) else "WebP"
+    # OpenCV fills what a truncated PNG or JPEG lacks with grey, so that is found out here.
+    if not _is_whole(data):
+        raise MediaError(f"{kind} image is cut off after {len(data)} bytes: send the whole file")
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        # IMREAD_UNCHANGED alone keeps alpha, but it ignores EXIF; only JPEG carries EXIF in practice.
+        flags = cv2.IMREAD_COLOR if kind == "JPEG" else cv2.IMREAD_UNCHANGED
+        pixels = cv2.imdecode(buffer, flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise MediaError(f"{kind} image cannot be decoded: the file is damaged")
+    return _to_bgr(pixels)
+
+
+def _to_bgr(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Any depth and 1 to 4 channels -> 8-bit BGR; alpha is laid over white."""
+    values = (
+        (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
+    )
+    if values.ndim == 2 or values.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2BGR), np.uint8)
+    if values.shape[2] == 4:
+        alpha = values[..., 3:].astype(np.uint16)
+        over = values[..., :3] * alpha + 255 * (255 - alpha)
+        return ((over + 127) // 255).astype(np.uint8)
+    return values
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height as the header says, nothing decoded. Raises MediaError."""
+    try:
+        if data.startswith(_PNG):
+            if data[12:16] != b"IHDR":
+                raise MediaError("PNG image has no IHDR: the file is damaged")
+            width, height = struct.unpack(">II", data[16:24])
+        elif data.startswith(_JPEG):
+            width, height = _jpeg_size(data)
+        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            width, height = _webp_size(data)
+        else:
+            start = data[:8].hex(" ") or "nothing"
+            raise MediaError(f"not a JPEG, PNG or WebP image (it starts with {start}): send one of these")
+    except (struct.error, IndexError) as error:
+        raise MediaError(f"image header is cut off after {len(data)} bytes: send the whole file") from error
+    return int(width), int(height)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """ITU-T T.81 B.1.1: walk the segments to the frame header."""
+    at = 2
+    while True:
+        if data[at] != 0xFF:
+            raise MediaError("JPEG image has no frame header: the file is damaged")
+        marker = data[at + 1]
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        (length,) = struct.unpack(">H", data[at + 2 : at + 4])
+        at += 2 + length
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """RFC 9649: VP8 (lossy), VP8L (lossless) or VP8X (extended) comes first."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
+        if len(data) < 30:
+            raise IndexError
+        return width, height
+    if kind == b"VP8L":
+        (bits,) = struct.unpack("<I", data[21:25])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack("<HH", data[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    raise MediaError(f"WebP image begins with an unknown part {kind!r}: the file is damaged")
+
+
+def _is_whole(data: bytes) -> bool:
+    if data.startswith(_PNG):
+        return b"IEND" in data[-4096:]
+    if data.startswith(_JPEG):
+        return b"\xff\xd9" in data[-4096:]
+    return len(data) >= int.from_bytes(data[4:8], "little") + 8

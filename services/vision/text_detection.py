@@ -1,0 +1,134 @@
+"""Finds lines of text: DB (Liao et al. 2020, arXiv 1911.08947) as trained for PP-OCRv6."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import Engine
+
+# From the models' own inference.yml: BGR means and deviations, bitmap threshold and unclip ratio.
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+_BITMAP_THRESHOLD = 0.2
+_UNCLIP_RATIO = 1.4
+_STRIDE_PX = 32
+_MIN_SIDE_PX = 3.0
+# Lines tilted less than this many pixels from end to end are cut out as level rectangles.
+_LEVEL_RISE_PX = 1.5
+# The network sees at most this many pixels: 1080p as it is, 4K at half size. Memory grows with it
+# (about 350 bytes a pixel in the tiny model), so this is also the bound on memory.
+MAX_DETECTION_PX = 2_100_000
+
+_LUT = [
+    ((np.arange(256, dtype=np.float32) / 255 - mean) / deviation).astype(np.float32)
+    for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TextBox:
+    """One line found: centre, size along and across the line in pixels, angle in degrees, score in [0, 1]."""
+
+    center_x: float
+    center_y: float
+    length_px: float
+    height_px: float
+    angle_deg: float
+    score: float
+
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """The upright rectangle around it, not clipped to the picture."""
+        cos, sin = abs(math.cos(math.radians(self.angle_deg))), abs(math.sin(math.radians(self.angle_deg)))
+        half_w = (self.length_px * cos + self.height_px * sin) / 2
+        half_h = (self.length_px * sin + self.height_px * cos) / 2
+        return (
+            self.center_x - half_w,
+            self.center_y - half_h,
+            self.center_x + half_w,
+            self.center_y + half_h,
+        )
+
+
+class TextDetector:
+    """Pixels -> text boxes. `box_threshold` is the least mean probability inside a box."""
+
+    def __init__(self, engine: Engine, box_threshold: float) -> None:
+        self._engine = engine
+        self._input = engine.inputs[0].name
+        self._output = engine.outputs[0].name
+        self._box_threshold = box_threshold
+
+    def detect(self, pixels: NDArray[np.uint8]) -> list[TextBox]:
+        """(h, w, 3) uint8 BGR -> boxes in its pixels; more than MAX_DETECTION_PX are looked at scaled down."""
+        height, width = pixels.shape[:2]
+        scale = min(1.0, math.sqrt(MAX_DETECTION_PX / (height * width)))
+        if scale < 1:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        probability = self._probability(pixels)
+        return [_scaled(box, 1 / scale) for box in boxes_of(probability, self._box_threshold)]
+
+    def _probability(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = pixels.shape[:2]
+        padded_h, padded_w = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in (height, width))
+        # Edge pixels go on outwards, so that the border of the padding is no edge of its own.
+        padded = cv2.copyMakeBorder(pixels, 0, padded_h - height, 0, padded_w - width, cv2.BORDER_REPLICATE)
+        blob = np.empty((1, 3, padded_h, padded_w), np.float32)
+        for channel, lut in enumerate(_LUT):
+            cv2.LUT(np.ascontiguousarray(padded[..., channel]), lut, blob[0, channel])
+        out = self._engine.run({self._input: blob}, [self._output])[self._output]
+        return np.asarray(out[0, 0, :height, :width], np.float32)
+
+
+def boxes_of(probability: NDArray[np.float32], box_threshold: float) -> list[TextBox]:
+    """(h, w) text probability -> boxes, grown from the shrunken kernels that DB is trained on."""
+    bitmap = (probability > _BITMAP_THRESHOLD).astype(np.uint8)
+    contours, _ = cv2.findContours(bitmap, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = []
+    for contour in contours:
+        x, y, w, h = cv2.boundingRect(contour)
+        if min(w, h) < _MIN_SIDE_PX:
+            continue
+        mask = np.zeros((h, w), np.uint8)
+        cv2.drawContours(mask, [contour], -1, 1, cv2.FILLED, offset=(-x, -y))
+        score = float(cv2.mean(probability[y : y + h, x : x + w], mask)[0])
+        if score < box_threshold:
+            continue
+        boxes.append(_unclipped(np.asarray(contour, np.int32), (x, y, w, h), score))
+    return boxes
+
+
+def _unclipped(contour: NDArray[np.int32], bounds: tuple[int, int, int, int], score: float) -> TextBox:
+    (center_x, center_y), (length, across), angle = cv2.minAreaRect(contour)
+    # OpenCV's angle may name either side: bring it to the side nearest to level.
+    while angle > 45:
+        angle, length, across = angle - 90, across, length
+    while angle <= -45:
+        angle, length, across = angle + 90, across, length
+    rise = abs(math.sin(math.radians(angle))) * max(length, across)
+    if rise < _LEVEL_RISE_PX:
+        x, y, w, h = bounds
+        center_x, center_y, length, across, angle = x + w / 2, y + h / 2, float(w), float(h), 0.0
+    else:
+        # minAreaRect measures between pixel centres.
+        center_x, center_y, length, across = center_x + 0.5, center_y + 0.5, length + 1, across + 1
+    # Offsetting a rectangle outwards by d (Vatti clipping in the paper) gives a rectangle 2 d larger.
+    distance = length * across * _UNCLIP_RATIO / (2 * (length + across))
+    return TextBox(center_x, center_y, length + 2 * distance, across + 2 * distance, angle, score)
+
+
+def _scaled(box: TextBox, factor: float) -> TextBox:
+    if factor == 1:
+        return box
+    return TextBox(
+        box.center_x * factor,
+        box.center_y * factor,
+        box.length_px * factor,
+        box.height_px * factor,
+        box.angle_deg,
+        box.score,
+    )
