@@ -1,0 +1,1 @@
+"""Who speaks when: segmentation and embedding models, one clustering per stream."""

@@ -1,0 +1,259 @@
+"""Which voices are one person: average-linkage clustering over everything that the memory keeps.
+
+A *voice* is one local speaker of one segmentation window. Every new window's voices are clustered anew
+together with all kept ones, so a later minute may correct an earlier label. Memory is bounded: beyond
+`MAX_VOICES` the oldest are folded into one mean per person and cannot be corrected any more.
+"""
+
+import struct
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from services.diarization.embedding import DIMENSION
+
+# Mean cosine of two clusters above which they are one person.
+MIN_SIMILARITY = 0.40
+# A voice heard for less than this (s) joins a person but never makes one.
+MIN_FOUNDING_S = 1.0
+# About 25 minutes of a lively meeting: the horizon of corrections.
+MAX_VOICES = 256
+_VERSION = b"voices1\n"
+_HEAD = struct.Struct("<iii")
+_VOICE = np.dtype(
+    [("window", "<i4"), ("speaker", "<i4"), ("duration_s", "<f4"), ("vector", "i1", (DIMENSION,))]
+)
+_PERSON = np.dtype([("speaker", "<i4"), ("weight", "<f4"), ("sum", "<f4", (DIMENSION,))])
+_SPAN = np.dtype([("voice", "<i4"), ("turn", "<i4"), ("start", "<i8"), ("end", "<i8")])
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One turn: its number in the session and where it is, in samples of the media clock."""
+
+    turn: int
+    start_sample: int
+    end_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One local speaker of window number `window`.
+
+    `vector` is the embedding times 127 as int8, `duration_s` the speech it was made of, `speaker` the
+    person, counted from 1; 0 before the first clustering.
+    """
+
+    window: int
+    vector: NDArray[np.int8]
+    duration_s: float
+    spans: tuple[Span, ...]
+    speaker: int = 0
+
+    @property
+    def unit(self) -> NDArray[np.float32]:
+        """The embedding, (192,) float32 of length 1."""
+        vector = self.vector.astype(np.float32)
+        unit: NDArray[np.float32] = vector / max(float(np.linalg.norm(vector)), 1e-6)
+        return unit
+
+
+def quantised(unit: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Embedding (192,) in [-1, 1] -> int8, so that a checkpoint's copy is the very same."""
+    return np.rint(unit * 127).astype(np.int8)
+
+
+@dataclass(slots=True)
+class _Person:
+    """Voices that are too old to be corrected: the sum of their weighted unit vectors."""
+
+    weight: float
+    sum: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Speakers:
+    """The people of one stream."""
+
+    voices: list[Voice] = field(default_factory=list)
+    speaker_count: int = 0
+    _past: dict[int, _Person] = field(default_factory=dict)
+
+    def add(self, voices: list[Voice]) -> list[Voice]:
+        """Cluster one window's voices with all others.
+
+        Returns every voice whose speaker is new or has changed, oldest first.
+        """
+        self.voices += voices
+        labels = self._clusters()
+        changed = []
+        for index, (voice, label) in enumerate(zip(self.voices, labels, strict=True)):
+            if voice.speaker != label:
+                self.voices[index] = replace(voice, speaker=label)
+                changed.append(self.voices[index])
+        while len(self.voices) > MAX_VOICES:
+            self._forget(self.voices.pop(0))
+        return changed
+
+    def guess(self, units: list[NDArray[np.float32]]) -> list[int]:
+        """Speakers of voices that are not kept, all of one moment: known people or the next new numbers."""
+        people = self._centroids()
+        found = [0] * len(units)
+        if people and units:
+            similarity = np.array(
+                [[float(unit @ centroid) for centroid in people.values()] for unit in units]
+            )
+            for row, column in zip(*linear_sum_assignment(-similarity), strict=True):
+                if similarity[row, column] >= MIN_SIMILARITY:
+                    found[row] = list(people)[column]
+        fresh = self.speaker_count
+        for index, speaker in enumerate(found):
+            if speaker == 0:
+                fresh += 1
+                found[index] = fresh
+        return found
+
+    def _centroids(self) -> dict[int, NDArray[np.float32]]:
+        sums = {speaker: person.sum.copy() for speaker, person in self._past.items()}
+        for voice in self.voices:
+            before = sums.get(voice.speaker, np.zeros(DIMENSION, np.float32))
+            sums[voice.speaker] = before + voice.duration_s * voice.unit
+        return {speaker: total / max(float(np.linalg.norm(total)), 1e-6) for speaker, total in sums.items()}
+
+    def _forget(self, voice: Voice) -> None:
+        person = self._past.setdefault(voice.speaker, _Person(0.0, np.zeros(DIMENSION, np.float32)))
+        person.weight += voice.duration_s
+        person.sum += voice.duration_s * voice.unit
+
+    def _clusters(self) -> list[int]:
+        founding = [i for i, voice in enumerate(self.voices) if voice.duration_s >= MIN_FOUNDING_S]
+        if not founding and not self._past and self.voices:
+            # Somebody speaks, if only for a moment.
+            founding = [max(range(len(self.voices)), key=lambda i: self.voices[i].duration_s)]
+        past = list(self._past)
+        weights = [self._past[s].weight for s in past] + [self.voices[i].duration_s for i in founding]
+        sums = [self._past[s].sum for s in past]
+        sums += [self.voices[i].duration_s * self.voices[i].unit for i in founding]
+        # Past people are different by decision, voices of one window by the segmentation.
+        owners = [-1] * len(past) + [self.voices[i].window for i in founding]
+        groups = _average_linkage(np.array(sums, np.float32).reshape(-1, DIMENSION), weights, owners)
+        votes = np.zeros((len(groups), self.speaker_count + 1))
+        for row, group in enumerate(groups):
+            for node in group:
+                if node < len(past):
+                    votes[row, past[node]] += 1e9
+                else:
+                    votes[row, self.voices[founding[node - len(past)]].speaker] += weights[node]
+        speakers = self._names(votes)
+        labels = [0] * len(self.voices)
+        for row, group in enumerate(groups):
+            for node in group:
+                if node >= len(past):
+                    labels[founding[node - len(past)]] = speakers[row]
+        self._place_short(labels, speakers, [np.sum([sums[n] for n in group], axis=0) for group in groups])
+        return labels
+
+    def _names(self, votes: NDArray[np.float64]) -> list[int]:
+        """Speaker number of each cluster: the one most of its voices had, each number once, else a new one."""
+        speakers = [0] * len(votes)
+        for row, column in zip(*linear_sum_assignment(-votes[:, 1:]), strict=True):
+            if votes[row, column + 1] > 0:
+                speakers[row] = int(column) + 1
+        for row, speaker in enumerate(speakers):
+            if speaker == 0:
+                self.speaker_count += 1
+                speakers[row] = self.speaker_count
+        return speakers
+
+    def _place_short(self, labels: list[int], speakers: list[int], sums: list[NDArray[np.float32]]) -> None:
+        """Give each voice that founds nobody the nearest person whom no other voice of its window has."""
+        centroids = np.array([total / max(float(np.linalg.norm(total)), 1e-6) for total in sums])
+        for index, voice in enumerate(self.voices):
+            if labels[index]:
+                continue
+            taken = {labels[i] for i, other in enumerate(self.voices) if other.window == voice.window}
+            order = np.argsort(-(centroids @ voice.unit), kind="stable")
+            free = [speakers[row] for row in order if speakers[row] not in taken]
+            labels[index] = free[0] if free else speakers[order[0]]
+
+    def to_bytes(self) -> bytes:
+        """Everything, for a checkpoint: at most about 70 kB."""
+        voices = np.zeros(len(self.voices), _VOICE)
+        spans = []
+        for index, voice in enumerate(self.voices):
+            voices[index] = (voice.window, voice.speaker, voice.duration_s, voice.vector)
+            spans += [(index, span.turn, span.start_sample, span.end_sample) for span in voice.spans]
+        past = np.zeros(len(self._past), _PERSON)
+        for index, (speaker, person) in enumerate(self._past.items()):
+            past[index] = (speaker, person.weight, person.sum)
+        head = _HEAD.pack(self.speaker_count, len(voices), len(past))
+        return _VERSION + head + voices.tobytes() + past.tobytes() + np.array(spans, _SPAN).tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Speakers":
+        """Read `to_bytes`. Raises ValueError for anything else."""
+        start = len(_VERSION) + _HEAD.size
+        if not data.startswith(_VERSION) or len(data) < start:
+            raise ValueError("no state of diarization, version 1")
+        count, n_voices, n_past = _HEAD.unpack_from(data, len(_VERSION))
+        if not (0 <= n_voices <= MAX_VOICES and 0 <= n_past <= count <= 2**20):
+            raise ValueError(f"state counts {count} speakers, {n_voices} voices, {n_past} past speakers")
+        middle = start + n_voices * _VOICE.itemsize
+        end = middle + n_past * _PERSON.itemsize
+        if len(data) < end or (len(data) - end) % _SPAN.itemsize:
+            raise ValueError(f"state has {len(data)} bytes, at least {end} expected")
+        voices = np.frombuffer(data[start:middle], _VOICE)
+        past = np.frombuffer(data[middle:end], _PERSON)
+        spans = np.frombuffer(data[end:], _SPAN)
+        labels = np.concatenate([voices["speaker"], past["speaker"]])
+        numbers = np.concatenate([voices["duration_s"], past["weight"], past["sum"].ravel()])
+        if np.any((labels < 1) | (labels > count)) or not np.all(np.isfinite(numbers)):
+            raise ValueError("state names speakers or values out of range")
+        if np.any((spans["voice"] < 0) | (spans["voice"] >= n_voices) | (spans["end"] <= spans["start"])):
+            raise ValueError("state names turns out of range")
+        of_voice: list[list[Span]] = [[] for _ in voices]
+        for span in spans:
+            of_voice[span["voice"]].append(Span(int(span["turn"]), int(span["start"]), int(span["end"])))
+        kept = [
+            Voice(int(v["window"]), v["vector"].copy(), float(v["duration_s"]), tuple(s), int(v["speaker"]))
+            for v, s in zip(voices, of_voice, strict=True)
+        ]
+        people = {int(p["speaker"]): _Person(float(p["weight"]), p["sum"].copy()) for p in past}
+        return cls(kept, count, people)
+
+
+def _average_linkage(sums: NDArray[np.float32], weights: list[float], owners: list[int]) -> list[list[int]]:
+    """Groups of node indices, in order of their first node.
+
+    Nodes are weighted sums of unit vectors, so the product of two sums over the product of their weights is
+    the mean cosine between their members. Nodes of one owner are never joined.
+    """
+    count = len(weights)
+    groups: list[list[int]] = [[index] for index in range(count)]
+    if count < 2:
+        return groups
+    total = sums.astype(np.float64)
+    weight = np.array(weights)
+    owner = np.array(owners)
+    apart = owner[:, None] == owner[None, :]
+    dot = total @ total.T
+    alive = np.ones(count, np.bool_)
+    while True:
+        similarity = dot / np.outer(weight, weight)
+        similarity[apart | ~alive[:, None] | ~alive[None, :]] = -2.0
+        best = int(similarity.argmax())
+        a, b = sorted(divmod(best, count))
+        if similarity[a, b] < MIN_SIMILARITY:
+            break
+        groups[a] = sorted(groups[a] + groups[b])
+        weight[a] += weight[b]
+        dot[a] += dot[b]
+        dot[:, a] += dot[:, b]
+        apart[a] |= apart[b]
+        apart[:, a] |= apart[:, b]
+        alive[b] = False
+    return sorted(
+        (group for group, is_alive in zip(groups, alive, strict=True) if is_alive), key=lambda g: g[0]
+    )
