@@ -1,0 +1,100 @@
+"""`python -m services.gateway`: gRPC for programs, HTTP and WebRTC for browsers."""
+
+import asyncio
+import logging
+import os
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import uvicorn
+
+from protos.session.v1 import session_pb2_grpc
+from services.gateway.http import new_app
+from services.gateway.service import SERVICE_NAME, SessionSkin
+from services.gateway.sessions import Sessions
+from services.gateway.store import Store
+from services.runtime.server import serving, until_signal
+from services.runtime.settings import ServiceSettings, service_parser, settings_from
+from services.runtime.streams import Streams
+from services.runtime.telemetry import configure_logging
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """`http` is HOST:PORT of the page; `data` the folder of the session store; hosts the page may be opened as."""
+
+    service: ServiceSettings
+    http: str
+    data: Path
+    hosts: tuple[str, ...]
+
+
+def _settings() -> GatewaySettings:
+    env = os.environ.get
+    data = env("SENSORIUM_DATA") or os.path.join(env("XDG_DATA_HOME") or "~/.local/share", "sensorium")
+    parser = service_parser("gateway", "gRPC for programs, HTTP and WebRTC for browsers.")
+    parser.add_argument("--http", default=env("SENSORIUM_HTTP_ADDRESS", "127.0.0.1:8080"), help="HOST:PORT of the page")
+    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the session store")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[name for name in env("SENSORIUM_ALLOWED_HOSTS", "").split(",") if name],
+        help="a further name that the page may be opened as; loopback always may",
+    )
+    parser.set_defaults(max_streams=int(env("SENSORIUM_MAX_SESSIONS", "8")))
+    flags = parser.parse_args()
+    return GatewaySettings(
+        settings_from("gateway", flags), flags.http, flags.data.expanduser(), tuple(flags.allow_host)
+    )
+
+
+class _HttpServer(uvicorn.Server):
+    """Uvicorn on our loop; signals are handled by the process."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave signals alone."""
+
+
+async def _serve(settings: GatewaySettings) -> None:
+    async with AsyncExitStack() as stack:
+        store = await Store.open(settings.data / "sessions.db")
+        stack.push_async_callback(store.close)
+        sessions = await Sessions.connect(store, settings.service.max_streams, stack)
+        stack.push_async_callback(sessions.close)
+        skin = SessionSkin(sessions, Streams(settings.service.max_streams + 1))
+
+        def add(server: grpc.aio.Server) -> None:
+            session_pb2_grpc.add_SessionServiceServicer_to_server(skin, server)
+
+        host, _, port = settings.http.rpartition(":")
+        app = new_app(sessions, allowed_hosts=settings.hosts)
+        config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, ws="none")
+        http = _HttpServer(config)
+        async with serving(settings.service, SERVICE_NAME, add, skin.streams):
+            page = asyncio.create_task(http.serve())
+            stop = asyncio.create_task(until_signal())
+            await asyncio.wait((page, stop), return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            http.should_exit = True
+            http.force_exit = True
+            await page
+
+
+def main() -> None:
+    """Serve until SIGTERM; exits 1 with a sentence on failure."""
+    settings = _settings()
+    configure_logging("gateway")
+    try:
+        asyncio.run(_serve(settings))
+    except (OSError, SystemExit) as error:
+        log.error("cannot start: %s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""A session's way to the decoder: everything final goes in, fused utterances come out, questions are asked."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc
+
+from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
+from protos.media.v1 import media_pb2
+from protos.session.v1 import session_pb2
+
+log = logging.getLogger(__name__)
+
+# Percepts waiting for the decoder. Beyond it the link forgets them and replays the store when it can.
+MAX_WAITING = 1_000
+RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+ASK_TIMEOUT_S = 60.0
+
+Request = decoder_pb2.ObserveRequest
+History = Callable[[], AsyncIterator[session_pb2.Event]]
+
+
+def observation(event: session_pb2.Event) -> Request | None:
+    """What the decoder is told of one event; None for what does not concern it."""
+    match event.WhichOneof("event"):
+        case "utterance":
+            return Request(percept=media_pb2.Percept(transcript=event.utterance))
+        case "turn":
+            return Request(percept=media_pb2.Percept(turn=event.turn))
+        case "screen":
+            return Request(percept=media_pb2.Percept(screen=event.screen))
+        case "speaker_name":
+            return Request(speaker_name=event.speaker_name)
+        case _:
+            return None
+
+
+class DecoderLink:
+    """One Observe stream, kept alive: after a failure it begins anew with the session's whole history."""
+
+    def __init__(
+        self,
+        session_id: str,
+        channel: grpc.aio.Channel,
+        history: History,
+        *,
+        on_fused: Callable[[media_pb2.Transcript], Awaitable[None]],
+        on_status: Callable[[str, bool, str], Awaitable[None]],
+    ) -> None:
+        self.is_available = True
+        self._session_id = session_id
+        self._stub = decoder_pb2_grpc.DecoderServiceStub(channel)
+        self._history = history
+        self._on_fused = on_fused
+        self._on_status = on_status
+        self._overflowed = False
+        self._waiting: asyncio.Queue[Request | None] = asyncio.Queue(MAX_WAITING)
+
+    def observe(self, request: Request) -> None:
+        """Pass one observation on; never waits."""
+        self._offer(request)
+
+    def finish(self) -> None:
+        """No more observations."""
+        self._offer(None)
+
+    def _offer(self, request: Request | None) -> None:
+        if self._waiting.full():
+            # The store has it all: empty the queue and let the next stream replay.
+            while not self._waiting.empty():
+                self._waiting.get_nowait()
+            self._overflowed = True
+        self._waiting.put_nowait(request)
+
+    async def run(self) -> None:
+        """Keep the stream up until `finish` has been answered."""
+        tries = 0
+        while True:
+            try:
+                await self._stream()
+                return
+            except grpc.aio.AioRpcError as error:
+                log.warning("decoder lost", extra={"fields": {"code": error.code().name}})
+            if self.is_available:
+                self.is_available = False
+                await self._on_status("decoder", False, "decoder does not answer; trying again")
+                tries = 0
+            await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+            tries += 1
+
+    async def _stream(self) -> None:
+        call = self._stub.Observe()
+        sender = asyncio.create_task(self._send(call))
+        try:
+            async for response in call:
+                if response.WhichOneof("event") == "utterance":
+                    await self._on_fused(response.utterance)
+            await sender
+        finally:
+            sender.cancel()
+            call.cancel()
+
+    async def _send(self, call: "grpc.aio.StreamStreamCall[Request, decoder_pb2.ObserveResponse]") -> None:
+        try:
+            await self._begin(call)
+            while (request := await self._waiting.get()) is not None:
+                if self._overflowed:
+                    self._overflowed = False
+                    await self._begin(call)
+                await call.write(request)
+            self._waiting.put_nowait(None)  # a broken stream's successor must end too
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the reading side sees the same failure and reports it
+
+    async def _begin(self, call: "grpc.aio.StreamStreamCall[Request, decoder_pb2.ObserveResponse]") -> None:
+        await call.write(Request(config=decoder_pb2.ObserveConfig(session_id=self._session_id, reset=True)))
+        if not self.is_available:
+            self.is_available = True
+            await self._on_status("decoder", True, "decoder is back")
+        async for event in self._history():
+            if (request := observation(event)) is not None:
+                await call.write(request)
+
+    async def ask(self, question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
+        """Stream the parts of one answer. Raises grpc.aio.AioRpcError."""
+        call = self._stub.Ask(
+            decoder_pb2.AskRequest(session_id=self._session_id, question=question), timeout=ASK_TIMEOUT_S
+        )
+        async for part in call:
+            yield part

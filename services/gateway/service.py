@@ -1,0 +1,193 @@
+"""SessionService: the gateway's gRPC face. Turns calls into sessions and exceptions into statuses."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from protos.session.v1 import session_pb2 as pb
+from protos.session.v1 import session_pb2_grpc
+from services.gateway.session import Session
+from services.gateway.sessions import Sessions
+from services.runtime.errors import abort, status_code
+from services.runtime.expert import describe
+from services.runtime.stage import MediaError
+from services.runtime.streams import Streams
+
+log = logging.getLogger(__name__)
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SessionService"].full_name
+MAX_PAGE = 1_000
+
+
+class SessionSkin(session_pb2_grpc.SessionServiceServicer):
+    """The wire in front of `Sessions`. `streams` counts Live calls for draining."""
+
+    def __init__(self, sessions: Sessions, streams: Streams) -> None:
+        self._sessions = sessions
+        self.streams = streams
+
+    async def Live(
+        self,
+        request_iterator: AsyncIterator[pb.LiveRequest],
+        context: "grpc.aio.ServicerContext[pb.LiveRequest, pb.LiveResponse]",
+    ) -> None:
+        """One writer's stream."""
+        try:
+            with self.streams.admit():
+                await self._live(request_iterator, context)
+        except Exception as error:  # the top of a stream: every failure becomes a status
+            await _fail(context, error)
+
+    async def _live(
+        self,
+        requests: AsyncIterator[pb.LiveRequest],
+        context: "grpc.aio.ServicerContext[pb.LiveRequest, pb.LiveResponse]",
+    ) -> None:
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("request") != "config":
+            raise MediaError("send config first, then media")
+        config = first.config
+        if config.last_seq and not config.session_id:
+            raise MediaError(f"last_seq is {config.last_seq} without a session_id")
+        session = await self._sessions.open(config)
+        writer: asyncio.Task[None] | None = None
+        try:
+            started = pb.Started(
+                session_id=session.id,
+                resume_sample=session.resume_sample,
+                last_seq=await self._sessions.store.last_seq(session.id),
+            )
+            await context.write(pb.LiveResponse(event=pb.Event(started=started)))
+            writer = asyncio.create_task(_write(requests, session))
+            events = asyncio.create_task(_send(session, config.last_seq, context))
+            done, _ = await asyncio.wait((writer, events), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in (writer, events) if writer else ():
+                task.cancel()
+            await self._sessions.release(session)
+
+    async def Watch(
+        self,
+        request: pb.WatchRequest,
+        context: "grpc.aio.ServicerContext[pb.WatchRequest, pb.WatchResponse]",
+    ) -> None:
+        """Follow a session."""
+        try:
+            async for event in self._sessions.watch(request.session_id, request.last_seq):
+                await context.write(pb.WatchResponse(event=event))
+        except Exception as error:  # the top of a stream
+            await _fail(context, error)
+
+    async def Ask(
+        self, request: pb.AskRequest, context: "grpc.aio.ServicerContext[pb.AskRequest, pb.AskResponse]"
+    ) -> None:
+        """Answer a question about a session."""
+        try:
+            async for part in self._sessions.ask(request.session_id, request.question):
+                await context.write(pb.AskResponse(part=part))
+        except Exception as error:  # the top of a stream
+            await _fail(context, error)
+
+    async def See(
+        self, request: pb.SeeRequest, context: "grpc.aio.ServicerContext[pb.SeeRequest, pb.SeeResponse]"
+    ) -> pb.SeeResponse:
+        """Read one picture."""
+        try:
+            return await self._sessions.see(request)
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+            raise
+
+    async def ListSessions(
+        self,
+        request: pb.ListSessionsRequest,
+        context: "grpc.aio.ServicerContext[pb.ListSessionsRequest, pb.ListSessionsResponse]",
+    ) -> pb.ListSessionsResponse:
+        """Kept sessions, newest first; the page token is a time."""
+        try:
+            return await self._list(request)
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+            raise
+
+    async def _list(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
+        if request.page_token and not request.page_token.isdigit():
+            raise MediaError(f"page_token is {request.page_token!r}, must come from the last response")
+        size = min(request.page_size or 100, MAX_PAGE)
+        before = int(request.page_token) if request.page_token else None
+        summaries = await self._sessions.summaries(size, before)
+        token = str(summaries[-1].started_unix_ms) if len(summaries) == size else ""
+        return pb.ListSessionsResponse(sessions=summaries, next_page_token=token)
+
+    async def GetSession(
+        self,
+        request: pb.GetSessionRequest,
+        context: "grpc.aio.ServicerContext[pb.GetSessionRequest, pb.GetSessionResponse]",
+    ) -> None:
+        """Summary, then all durable events."""
+        try:
+            summary = await self._sessions.summary(request.session_id)
+            await context.write(pb.GetSessionResponse(summary=summary))
+            async for event in self._sessions.store.events(request.session_id):
+                await context.write(pb.GetSessionResponse(event=event))
+        except Exception as error:  # the top of a stream
+            await _fail(context, error)
+
+    async def DeleteSession(
+        self,
+        request: pb.DeleteSessionRequest,
+        context: "grpc.aio.ServicerContext[pb.DeleteSessionRequest, pb.DeleteSessionResponse]",
+    ) -> pb.DeleteSessionResponse:
+        """Forget a session."""
+        try:
+            await self._sessions.delete(request.session_id)
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+        return pb.DeleteSessionResponse()
+
+    async def Describe(
+        self, request: pb.DescribeRequest, context: "grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeResponse]"
+    ) -> pb.DescribeResponse:
+        """The gateway and every service behind it that answers."""
+        own = describe("gateway", (), self.streams)
+        own.active_streams, own.max_streams = self._sessions.live_count, self._sessions.max_sessions
+        return pb.DescribeResponse(service=own, services=await self._sessions.describe_all())
+
+
+async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> None:
+    async for request in requests:
+        match request.WhichOneof("request"):
+            case "audio":
+                await session.push_audio(request.audio.pcm, request.audio.start_sample)
+            case "frame":
+                frame = request.frame
+                await session.push_frame(frame.image, frame.start_sample, frame.frame_id)
+            case "question":
+                await session.ask(request.question.question_id, request.question.text)
+            case "rename":
+                await session.rename(request.rename.speaker, request.rename.name)
+            case "config":
+                raise MediaError("a second config; send config once, first")
+            case _:
+                raise MediaError("an empty message; send audio, a frame, a question or a name")
+    await session.finish()
+
+
+async def _send(
+    session: Session, last_seq: int, context: "grpc.aio.ServicerContext[pb.LiveRequest, pb.LiveResponse]"
+) -> None:
+    async for event in session.feed.watch(last_seq):
+        await context.write(pb.LiveResponse(event=event))
+
+
+async def _fail(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> None:
+    if isinstance(error, grpc.aio.AioRpcError):
+        await context.abort(error.code(), error.details() or "")
+    if status_code(error) is grpc.StatusCode.INTERNAL:
+        log.exception("call failed")
+    await abort(context, error)

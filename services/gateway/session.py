@@ -1,0 +1,361 @@
+"""A meeting: media in, experts beside one another, events out, numbered and kept.
+
+The session is the only orchestrator: experts know neither one another nor the decoder. One task
+group per session; the failure of an expert stays in its link and becomes an event.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import grpc
+
+from protos.decoder.v1 import decoder_pb2
+from protos.expert.v1 import expert_pb2
+from protos.media.v1 import media_pb2
+from protos.session.v1 import session_pb2 as pb
+from services.gateway.decoder_link import DecoderLink, observation
+from services.gateway.feed import Feed
+from services.gateway.links import ExpertLink
+from services.gateway.store import Store, StoredSession
+from services.runtime import wire
+from services.runtime.audio import check_chunk
+from services.runtime.errors import ConflictError
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, ScreenState, SpeakerTurn, Transcript
+from services.runtime.stage import MediaError, OverloadedError
+
+log = logging.getLogger(__name__)
+
+AUDIO_EXPERTS = ("asr", "diarization")
+EXPERTS = (*AUDIO_EXPERTS, "vision")
+# Pictures kept in memory for the page, newest first out of bytes.
+MAX_FRAME_BYTES = 48 * 1024 * 1024
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+MAX_QUESTION_CHARS = 2_000
+MAX_QUESTIONS = 4
+MAX_NAME_CHARS = 80
+# The sender is told this often what was received.
+PROGRESS_SAMPLES = SAMPLE_RATE // 2
+# A session without a writer is finished after this long.
+ABANDONED_S = 120.0
+# Finishing waits this long for experts that are away.
+FINISH_S = 120.0
+
+
+class Session:
+    """One live meeting. Made by `Sessions`."""
+
+    def __init__(
+        self,
+        stored: StoredSession,
+        store: Store,
+        channels: Mapping[str, grpc.aio.Channel],
+        checkpoints: Mapping[str, Checkpoint],
+        feed: Feed,
+    ) -> None:
+        self.id = stored.id
+        self.feed = feed
+        self.config = stored.config
+        self.has_writer = False
+        self._store = store
+        self._utterances: dict[str, media_pb2.Transcript] = {}
+        self._turns: dict[str, bytes] = {}
+        self._screen: media_pb2.ScreenState | None = None
+        self._frames: OrderedDict[str, bytes] = OrderedDict()
+        self._frame_sample = 0
+        self._frame_count = 0
+        self._questions: set[asyncio.Task[None]] = set()
+        self._finish_asked = False
+        self._abandoned_at = time.monotonic()
+        self._nudge = asyncio.Event()
+        self._over = asyncio.Event()
+        self._told_sample = 0
+        self._links = {
+            name: ExpertLink(
+                name,
+                channels[name],
+                _perceive_config(name, stored.config),
+                checkpoints.get(name, Checkpoint(0)),
+                on_percept=self._on_percept,
+                on_status=self._on_status,
+            )
+            for name in chosen_experts(stored.config)
+        }
+        self._audio_links = [self._links[name] for name in AUDIO_EXPERTS if name in self._links]
+        self.received_sample = max((link.next_sample for link in self._audio_links), default=0)
+        self.resume_sample = min((link.next_sample for link in self._audio_links), default=self.received_sample)
+        self._decoder = DecoderLink(
+            self.id, channels["decoder"], feed.history, on_fused=self._on_fused, on_status=self._on_status
+        )
+
+    # -- media in ---------------------------------------------------------------------------------
+
+    async def push_audio(self, pcm: bytes, start_sample: int) -> None:
+        """Take s16le mono 16 kHz; a gap of up to 10 s becomes silence; waits while the experts are behind.
+
+        Raises MediaError.
+        """
+        self._must_be_open()
+        gap = check_chunk(pcm, start_sample, self.resume_sample)
+        chunk = media_pb2.AudioChunk(pcm=bytes(2 * gap) + pcm, start_sample=start_sample - gap)
+        for link in self._audio_links:
+            await link.push_audio(chunk)
+        self.resume_sample = start_sample + len(pcm) // 2
+        self.received_sample = max(self.received_sample, self.resume_sample)
+        if self.received_sample - self._told_sample >= PROGRESS_SAMPLES:
+            self._told_sample = self.received_sample
+            progress = pb.Progress(received_sample=self.received_sample, resume_sample=self._safe_sample())
+            self.feed.publish(pb.Event(progress=progress))
+
+    async def push_frame(self, image: bytes, start_sample: int, frame_id: str) -> None:
+        """Take one encoded picture; when live the newest wins, else waits while vision is behind.
+
+        Raises MediaError: too big, back in time.
+        """
+        self._must_be_open()
+        if not image or len(image) > MAX_IMAGE_BYTES:
+            raise MediaError(f"an image has {len(image)} bytes, must be 1 to {MAX_IMAGE_BYTES}")
+        if start_sample < self._frame_sample:
+            raise MediaError(
+                f"frame start_sample is {start_sample}, goes back in time: the last was {self._frame_sample}"
+            )
+        self._frame_sample = start_sample
+        self._frame_count += 1
+        frame_id = frame_id or f"f{start_sample}-{self._frame_count}"
+        self._frames[frame_id] = image
+        while sum(map(len, self._frames.values())) > MAX_FRAME_BYTES:
+            self._frames.popitem(last=False)
+        if not self._audio_links:
+            self.received_sample = max(self.received_sample, start_sample)
+        if (vision := self._links.get("vision")) is not None:
+            await vision.push_frame(media_pb2.VideoFrame(image=image, start_sample=start_sample, frame_id=frame_id))
+
+    def frame(self, frame_id: str) -> bytes | None:
+        """A recent encoded picture; None when it is gone."""
+        return self._frames.get(frame_id)
+
+    async def ask(self, question_id: str, text: str) -> None:
+        """Ask the decoder; the answer comes as events. Raises MediaError, OverloadedError."""
+        check_question(text)
+        if len(self._questions) >= MAX_QUESTIONS:
+            raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
+        task = asyncio.create_task(self._answer(question_id, text))
+        self._questions.add(task)
+        task.add_done_callback(self._questions.discard)
+
+    async def rename(self, speaker: str, name: str) -> None:
+        """Give a speaker a name. Raises MediaError."""
+        await self._append(named(speaker, name), speaker)
+
+    async def finish(self) -> None:
+        """End of media: returns when everything pending was flushed and kept."""
+        self._finish_asked = True
+        self._nudge.set()
+        await self._over.wait()
+
+    def _must_be_open(self) -> None:
+        if self._finish_asked:
+            raise MediaError(f"session {self.id} takes no more media; it was finished")
+
+    def _safe_sample(self) -> int:
+        """Audio before it will never be needed again, not even if this process dies."""
+        return min((link.checkpoint.resume_sample for link in self._audio_links), default=self.received_sample)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def adopt(self) -> None:
+        """A writer came. Raises ConflictError when there is one."""
+        if self.has_writer:
+            raise ConflictError(f"session {self.id} has a writer already; watch it instead")
+        self.has_writer = True
+        self._nudge.set()
+
+    def release(self) -> None:
+        """The writer went without finishing; it may come back for a while."""
+        self.has_writer = False
+        self._abandoned_at = time.monotonic()
+        self._nudge.set()
+
+    async def run(self) -> None:
+        """Run the session until it has ended; cancel to stop at once without ending it."""
+        await self._load()
+        async with asyncio.TaskGroup() as tasks:
+            links = [tasks.create_task(link.run()) for link in self._links.values()]
+            decoder = tasks.create_task(self._decoder.run())
+            await self._until_finished()
+            for link in self._links.values():
+                await link.finish()
+            _, late = await asyncio.wait(links, timeout=FINISH_S) if links else (set(), set())
+            for task in late:
+                task.cancel()
+            if self._questions:
+                await asyncio.wait(self._questions, timeout=FINISH_S)
+            self._decoder.finish()
+            _, undone = await asyncio.wait([decoder], timeout=FINISH_S / 4)
+            decoder.cancel()
+        await self._append(pb.Event(ended=pb.Ended(end_sample=max(self.received_sample, self._frame_sample))), "ended")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everybody who waits; without `run` having finished the session stays resumable."""
+        self.feed.close()
+        self._over.set()
+
+    async def _until_finished(self) -> None:
+        while not self._finish_asked:
+            self._nudge.clear()
+            left_s = None if self.has_writer else self._abandoned_at + ABANDONED_S - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                self._finish_asked = True
+                return
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._nudge.wait()
+            except TimeoutError:
+                continue
+
+    async def _load(self) -> None:
+        async for event in self.feed.history():
+            self._remember(event)
+
+    # -- events out -------------------------------------------------------------------------------
+
+    async def _append(self, event: pb.Event, subject: str = "") -> None:
+        await self.feed.append(event, subject)
+        self._remember(event)
+        if (request := observation(event)) is not None:
+            self._decoder.observe(request)
+
+    def _remember(self, event: pb.Event) -> None:
+        match event.WhichOneof("event"):
+            case "utterance":
+                self._utterances[event.utterance.utterance_id] = event.utterance
+            case "turn":
+                self._turns[event.turn.turn_id] = event.turn.SerializeToString(deterministic=True)
+            case "screen":
+                self._screen = event.screen
+
+    # -- percepts in ------------------------------------------------------------------------------
+
+    async def _on_percept(self, expert: str, percept: Percept) -> None:
+        match percept:
+            case Transcript() if percept.is_final:
+                message = wire.transcript_to_proto(percept)
+                known = self._utterances.get(percept.utterance_id)
+                if known is None or _words(known) != _words(message):
+                    await self._append(pb.Event(utterance=message), percept.utterance_id)
+            case Transcript():
+                self.feed.publish(pb.Event(partial=wire.transcript_to_proto(percept)))
+            case SpeakerTurn():
+                turn = wire.turn_to_proto(percept)
+                if not percept.is_final:
+                    self.feed.publish(pb.Event(turn=turn))
+                    self._decoder.observe(decoder_pb2.ObserveRequest(percept=media_pb2.Percept(turn=turn)))
+                elif self._turns.get(percept.turn_id) != turn.SerializeToString(deterministic=True):
+                    await self._append(pb.Event(turn=turn), percept.turn_id)
+            case ScreenState():
+                screen = wire.screen_to_proto(percept)
+                if self._screen is None or _shows_other(self._screen, screen):
+                    await self._append(pb.Event(screen=screen))
+            case Checkpoint():
+                await self._store.save_checkpoint(self.id, expert, percept, self.received_sample)
+
+    async def _on_fused(self, utterance: media_pb2.Transcript) -> None:
+        """The decoder joined an utterance to its speakers: the new version replaces the kept one."""
+        known = self._utterances.get(utterance.utterance_id)
+        if known is None or _words(known) != _words(utterance) or _speakers(known) == _speakers(utterance):
+            return
+        await self._append(pb.Event(utterance=utterance), utterance.utterance_id)
+
+    async def _on_status(self, expert: str, is_available: bool, message: str) -> None:
+        status = pb.ExpertStatus(expert=expert, is_available=is_available, message=message)
+        self.feed.publish(pb.Event(expert_status=status))
+
+    async def _answer(self, question_id: str, text: str) -> None:
+        await publish_answer(self.feed, question_id, text, self._decoder.ask(text))
+
+
+async def publish_answer(
+    feed: Feed, question_id: str, question: str, parts: AsyncIterator[decoder_pb2.AskResponse]
+) -> None:
+    """Turn the parts of an answer into events; the whole answer is kept."""
+    try:
+        async for part in parts:
+            event = pb.Event(answer=pb.AnswerPart(question_id=question_id, question=question, part=part))
+            if part.HasField("answer"):
+                await feed.append(event, question_id)
+            else:
+                feed.publish(event)
+    except (grpc.aio.AioRpcError, TimeoutError) as error:
+        log.warning("question failed", extra={"fields": {"error": type(error).__name__}})
+        sorry = decoder_pb2.Answer(
+            text="The decoder does not answer now. Ask again in a moment.", abstained=True, tier="none"
+        )
+        part = decoder_pb2.AskResponse(answer=sorry)
+        feed.publish(pb.Event(answer=pb.AnswerPart(question_id=question_id, question=question, part=part)))
+
+
+def new_session_id() -> str:
+    """Sortable by time, not guessable: YYYYMMDD-HHMMSS-8 hex digits."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(4)
+
+
+def named(speaker: str, name: str) -> pb.Event:
+    """The event that gives a speaker a name. Raises MediaError."""
+    name = " ".join(name.split())
+    if not speaker or not 0 < len(name) <= MAX_NAME_CHARS:
+        raise MediaError(f"a speaker's name has {len(name)} characters, must have 1 to {MAX_NAME_CHARS}")
+    return pb.Event(speaker_name=decoder_pb2.SpeakerName(speaker=speaker, name=name))
+
+
+def check_question(text: str) -> None:
+    """Raises MediaError for an empty or too long question."""
+    if not 1 <= len(text.strip()) <= MAX_QUESTION_CHARS:
+        raise MediaError(f"a question has {len(text.strip())} characters, must have 1 to {MAX_QUESTION_CHARS}")
+
+
+def chosen_experts(config: pb.LiveConfig) -> Sequence[str]:
+    """Names of the experts a config asks for. Raises MediaError for an unknown one."""
+    if unknown := set(config.experts) - set(EXPERTS):
+        raise MediaError(f"no expert {sorted(unknown)[0]!r}; experts are {', '.join(EXPERTS)}")
+    for key in config.options:
+        if key.partition(".")[0] not in EXPERTS:
+            raise MediaError(f"option {key!r} names no expert; write EXPERT.OPTION with one of {', '.join(EXPERTS)}")
+    return [name for name in EXPERTS if not config.experts or name in config.experts]
+
+
+def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveConfig:
+    options = {key.partition(".")[2]: value for key, value in config.options.items() if key.partition(".")[0] == name}
+    if name == "asr" and config.phrases:
+        options["phrases"] = "\n".join(f"{p.text}\t{p.weight:g}" if p.weight else p.text for p in config.phrases)
+    return expert_pb2.PerceiveConfig(
+        language=config.language if name == "asr" else "",
+        every_frame=config.pace == pb.PACE_MAX,
+        options=options,
+    )
+
+
+def _words(utterance: media_pb2.Transcript) -> list[tuple[str, int, int]]:
+    return [(word.text, word.start_sample, word.end_sample) for word in utterance.words]
+
+
+def _speakers(utterance: media_pb2.Transcript) -> list[str]:
+    return [utterance.speaker, *(word.speaker for word in utterance.words)]
+
+
+def _shows_other(old: media_pb2.ScreenState, new: media_pb2.ScreenState) -> bool:
+    """False for a repeat: an older moment, or the same text, controls and objects."""
+    if new.start_sample < old.start_sample:
+        return False
+
+    def shown(state: media_pb2.ScreenState) -> tuple[object, ...]:
+        return (
+            [(r.text, r.script, r.box.SerializeToString()) for r in state.regions],
+            [(e.class_name, e.text, e.box.SerializeToString()) for e in state.elements],
+            [(o.class_id, o.box.SerializeToString()) for o in state.objects],
+        )
+
+    return shown(old) != shown(new)

@@ -1,0 +1,283 @@
+"""All sessions of one gateway: opening, resuming, watching, asking, and single pictures."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+import grpc
+
+from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
+from protos.expert.v1 import expert_pb2, expert_pb2_grpc
+from protos.media.v1 import media_pb2
+from protos.session.v1 import session_pb2 as pb
+from services.gateway.decoder_link import DecoderLink
+from services.gateway.feed import Feed
+from services.gateway.session import (
+    EXPERTS,
+    MAX_QUESTIONS,
+    Session,
+    check_question,
+    chosen_experts,
+    named,
+    new_session_id,
+    publish_answer,
+)
+from services.gateway.store import Store
+from services.runtime.channel import CLIENT_OPTIONS
+from services.runtime.errors import ConflictError, NotFoundError
+from services.runtime.settings import service_address
+from services.runtime.stage import MediaError, OverloadedError
+
+log = logging.getLogger(__name__)
+
+DESCRIBE_TIMEOUT_S = 2.0
+SEE_TIMEOUT_S = 60.0
+MAX_KEPT_FEEDS = 64
+SEE_TASKS = ("ocr", "gui", "objects")
+
+
+class Sessions:
+    """Live sessions of this process over one store; at most `max_sessions` at a time."""
+
+    def __init__(self, store: Store, channels: Mapping[str, grpc.aio.Channel], max_sessions: int) -> None:
+        self.store = store
+        self.max_sessions = max_sessions
+        self._channels = channels
+        self._live: dict[str, Session] = {}
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._opening = asyncio.Lock()
+        # Feeds of kept sessions that somebody looks at, so that answers reach all lookers.
+        self._kept_feeds: OrderedDict[str, Feed] = OrderedDict()
+        self._questions: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def connect(cls, store: Store, max_sessions: int, stack: AsyncExitStack) -> "Sessions":
+        """Sessions over channels to the experts and the decoder at their configured addresses."""
+        channels = {}
+        for name in (*EXPERTS, "decoder"):
+            channel = grpc.aio.insecure_channel(_target(service_address(name)), options=CLIENT_OPTIONS)
+            channels[name] = await stack.enter_async_context(channel)
+        return cls(store, channels, max_sessions)
+
+    @property
+    def live_count(self) -> int:
+        """Sessions that run now."""
+        return len(self._live)
+
+    async def open(self, config: pb.LiveConfig) -> Session:
+        """Begin a session, or go on with `config.session_id`, as its only writer.
+
+        Raises NotFoundError, ConflictError (ended, or has a writer), OverloadedError, MediaError.
+        """
+        chosen_experts(config)
+        async with self._opening:
+            session = self._live.get(config.session_id)
+            if session is None:
+                if len(self._live) >= self.max_sessions:
+                    raise OverloadedError(
+                        f"all {self.max_sessions} live sessions are taken; try again later", retry_after_s=5.0
+                    )
+                session = await self._load(config)
+            session.adopt()
+            return session
+
+    async def _load(self, config: pb.LiveConfig) -> Session:
+        if config.session_id:
+            stored = await self.store.get(config.session_id)
+            if stored.has_ended:
+                raise ConflictError(f"session {stored.id} has ended; begin a new one")
+        else:
+            stored = await self.store.create(new_session_id(), config)
+        session = Session(
+            stored,
+            self.store,
+            self._channels,
+            await self.store.checkpoints(stored.id),
+            Feed(stored.id, self.store, await self.store.last_seq(stored.id)),
+        )
+        if (kept := self._kept_feeds.pop(session.id, None)) is not None:
+            kept.close()
+        self._live[session.id] = session
+        self._runs[session.id] = asyncio.create_task(self._run(session))
+        return session
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except Exception:  # the top of a session's task: the others live on
+            log.exception("session failed", extra={"fields": {"session": session.id}})
+        finally:
+            session.close()
+            self._live.pop(session.id, None)
+            self._runs.pop(session.id, None)
+
+    async def release(self, session: Session) -> None:
+        """The writer is gone; the session stays resumable for a while."""
+        session.release()
+
+    def live(self, session_id: str) -> Session | None:
+        """The session when it runs now."""
+        return self._live.get(session_id)
+
+    async def feed(self, session_id: str) -> Feed:
+        """The events of a live or kept session. Raises NotFoundError."""
+        if (session := self._live.get(session_id)) is not None:
+            return session.feed
+        await self.store.get(session_id)
+        if session_id not in self._kept_feeds:
+            self._kept_feeds[session_id] = Feed(session_id, self.store, await self.store.last_seq(session_id))
+            while len(self._kept_feeds) > MAX_KEPT_FEEDS:
+                self._kept_feeds.popitem(last=False)[1].close()
+        self._kept_feeds.move_to_end(session_id)
+        return self._kept_feeds[session_id]
+
+    async def watch(self, session_id: str, last_seq: int, *, follow: bool = False) -> AsyncIterator[pb.Event]:
+        """Events after a number; of a live session also those to come.
+
+        `follow`: of a kept one too (answers to new questions), for as long as the caller looks.
+        Raises NotFoundError.
+        """
+        feed = await self.feed(session_id)
+        if session_id not in self._live and not follow:
+            async for event in feed.history(last_seq):
+                yield event
+            return
+        async for event in feed.watch(last_seq):
+            yield event
+
+    async def question(self, session_id: str, question_id: str, text: str) -> None:
+        """Ask about a live or kept session; the answer comes as events.
+
+        Raises NotFoundError, MediaError, OverloadedError.
+        """
+        if (session := self._live.get(session_id)) is not None:
+            await session.ask(question_id, text)
+            return
+        check_question(text)
+        if len(self._questions) >= MAX_QUESTIONS:
+            raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
+        feed = await self.feed(session_id)
+        task = asyncio.create_task(publish_answer(feed, question_id, text, self.ask(session_id, text)))
+        self._questions.add(task)
+        task.add_done_callback(self._questions.discard)
+
+    async def rename(self, session_id: str, speaker: str, name: str) -> None:
+        """Give a speaker of a live or kept session a name. Raises NotFoundError, MediaError."""
+        if (session := self._live.get(session_id)) is not None:
+            await session.rename(speaker, name)
+            return
+        await (await self.feed(session_id)).append(named(speaker, name), speaker)
+
+    async def frame(self, session_id: str, frame_id: str) -> bytes:
+        """A recent encoded picture of a live session. Raises NotFoundError."""
+        session = self._live.get(session_id)
+        image = session.frame(frame_id) if session else None
+        if image is None:
+            raise NotFoundError("this picture is not kept any more; the text that was on it is")
+        return image
+
+    async def summary(self, session_id: str) -> pb.SessionSummary:
+        """What a list shows of one session. Raises NotFoundError."""
+        summary = await self.store.summary(session_id)
+        session = self._live.get(session_id)
+        summary.is_live = session is not None and session.has_writer
+        return summary
+
+    async def summaries(self, limit: int, before_unix_ms: int | None = None) -> list[pb.SessionSummary]:
+        """Sessions, newest first, begun before a time."""
+        return [await self.summary(stored.id) for stored in await self.store.list(limit, before_unix_ms)]
+
+    async def ask(self, session_id: str, question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
+        """Ask about a live or kept session; a kept one is shown to the decoder first.
+
+        Raises NotFoundError, MediaError, grpc.aio.AioRpcError.
+        """
+        check_question(question)
+        await self.store.get(session_id)
+        link = DecoderLink(
+            session_id,
+            self._channels["decoder"],
+            lambda: self.store.events(session_id),
+            on_fused=_ignore,
+            on_status=_ignore,
+        )
+        if session_id not in self._live:
+            link.finish()
+            async with asyncio.timeout(SEE_TIMEOUT_S):
+                await link.run()
+        async for part in link.ask(question):
+            yield part
+
+    async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:
+        """Read one picture with the vision expert's named tasks. Raises MediaError, grpc.aio.AioRpcError."""
+        tasks = list(dict.fromkeys(request.tasks))
+        if not tasks or set(tasks) - set(SEE_TASKS):
+            raise MediaError(f"tasks are {tasks}, must be one or more of {', '.join(SEE_TASKS)}")
+        stub = expert_pb2_grpc.ExpertServiceStub(self._channels["vision"])
+        started = time.monotonic()
+
+        async def requests() -> AsyncIterator[expert_pb2.PerceiveRequest]:
+            config = expert_pb2.PerceiveConfig(tasks=tasks, every_frame=True)
+            yield expert_pb2.PerceiveRequest(config=config)
+            yield expert_pb2.PerceiveRequest(frame=media_pb2.VideoFrame(image=request.image, frame_id="image"))
+
+        screen = media_pb2.ScreenState()
+        async for response in stub.Perceive(requests(), timeout=SEE_TIMEOUT_S):
+            if response.percept.WhichOneof("percept") == "screen":
+                screen = response.percept.screen
+        spent_ms = (time.monotonic() - started) * 1000
+        described = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
+        touched = sum(
+            model.parameters
+            for model in described.models
+            if model.is_loaded and (not model.tasks or set(model.tasks) & set(tasks))
+        )
+        activation = pb.ExpertActivation(expert="vision", tasks=tasks, parameters=touched, milliseconds=spent_ms)
+        return pb.SeeResponse(screen=screen, activation=[activation])
+
+    async def describe_all(self) -> list[expert_pb2.DescribeResponse]:
+        """Every service that answers, as it describes itself."""
+
+        async def one(name: str) -> expert_pb2.DescribeResponse | None:
+            try:
+                if name == "decoder":
+                    decoder = decoder_pb2_grpc.DecoderServiceStub(self._channels[name])
+                    answer = await decoder.Describe(decoder_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
+                    return expert_pb2.DescribeResponse.FromString(answer.service.SerializeToString())
+                expert = expert_pb2_grpc.ExpertServiceStub(self._channels[name])
+                found: expert_pb2.DescribeResponse = await expert.Describe(
+                    expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S
+                )
+                return found
+            except grpc.aio.AioRpcError:
+                return None
+
+        answers = await asyncio.gather(*(one(name) for name in self._channels))
+        return [answer for answer in answers if answer is not None]
+
+    async def delete(self, session_id: str) -> None:
+        """Forget a kept session. Raises NotFoundError, ConflictError while it is live."""
+        if session_id in self._live:
+            raise ConflictError(f"session {session_id} is live; end it first")
+        await self.store.delete(session_id)
+
+    async def close(self) -> None:
+        """Stop all sessions without ending them: they can be resumed from the store."""
+        runs = list(self._runs.values())
+        for run in (*runs, *self._questions):
+            run.cancel()
+        for feed in self._kept_feeds.values():
+            feed.close()
+        await asyncio.gather(*runs, return_exceptions=True)
+
+
+async def _ignore(*_: object) -> None:
+    return None
+
+
+def _target(address: str) -> str:
+    """A bare IP:PORT or name:PORT as a gRPC target; names of several addresses are all used in turn."""
+    return address if "://" in address or address[0].isdigit() else f"dns:///{address}"

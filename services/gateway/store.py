@@ -1,0 +1,197 @@
+"""Kept sessions: SQLite in WAL mode. A durable event is on disk before anybody is told of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+
+from protos.session.v1 import session_pb2 as pb
+from services.runtime.errors import NotFoundError
+from services.runtime.percept import Checkpoint
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    config BLOB NOT NULL,
+    started_unix_ms INTEGER NOT NULL,
+    received_sample INTEGER NOT NULL DEFAULT 0,
+    ended INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS events (
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    event BLOB NOT NULL,
+    PRIMARY KEY (session_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    expert TEXT NOT NULL,
+    resume_sample INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (session_id, expert)
+) WITHOUT ROWID;
+"""
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """One row of the session table; `received_sample` is as of the last checkpoint."""
+
+    id: str
+    title: str
+    config: pb.LiveConfig
+    started_unix_ms: int
+    received_sample: int
+    has_ended: bool
+
+
+class Store:
+    """All sessions of one gateway. Every write is committed when its method returns."""
+
+    def __init__(self, database: aiosqlite.Connection) -> None:
+        self._database = database
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path) -> "Store":
+        """Open or create the database file. Raises OSError, sqlite3.Error."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = await aiosqlite.connect(path)
+        await database.execute("PRAGMA journal_mode=WAL")
+        # In WAL mode NORMAL survives the death of the process; FULL would also survive the machine's.
+        await database.execute("PRAGMA synchronous=NORMAL")
+        await database.execute("PRAGMA foreign_keys=ON")
+        await database.execute("PRAGMA secure_delete=ON")
+        await database.executescript(_SCHEMA)
+        await database.commit()
+        return cls(database)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
+
+    async def create(self, session_id: str, config: pb.LiveConfig) -> StoredSession:
+        """Begin a session."""
+        now = int(time.time() * 1000)
+        await self._write(
+            "INSERT INTO sessions(id, title, config, started_unix_ms) VALUES (?, ?, ?, ?)",
+            (session_id, config.title, config.SerializeToString(), now),
+        )
+        return StoredSession(session_id, config.title, config, now, 0, False)
+
+    async def get(self, session_id: str) -> StoredSession:
+        """One session. Raises NotFoundError."""
+        async with self._database.execute(
+            "SELECT id, title, config, started_unix_ms, received_sample, ended FROM sessions WHERE id = ?",
+            (session_id,),
+        ) as rows:
+            row = await rows.fetchone()
+        if row is None:
+            raise NotFoundError(f"no session {session_id!r}; `sensorium sessions` lists those that are kept")
+        return StoredSession(row[0], row[1], pb.LiveConfig.FromString(row[2]), row[3], row[4], bool(row[5]))
+
+    async def append(self, session_id: str, event: pb.Event, subject: str = "") -> None:
+        """Keep one numbered event; `subject` is the id that a later event may replace."""
+        await self._write(
+            "INSERT INTO events(session_id, seq, kind, subject, event) VALUES (?, ?, ?, ?, ?)",
+            (session_id, event.seq, event.WhichOneof("event"), subject, event.SerializeToString()),
+        )
+        if event.WhichOneof("event") == "ended":
+            await self._write("UPDATE sessions SET ended = 1 WHERE id = ?", (session_id,))
+
+    async def last_seq(self, session_id: str) -> int:
+        """Newest number kept, 0 for none."""
+        async with self._database.execute(
+            "SELECT COALESCE(MAX(seq), 0) FROM events WHERE session_id = ?", (session_id,)
+        ) as rows:
+            row = await rows.fetchone()
+        return int(row[0]) if row else 0
+
+    async def events(self, session_id: str, after_seq: int = 0) -> AsyncIterator[pb.Event]:
+        """Kept events after a number, in order, read page by page. Raises NotFoundError."""
+        await self.get(session_id)
+        while True:
+            async with self._database.execute(
+                "SELECT seq, event FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (session_id, after_seq, _PAGE),
+            ) as rows:
+                page = list(await rows.fetchall())
+            for seq, blob in page:
+                after_seq = seq
+                yield pb.Event.FromString(blob)
+            if len(page) < _PAGE:
+                return
+
+    async def save_checkpoint(self, session_id: str, expert: str, checkpoint: Checkpoint, received_sample: int) -> None:
+        """Keep an expert's newest restart position."""
+        async with self._writing:
+            await self._database.execute(
+                "INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT(session_id, expert) DO UPDATE "
+                "SET resume_sample = excluded.resume_sample, state = excluded.state",
+                (session_id, expert, checkpoint.resume_sample, checkpoint.state),
+            )
+            await self._database.execute(
+                "UPDATE sessions SET received_sample = ? WHERE id = ?", (received_sample, session_id)
+            )
+            await self._database.commit()
+
+    async def checkpoints(self, session_id: str) -> dict[str, Checkpoint]:
+        """Newest restart position by expert."""
+        async with self._database.execute(
+            "SELECT expert, resume_sample, state FROM checkpoints WHERE session_id = ?", (session_id,)
+        ) as rows:
+            return {row[0]: Checkpoint(row[1], row[2]) async for row in rows}
+
+    async def list(self, limit: int, before_unix_ms: int | None = None) -> list[StoredSession]:
+        """Sessions, newest first, begun before a time."""
+        async with self._database.execute(
+            "SELECT id FROM sessions WHERE started_unix_ms < ? ORDER BY started_unix_ms DESC, id LIMIT ?",
+            (before_unix_ms if before_unix_ms is not None else 2**62, limit),
+        ) as rows:
+            ids = [row[0] async for row in rows]
+        return [await self.get(session_id) for session_id in ids]
+
+    async def summary(self, session_id: str) -> pb.SessionSummary:
+        """What a list shows of one session. Raises NotFoundError."""
+        session = await self.get(session_id)
+        newest: dict[str, pb.Event] = {}
+        async with self._database.execute(
+            "SELECT subject, event FROM events WHERE session_id = ? AND kind IN ('utterance', 'ended') ORDER BY seq",
+            (session_id,),
+        ) as rows:
+            async for subject, blob in rows:
+                newest[subject] = pb.Event.FromString(blob)
+        languages: dict[str, int] = {}
+        end_sample = session.received_sample
+        for event in newest.values():
+            end_sample = max(end_sample, event.utterance.end_sample, event.ended.end_sample)
+            language = event.utterance.language
+            languages[language] = languages.get(language, 0) + len(event.utterance.words)
+        languages.pop("", None)
+        return pb.SessionSummary(
+            session_id=session.id,
+            title=session.title,
+            started_unix_ms=session.started_unix_ms,
+            end_sample=end_sample,
+            language=max(languages, key=lambda tag: languages[tag], default=""),
+            utterances=sum(event.HasField("utterance") for event in newest.values()),
+            last_seq=await self.last_seq(session_id),
+        )
+
+    async def delete(self, session_id: str) -> None:
+        """Forget a session; its bytes are overwritten. Raises NotFoundError."""
+        await self.get(session_id)
+        await self._write("DELETE FROM sessions WHERE id = ?", (session_id,))
+        await self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
+        async with self._writing:
+            await self._database.execute(statement, parameters)
+            await self._database.commit()
