@@ -15,8 +15,8 @@ from tools.replay import Replay, ReplayGapError
 
 # How long a gateway may be away before a live client gives up.
 PATIENCE_S = 60.0
-# How long a gateway may say nothing at all while it owes us something.
-SILENCE_S = 120.0
+# How long a gateway may say nothing at all while it owes us something; longer than it waits for its services.
+SILENCE_S = 180.0
 FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 2.0
 CALL_S = 30.0

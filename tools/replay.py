@@ -49,7 +49,7 @@ class Replay:
     def since(self, resume_sample: int) -> list[Item]:
         """Everything from this position on, in order of time, cut at the position itself.
 
-        Begins with the picture that is on the screen there. Raises ReplayGapError.
+        The newest picture is always part of it: it is still on the screen. Raises ReplayGapError.
         """
         if resume_sample < self._forgotten_sample:
             raise ReplayGapError(
@@ -58,9 +58,8 @@ class Replay:
             )
         audio: list[Item] = [_cut(item, resume_sample) for item in self._audio if item.end_sample > resume_sample]
         pictures: list[Item] = [item for item in self._pictures if item.start_sample >= resume_sample]
-        earlier = [item for item in self._pictures if item.start_sample < resume_sample]
-        if earlier:
-            pictures.insert(0, replace(earlier[-1], start_sample=resume_sample))
+        if self._pictures and not pictures:
+            pictures.append(replace(self._pictures[-1], start_sample=resume_sample))
         return list(merge(audio, pictures, key=lambda item: item.end_sample))
 
 

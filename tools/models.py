@@ -1,0 +1,127 @@
+"""Which models a call needs, and fetching them with progress."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from engines import fetch as engines_fetch
+from engines import models as engines_models
+from engines.manifest import manifest, manifests
+from tools.output import InputError
+
+ENGLISH = (
+    "silero-vad",
+    "moonshine-tiny-en",
+    "segmentation-3.0",
+    "campplus",
+    "ppocrv6-tiny",
+    "ppocrv6-small",
+    "smollm2-135m-instruct",
+    "minilm",
+)
+SETS = {"english": ENGLISH}
+# What each service needs whatever it is asked for.
+BY_SERVICE = {
+    "asr": ("silero-vad", "moonshine-tiny-en"),
+    "diarization": ("segmentation-3.0", "campplus"),
+    "vision": ("ppocrv6-tiny", "ppocrv6-small"),
+    "decoder": ("smollm2-135m-instruct", "minilm"),
+    "gateway": (),
+}
+OTHER_LANGUAGES = ("whisper-base",)
+
+
+def for_speech(language: str) -> tuple[str, ...]:
+    """What recognising a language needs; "" means that the language is not known before."""
+    is_english = language.split("-")[0].lower() == "en"
+    return BY_SERVICE["asr"] + (() if is_english else OTHER_LANGUAGES)
+
+
+def for_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
+    """What looking at one picture needs."""
+    needed: list[str] = []
+    for task in tasks:
+        if task == "ocr":
+            needed += BY_SERVICE["vision"]
+        elif task == "objects":
+            needed += [name for name, model in manifests().items() if "object" in model.task]
+        elif task == "gui":
+            needed += [name for name, model in manifests().items() if "gui" in model.task]
+    return tuple(dict.fromkeys(needed))
+
+
+def chosen(names: Sequence[str], every: bool, group: str) -> list[str]:
+    """The models that a command line names. Raises InputError, ManifestError."""
+    if group and group not in SETS:
+        raise InputError(f"--set: no set {group!r}; sets are {', '.join(SETS)}")
+    wanted = [*names, *(manifests() if every else ()), *SETS.get(group, ())]
+    if not wanted:
+        raise InputError("name models, or use --all or --set english; `sensorium models list` shows all names")
+    return [manifest(name).name for name in wanted]
+
+
+def listing() -> list[dict[str, Any]]:
+    """All models as JSON has them."""
+    return [
+        {
+            "name": model.name,
+            "task": model.task,
+            "version": model.version,
+            "licence": model.licence,
+            "parameters": model.parameters,
+            "packages": [f"{p.registry}:{p.name}=={p.version}" for p in model.package],
+            "accuracy": [{"metric": a.metric, "value": a.value, "data": a.data} for a in model.accuracy],
+            "is_fetched": engines_models.is_fetched(model.name),
+        }
+        for model in manifests().values()
+    ]
+
+
+def verify(names: Sequence[str]) -> Iterator[str]:
+    """Check models (default: all in the cache) one by one and yield each that is right.
+
+    Raises ModelMissingError, ModelCorruptError, ManifestError.
+    """
+    for name in names or [name for name in manifests() if engines_models.is_fetched(name)]:
+        engines_models.verify(name)
+        yield name
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """Those that are not in the cache. Raises ManifestError."""
+    return [name for name in dict.fromkeys(names) if not engines_models.is_fetched(name)]
+
+
+def fetch(names: Sequence[str]) -> list[str]:
+    """Bring what is missing, with progress on stderr; returns what was brought. Raises EngineError."""
+    needed = missing(names)
+    if not needed:
+        return []
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        newest = ""
+
+        def line(what: str, done: int, total: int) -> None:
+            nonlocal newest
+            if what != newest:
+                newest = what
+                print(what, file=sys.stderr, flush=True)
+
+        return engines_fetch.fetch(needed, line)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, int] = {}
+
+        def bar(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for earlier in tasks.values():
+                    progress.update(progress.task_ids[earlier], total=1, completed=1)
+                tasks[what] = len(progress.task_ids)
+                progress.add_task(what, total=None)
+            if total:
+                progress.update(progress.task_ids[tasks[what]], total=total, completed=done)
+
+        return engines_fetch.fetch(needed, bar)

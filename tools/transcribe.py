@@ -1,0 +1,157 @@
+"""`sensorium transcribe`: a file through the running services, as a live client would send it."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from protos.session.v1 import session_pb2
+from services.gateway.formats import render
+from services.gateway.transcript import fold
+from services.runtime.settings import service_address
+from tools import models
+from tools.client import LiveSession, in_real_time, in_thread
+from tools.live_view import LiveView
+from tools.media import CHUNK_SAMPLES, MediaInfo, probe, read
+from tools.output import InputError, say, write_result
+from tools.services import gateway_for, is_local
+
+# At full speed larger pieces cost less; results do not depend on them.
+FAST_CHUNK_SAMPLES = 5 * CHUNK_SAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file and how it is to be transcribed."""
+
+    path: Path
+    in_real_time: bool = False
+    format: str = "txt"
+    output: Path | None = None
+    language: str = ""
+    title: str = ""
+    has_video: bool = True
+    phrases: Sequence[tuple[str, float]] = ()
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def transcribe(job: Job) -> bool:
+    """Stream the file and print the result; False when Ctrl-C cut it short (what there is is printed).
+
+    Raises MediaFileError, InputError, GatewayError, ServicesError, EngineError.
+    """
+    info = probe(job.path)
+    has_video = info.has_video and job.has_video
+    if not info.has_audio and not has_video:
+        raise InputError(f"{job.path} has no sound, and its pictures are switched off by --no-video")
+    experts = [*(("asr", "diarization") if info.has_audio else ()), *(("vision",) if has_video else ())]
+    if is_local(service_address("gateway")):
+        models.fetch(_models(job, experts))
+    config = session_pb2.LiveConfig(
+        title=job.title or job.path.name,
+        language=job.language,
+        experts=experts,
+        pace=session_pb2.PACE_LIVE if job.in_real_time else session_pb2.PACE_MAX,
+        phrases=[session_pb2.Phrase(text=text, weight=weight) for text, weight in job.phrases],
+        options=job.options,
+    )
+    run = _Run(job, info, config)
+    is_whole = True
+    try:
+        asyncio.run(run.stream([*experts, "decoder"]))
+    except KeyboardInterrupt:
+        is_whole = False
+    document = fold(run.events, session_id=run.session_id, title=config.title)
+    write_result(render(document, job.format, stem=job.path.stem), job.output)
+    return is_whole
+
+
+def _models(job: Job, experts: Sequence[str]) -> list[str]:
+    needed: list[str] = [name for expert in experts for name in models.BY_SERVICE[expert]]
+    if "asr" in experts:
+        needed += models.for_speech(job.language)
+    return [*needed, *models.BY_SERVICE["decoder"]]
+
+
+class _Run:
+    """One transcription; its events outlive a Ctrl-C."""
+
+    def __init__(self, job: Job, info: MediaInfo, config: session_pb2.LiveConfig) -> None:
+        self._job = job
+        self._info = info
+        self._config = config
+        self._session: LiveSession | None = None
+
+    @property
+    def events(self) -> Sequence[session_pb2.Event]:
+        """Durable events so far."""
+        return self._session.events if self._session is not None else ()
+
+    @property
+    def session_id(self) -> str:
+        """The session, once it has begun."""
+        return self._session.session_id if self._session is not None else ""
+
+    async def stream(self, services: Sequence[str]) -> None:
+        """Start what is missing, send all, collect all."""
+        console = Console(stderr=True)
+        async with gateway_for(services, say) as address:
+            view = LiveView(console, self._info.duration_s) if console.is_terminal else None
+            with view or nullcontext():
+                await self._send(address, view)
+
+    async def _send(self, address: str, view: LiveView | None) -> None:
+        def take(event: session_pb2.Event) -> None:
+            if view is not None:
+                view.sent(session.sent_sample)
+                view.take(event)
+            elif event.WhichOneof("event") == "expert_status":
+                say(event.expert_status.message)
+
+        job = self._job
+        self._session = session = LiveSession(
+            address, self._config, on_event=take, on_trouble=view.trouble if view is not None else say
+        )
+        items = read(
+            job.path,
+            video=job.has_video,
+            chunk_samples=CHUNK_SAMPLES if job.in_real_time else FAST_CHUNK_SAMPLES,
+            on_damage=say,
+        )
+        media = in_thread(items)
+        await session.run(in_real_time(media) if job.in_real_time else media)
+
+
+def read_phrases(path: Path) -> list[tuple[str, float]]:
+    """Phrases of a file: one a line, with a weight after a tab if wanted; 0.0 stands for the default.
+
+    Raises InputError.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--phrases: {path} cannot be read as text: {error}") from error
+    phrases = []
+    for number, line in enumerate(text.splitlines(), 1):
+        phrase, _, weight = line.partition("\t")
+        if not phrase.strip():
+            continue
+        try:
+            phrases.append((phrase.strip(), float(weight) if weight.strip() else 0.0))
+        except ValueError as error:
+            raise InputError(f"--phrases: {path}, line {number}: the weight is {weight!r}, must be a number") from error
+    return phrases
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, str]:
+    """`EXPERT.OPTION=VALUE` as the wire has it. Raises InputError."""
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or "." not in key:
+            raise InputError(f"--option: {text!r} is not EXPERT.OPTION=VALUE, such as diarization.latency_s=2")
+        options[key.strip()] = value.strip()
+    return options
