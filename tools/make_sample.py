@@ -154,9 +154,7 @@ QUESTIONS = (
     ("How much cream goes into the lobster?", ("half pint", "1/2 pint"), "367-130732-0007", "recipe"),
 )
 
-SPEECH = Spoken(
-    "1688-142285-0003", "I really liked that account of himself better than anything else he said."
-)
+SPEECH = Spoken("1688-142285-0003", "I really liked that account of himself better than anything else he said.")
 TWO_SPEAKERS = (
     Spoken("1688-142285-0008", "His father dying in miserable circumstances."),
     Spoken("2033-164914-0005", "Tell me what happened, quoth Zau al-Makan."),
@@ -238,9 +236,7 @@ def write(
     """Write one line on (h, w, 3) uint8 BGR `page` in OpenCV's own Rubik; returns where its ink is."""
     blank = np.zeros(page.shape, np.uint8)
     # a FontFace keeps the weight that it was first used with: a new one for every line
-    cv2.putText(
-        blank, text, (left, baseline), (255, 255, 255), cv2.FontFace("sans"), size, 700 if bold else 400
-    )
+    cv2.putText(blank, text, (left, baseline), (255, 255, 255), cv2.FontFace("sans"), size, 700 if bold else 400)
     cv2.putText(page, text, (left, baseline), colour, cv2.FontFace("sans"), size, 700 if bold else 400)
     x, y, width, height = cv2.boundingRect(blank[:, :, 0])
     return Line(text, (x, y, x + width, y + height))
@@ -290,9 +286,7 @@ def mux(path: Path, audio: Audio, screen: list[tuple[Slide, float, float]]) -> N
         )
         video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         video.time_base = Fraction(1, FRAMES_PER_S)
-        sound = out.add_stream(
-            "libopus", rate=OPUS_RATE, layout="mono", options={"b": "48k", "application": "voip"}
-        )
+        sound = out.add_stream("libopus", rate=OPUS_RATE, layout="mono", options={"b": "48k", "application": "voip"})
         for slide, start_s, end_s in screen:
             page, _ = draw(slide)
             for number in range(round(start_s * FRAMES_PER_S), round(end_s * FRAMES_PER_S)):
@@ -301,9 +295,7 @@ def mux(path: Path, audio: Audio, screen: list[tuple[Slide, float, float]]) -> N
                 out.mux(video.encode(picture))
         out.mux(video.encode(None))
         loud = soxr.resample(audio, SAMPLE_RATE, OPUS_RATE)
-        samples = av.AudioFrame.from_ndarray(
-            loud[np.newaxis].astype(np.float32), format="fltp", layout="mono"
-        )
+        samples = av.AudioFrame.from_ndarray(loud[np.newaxis].astype(np.float32), format="fltp", layout="mono")
         samples.sample_rate, samples.pts, samples.time_base = OPUS_RATE, 0, Fraction(1, OPUS_RATE)
         out.mux(sound.encode(samples))
         out.mux(sound.encode(None))

@@ -47,9 +47,7 @@ def test_media() -> dict[str, Any]:
 def test_the_sample_is_small_and_a_minute_or_two_long(meeting: dict[str, Any]) -> None:
     assert (SAMPLES / "meeting.mkv").stat().st_size < 4_000_000
     assert 60 <= meeting["duration_s"] <= 120
-    assert len(decode_audio(SAMPLES / "meeting.mkv")) / SAMPLE_RATE == pytest.approx(
-        meeting["duration_s"], abs=0.02
-    )
+    assert len(decode_audio(SAMPLES / "meeting.mkv")) / SAMPLE_RATE == pytest.approx(meeting["duration_s"], abs=0.02)
 
 
 def test_speech_is_where_the_truth_says(meeting: dict[str, Any]) -> None:
@@ -75,9 +73,7 @@ def test_every_frame_shows_the_slide_that_the_truth_names(meeting: dict[str, Any
     with av.open(str(SAMPLES / "meeting.mkv")) as container:
         for frame in container.decode(video=0):
             frames += 1
-            slide = next(
-                s for s in meeting["slides"] if s["start_s"] - 0.001 <= frame.time < s["end_s"] - 0.001
-            )
+            slide = next(s for s in meeting["slides"] if s["start_s"] - 0.001 <= frame.time < s["end_s"] - 0.001)
             wrong = np.abs(frame.to_ndarray(format="bgr24") - pictures[slide["id"]]) > 60
             # the two states of one slide differ by 0.5 % of the picture, the codec changes far less
             assert wrong.mean() < 0.001, (frame.time, slide["id"])
@@ -119,9 +115,7 @@ def test_test_media_are_small_and_as_described(test_media: dict[str, Any]) -> No
         with av.open(str(DATA / name)) as container:
             stream = container.streams.audio[0]
             assert (stream.rate, stream.channels) == (SAMPLE_RATE, 1)
-        assert len(decode_audio(DATA / name)) / SAMPLE_RATE == pytest.approx(
-            test_media[name]["duration_s"], abs=0.001
-        )
+        assert len(decode_audio(DATA / name)) / SAMPLE_RATE == pytest.approx(test_media[name]["duration_s"], abs=0.001)
     slide = test_media["slide.png"]
     picture = cv2.imread(str(DATA / "slide.png"))
     assert picture is not None and picture.shape == (slide["height_px"], slide["width_px"], 3)
