@@ -11,8 +11,8 @@ from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
+from services.runtime.describe import describe_process
 from services.runtime.errors import abort, status_code
-from services.runtime.expert import describe
 from services.runtime.stage import MediaError
 from services.runtime.streams import Streams
 
@@ -154,7 +154,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.DescribeRequest, context: "grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeResponse]"
     ) -> pb.DescribeResponse:
         """The gateway and every service behind it that answers."""
-        own = describe("gateway", (), self.streams)
+        own = describe_process("gateway", self.streams)
         own.active_streams, own.max_streams = self._sessions.live_count, self._sessions.max_sessions
         return pb.DescribeResponse(service=own, services=await self._sessions.describe_all())
 

@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-import resource
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -17,10 +14,11 @@ from engines.manifest import manifest
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from services.runtime import wire
 from services.runtime.audio import check_chunk, to_float
+from services.runtime.describe import describe_process
 from services.runtime.errors import abort, status_code
 from services.runtime.image import decode_image
 from services.runtime.percept import SAMPLE_RATE, Percept
-from services.runtime.settings import ServiceSettings, sensorium_version
+from services.runtime.settings import ServiceSettings
 from services.runtime.stage import Expert, Frame, MediaError, ModelInfo, Stage, StageConfig
 from services.runtime.streams import Streams
 
@@ -226,35 +224,17 @@ def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:
 
 
 def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert_pb2.DescribeResponse:
-    """The Describe answer of any service."""
-    described = []
+    """The Describe answer of a service that has models."""
+    described = describe_process(name, streams)
     for info in models:
         source = manifest(info.name)
-        described.append(
-            expert_pb2.ModelDescription(
-                name=info.name,
-                version=source.version,
-                licence=source.licence,
-                backend=info.backend,
-                parameters=source.parameters,
-                is_loaded=info.is_loaded,
-                tasks=info.tasks,
-            )
+        described.models.add(
+            name=info.name,
+            version=source.version,
+            licence=source.licence,
+            backend=info.backend,
+            parameters=source.parameters,
+            is_loaded=info.is_loaded,
+            tasks=info.tasks,
         )
-    return expert_pb2.DescribeResponse(
-        service=name,
-        version=sensorium_version(),
-        models=described,
-        resident_bytes=resident_bytes(),
-        active_streams=streams.active,
-        max_streams=streams.limit,
-    )
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process; its peak where the system has no /proc."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return described
