@@ -1,0 +1,84 @@
+"""Moonshine tiny (arXiv 2410.15608): English, short utterances, few milliseconds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from engines.models import model_file, open_engine
+from services.asr.alignment import Hypothesis, to_words
+from services.asr.decoding import DecoderRun, log_softmax
+from services.runtime.percept import Word
+
+MODEL = "moonshine-tiny-en"
+SAMPLES_PER_FRAME = 384
+# Shorter audio gives the encoder no frame.
+MIN_SAMPLES = 1_600
+# More tokens than this are a loop (the authors' own rule).
+TOKENS_PER_S = 6.5
+_BEGIN, _END = 1, 2
+
+
+class Moonshine:
+    """The weights; calls keep no state and may come from several threads. Raises ModelMissingError."""
+
+    def __init__(self, threads: int) -> None:
+        self._encoder = open_engine(MODEL, "encoder.onnx", threads=threads)
+        self._decoder = open_engine(MODEL, "decoder.onnx", threads=threads)
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(model_file(MODEL, "tokenizer.json")))
+        self._starts_word = _word_starts(self._tokenizer)
+
+    @property
+    def backend(self) -> str:
+        """Such as "onnxruntime-cpu"."""
+        return self._encoder.backend
+
+    def transcribe(
+        self, samples: NDArray[np.float32], *, draft: Sequence[int] = (), forced: int = 0, align: bool = False
+    ) -> Hypothesis:
+        """Greedy decoding of (n,) samples at 16 kHz, n >= MIN_SAMPLES.
+
+        The first `forced` tokens of `draft` are taken as they are, further ones as far as the decoder
+        agrees: one step reads them all.
+        """
+        encoded = self._encoder.run({"audio": samples[None]})
+        run = DecoderRun(self._decoder, encoded, align=align)
+        limit = max(8, int(len(samples) / 16_000 * TOKENS_PER_S) + 2)
+        tokens = list(draft[:limit])
+        scores = log_softmax(run.step([_BEGIN, *tokens]))
+        best = scores.argmax(axis=1)
+        agreed = next((i for i in range(forced, len(tokens)) if best[i] != tokens[i]), len(tokens))
+        del tokens[agreed:]
+        run.forget_after(agreed + 1)
+        log_probs = [float(scores[i, token]) for i, token in enumerate(tokens)]
+        row = scores[agreed]
+        while (token := int(row.argmax())) != _END and len(tokens) < limit:
+            tokens.append(token)
+            log_probs.append(float(row[token]))
+            row = log_softmax(run.step([token])[0])
+        attention = run.attention().mean(axis=(1, 2)) if align else None
+        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), float(row[_END]), attention)
+
+    def starts_word(self, token: int) -> bool:
+        """Whether a word begins with this token."""
+        return bool(self._starts_word[token])
+
+    def whole_words(self, tokens: Sequence[int]) -> int:
+        """Length of the longest part of `tokens` that ends where a word ends, the last word left out."""
+        return next((i for i in range(len(tokens) - 1, 0, -1) if self._starts_word[tokens[i]]), 0)
+
+    def words(self, hypothesis: Hypothesis, start_sample: int, end_sample: int) -> tuple[Word, ...]:
+        """The words of an utterance that lies at [start_sample, end_sample)."""
+        groups: list[tuple[str, int]] = []
+        begin = 0
+        for i in range(1, len(hypothesis.tokens) + 1):
+            if i == len(hypothesis.tokens) or self._starts_word[hypothesis.tokens[i]]:
+                groups.append((self._tokenizer.decode(hypothesis.tokens[begin:i]).strip(), i - begin))
+                begin = i
+        return to_words(hypothesis, groups, start_sample, end_sample, SAMPLES_PER_FRAME)
+
+
+def _word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    return np.array([(tokenizer.id_to_token(i) or "").startswith("▁") for i in range(size)])

@@ -1,0 +1,82 @@
+"""The asr service: its models, loaded once, Whisper at its first use."""
+
+from collections.abc import Sequence
+from threading import Lock
+
+from engines.engine import Engine, ModelMissingError
+from engines.models import is_fetched, open_engine
+from services.asr import moonshine, whisper
+from services.asr.moonshine import Moonshine
+from services.asr.settings import parse_options
+from services.asr.stage import AsrStage
+from services.asr.whisper import Whisper
+from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
+
+VAD = "silero-vad"
+
+
+class AsrExpert:
+    """Speech recognition. Weights are shared by all streams and load when a stream first needs them."""
+
+    name = "asr"
+    takes_audio = True
+    takes_frames = False
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._lock = Lock()
+        self._vad: Engine | None = None
+        self._moonshine: Moonshine | None = None
+        self._whisper: Whisper | None = None
+
+    @property
+    def vad(self) -> Engine:
+        """Silero. Raises ModelMissingError."""
+        with self._lock:
+            if self._vad is None:
+                self._vad = open_engine(VAD, "silero_vad.onnx")
+            return self._vad
+
+    @property
+    def moonshine(self) -> Moonshine:
+        """English. Raises ModelMissingError."""
+        with self._lock:
+            if self._moonshine is None:
+                self._moonshine = Moonshine(self._threads)
+            return self._moonshine
+
+    @property
+    def whisper(self) -> Whisper | None:
+        """Other languages and the second pass; None where it was not fetched."""
+        with self._lock:
+            if self._whisper is None and is_fetched(whisper.MODEL):
+                self._whisper = Whisper(self._threads)
+            return self._whisper
+
+    def open_stage(self, config: StageConfig) -> Stage:
+        """Begin a stream. Raises MediaError for an unknown language or option, ModelMissingError."""
+        options = parse_options(config.options)
+        if config.language not in ("", "en"):
+            recogniser = self.whisper
+            if recogniser is None:
+                raise ModelMissingError(
+                    f"language {config.language!r} needs {whisper.MODEL}; "
+                    f"run `sensorium models fetch {whisper.MODEL}`"
+                )
+            if config.language not in recogniser.languages:
+                raise MediaError(
+                    f"language is {config.language!r}; must be empty (detected) or one of "
+                    f"{', '.join(sorted(recogniser.languages))}"
+                )
+        _ = self.moonshine
+        return AsrStage(self, config, options)
+
+    def models(self) -> Sequence[ModelInfo]:
+        """All models it may use."""
+        loaded = ((VAD, self._vad), (moonshine.MODEL, self._moonshine), (whisper.MODEL, self._whisper))
+        return [ModelInfo(name, "onnxruntime-cpu", model is not None) for name, model in loaded]
+
+
+def new_expert(threads: int = 1) -> AsrExpert:
+    """The asr expert; `threads` is what each model may use."""
+    return AsrExpert(threads)
