@@ -52,6 +52,9 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         config = first.config
         if config.last_seq and not config.session_id:
             raise MediaError(f"last_seq is {config.last_seq} without a session_id")
+        if config.session_id and await self._sessions.has_ended(config.session_id):
+            await self._send_missed(config, context)
+            return
         session = await self._sessions.open(config)
         writer: asyncio.Task[None] | None = None
         try:
@@ -70,6 +73,16 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             for task in (writer, events) if writer else ():
                 task.cancel()
             await self._sessions.release(session)
+
+    async def _send_missed(
+        self, config: pb.LiveConfig, context: "grpc.aio.ServicerContext[pb.LiveRequest, pb.LiveResponse]"
+    ) -> None:
+        """The connection broke after the session's end: the client gets what it missed."""
+        summary = await self._sessions.summary(config.session_id)
+        started = pb.Started(session_id=config.session_id, resume_sample=summary.end_sample, last_seq=summary.last_seq)
+        await context.write(pb.LiveResponse(event=pb.Event(started=started)))
+        async for event in self._sessions.store.events(config.session_id, config.last_seq):
+            await context.write(pb.LiveResponse(event=event))
 
     async def Watch(
         self,

@@ -42,7 +42,7 @@ PROGRESS_SAMPLES = SAMPLE_RATE // 2
 # A session without a writer is finished after this long.
 ABANDONED_S = 120.0
 # Finishing waits this long for experts that are away.
-FINISH_S = 120.0
+FINISH_S = 90.0
 
 
 class Session:

@@ -114,6 +114,10 @@ class Sessions:
             self._live.pop(session.id, None)
             self._runs.pop(session.id, None)
 
+    async def has_ended(self, session_id: str) -> bool:
+        """True when nothing can be added to it any more. Raises NotFoundError."""
+        return session_id not in self._live and (await self.store.get(session_id)).has_ended
+
     async def release(self, session: Session) -> None:
         """The writer is gone; the session stays resumable for a while."""
         session.release()
