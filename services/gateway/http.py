@@ -1,0 +1,370 @@
+"""The gateway over HTTP: the page, its WebRTC offers, kept sessions, live events (Server-Sent Events).
+
+Everything but the page's own files is guarded: the Host header must name this machine or a
+configured host (a foreign name that resolves to loopback is DNS rebinding), and a browser must come
+from the gateway's own origin or a configured one. Programs without an Origin header are welcome.
+Errors are JSON: {"error": {"code", "message"}}.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from google.protobuf.json_format import MessageToDict
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from protos.session.v1 import session_pb2
+from services.gateway import formats, transcript
+from services.gateway.session import EXPERTS
+from services.gateway.sessions import Sessions
+from services.gateway.webrtc import OfferError, Peers
+from services.runtime.errors import ConflictError, DrainingError, NotFoundError
+from services.runtime.stage import MediaError, OverloadedError
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+MAX_BODY_BYTES = 256 * 1024
+# A silent event stream says this often that it is alive, so that both ends notice a dead one.
+KEEPALIVE_S = 15.0
+LIST_LIMIT = 200
+
+_STATUS = {
+    MediaError: (400, "invalid_argument"),
+    OfferError: (400, "invalid_argument"),
+    NotFoundError: (404, "not_found"),
+    ConflictError: (409, "already_exists"),
+    OverloadedError: (429, "resource_exhausted"),
+    DrainingError: (503, "unavailable"),
+}
+_HEADERS = {
+    # No script, style, picture or connection but our own; nobody may frame the page.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "permissions-policy": "microphone=(self), display-capture=(self), camera=()",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Offer(BaseModel):
+    """What a page sends to begin or to go on; `peer_id` is its own earlier connection, if any."""
+
+    model_config = ConfigDict(extra="forbid")
+    sdp: str = Field(min_length=1, max_length=200_000)
+    type: str = Field(pattern="^offer$")
+    session_id: str = Field("", max_length=200)
+    peer_id: str = Field("", max_length=200)
+    title: str = Field("", max_length=200)
+    language: str = Field("", max_length=35)
+    experts: list[str] = Field(default_factory=list, max_length=16)
+    phrases: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list, max_length=200)
+
+
+class Question(BaseModel):
+    """A question; the answer comes as events that carry `question_id`."""
+
+    model_config = ConfigDict(extra="forbid")
+    question_id: str = Field(min_length=1, max_length=100)
+    text: str = Field(min_length=1, max_length=2000)
+
+
+class Name(BaseModel):
+    """A speaker gets a name."""
+
+    model_config = ConfigDict(extra="forbid")
+    speaker: str = Field(min_length=1, max_length=100)
+    name: str = Field(max_length=200)
+
+
+def new_app(
+    sessions: Sessions,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    allowed_origins: Sequence[str] = (),
+    ice_addresses: Sequence[str] = ("127.0.0.1",),
+) -> FastAPI:
+    """The ASGI application for uvicorn.
+
+    `allowed_hosts` are names without port beside loopback; `allowed_origins` are whole origins
+    ("https://meet.example.org") beside the gateway's own; media sockets are bound to `ice_addresses`.
+    """
+    peers = Peers(sessions, ice_addresses)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await peers.close()
+
+    app = FastAPI(title="Sensorium", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(_Guard, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
+    _answer_errors_in_json(app)
+    _add_page(app)
+    _add_media(app, sessions, peers)
+    _add_sessions(app, sessions)
+    return app
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+
+def _add_media(app: FastAPI, sessions: Sessions, peers: Peers) -> None:
+    @app.post("/api/rtc")
+    async def offer(offer: Offer) -> dict[str, str]:
+        """Answer a page's WebRTC offer; its media go into a new or a named session."""
+        config = session_pb2.LiveConfig(
+            session_id=offer.session_id,
+            title=offer.title,
+            language=offer.language,
+            experts=offer.experts,
+            phrases=[session_pb2.Phrase(text=phrase) for phrase in offer.phrases],
+            pace=session_pb2.PACE_LIVE,
+        )
+        peer, sdp = await peers.answer(offer.sdp, config, offer.peer_id)
+        return {"sdp": sdp, "type": "answer", "session_id": peer.session.id, "peer_id": peer.peer_id}
+
+    @app.delete("/api/rtc/{peer_id}")
+    async def leave(peer_id: str) -> dict[str, str]:
+        """Hang up; the session can be gone on with."""
+        await peers.leave(peer_id)
+        return {}
+
+    @app.post("/api/sessions/{session_id}/finish")
+    async def finish(session_id: str) -> dict[str, str]:
+        """End of media: everything pending is written down, then the session has ended."""
+        peer = peers.of_session(session_id)
+        if peer is None:
+            session = await sessions.open(session_pb2.LiveConfig(session_id=session_id))
+            try:
+                await session.finish()
+            finally:
+                await sessions.release(session)
+        else:
+            await peers.finish(peer)
+        return {}
+
+    @app.get("/api/sessions/{session_id}/frames/{frame_id}")
+    async def frame(session_id: str, frame_id: str) -> Response:
+        """A recent picture of the screen."""
+        image = await sessions.frame(session_id, frame_id)
+        return Response(image, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+
+def _add_sessions(app: FastAPI, sessions: Sessions) -> None:
+    @app.get("/api/sessions")
+    async def list_sessions(limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 50) -> dict[str, Any]:
+        """Kept sessions, newest first."""
+        return {"sessions": [_json(summary) for summary in await sessions.summaries(limit)]}
+
+    @app.get("/api/sessions/{session_id}")
+    async def summary(session_id: str) -> dict[str, Any]:
+        """One kept session."""
+        return _json(await sessions.summary(session_id))
+
+    @app.delete("/api/sessions/{session_id}")
+    async def delete(session_id: str) -> dict[str, str]:
+        """Forget a session for good."""
+        await sessions.delete(session_id)
+        return {}
+
+    @app.get("/api/sessions/{session_id}/events")
+    async def events(
+        session_id: str,
+        after: Annotated[int, Query(ge=0)] = 0,
+        last_event_id: Annotated[str, Header()] = "",
+    ) -> StreamingResponse:
+        """What is kept after a number, then what happens, as Server-Sent Events."""
+        if last_event_id.isascii() and last_event_id.isdigit():
+            after = int(last_event_id)
+        await sessions.summary(session_id)
+        stream = _as_sse(sessions.watch(session_id, after, follow=True))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    @app.post("/api/sessions/{session_id}/ask", status_code=202)
+    async def ask(session_id: str, question: Question) -> dict[str, str]:
+        """Ask; the answer comes as events."""
+        await sessions.question(session_id, question.question_id, question.text)
+        return {"question_id": question.question_id}
+
+    @app.post("/api/sessions/{session_id}/names")
+    async def rename(session_id: str, name: Name) -> dict[str, str]:
+        """Give a speaker a name."""
+        await sessions.rename(session_id, name.speaker, name.name.strip())
+        return {}
+
+    @app.get("/api/sessions/{session_id}/export")
+    async def export(session_id: str, format: str = "txt") -> Response:
+        """The session as a file."""
+        if format not in formats.FORMATS:
+            raise MediaError(f"format is {format!r}, must be one of {', '.join(formats.FORMATS)}")
+        summary = await sessions.summary(session_id)
+        kept = [event async for event in sessions.store.events(session_id)]
+        title = summary.title
+
+        def write() -> str:
+            document = transcript.fold(kept, session_id=session_id, title=title)
+            return formats.render(document, format)
+
+        text = await asyncio.to_thread(write)
+        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in title or session_id).strip("-") or "session"
+        return Response(
+            text,
+            media_type=f"{formats.FORMATS[format].media_type}; charset=utf-8",
+            headers={"content-disposition": f'attachment; filename="{name}.{format}"'},
+        )
+
+    @app.get("/api/status")
+    async def status() -> dict[str, Any]:
+        """Which services answer."""
+        answering = {described.service for described in await sessions.describe_all()}
+        return {"services": [{"name": name, "is_available": name in answering} for name in (*EXPERTS, "decoder")]}
+
+
+async def _as_sse(events: AsyncIterator[session_pb2.Event]) -> AsyncIterator[str]:
+    """`id:` is the event's number, so that a browser that reconnects says where it was."""
+    iterator = aiter(events)
+    pending: asyncio.Future[session_pb2.Event] | None = None
+    try:
+        yield "retry: 1000\n\n"
+        while True:
+            if pending is None:
+                pending = asyncio.ensure_future(anext(iterator))
+            done, _ = await asyncio.wait([pending], timeout=KEEPALIVE_S)
+            if not done:
+                yield ": alive\n\n"
+                continue
+            finished, pending = pending, None
+            try:
+                event = finished.result()
+            except StopAsyncIteration:
+                return
+            number = f"id: {event.seq}\n" if event.seq else ""
+            yield f"{number}data: {json.dumps(_json(event), ensure_ascii=False)}\n\n"
+    finally:
+        if pending is not None:
+            pending.cancel()
+            await asyncio.wait([pending])
+
+
+def _json(message: Any) -> dict[str, Any]:
+    return dict(MessageToDict(message, preserving_proto_field_name=True))
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+def _answer_errors_in_json(app: FastAPI) -> None:
+    async def known(request: Request, error: Exception) -> Response:
+        status, code = next(answer for kind, answer in _STATUS.items() if isinstance(error, kind))
+        headers = {}
+        if isinstance(error, OverloadedError):
+            headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        return _error(status, code, str(error), headers)
+
+    async def plain(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        codes = {404: "not_found", 405: "method_not_allowed"}
+        message = {404: f"nothing is at {request.url.path}"}.get(status, getattr(error, "detail", "internal error"))
+        return _error(status, codes.get(status, "http_error"), str(message))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        problems = error.errors() if isinstance(error, RequestValidationError) else []
+        texts = [f"{'.'.join(str(part) for part in p['loc'][1:]) or 'body'}: {p['msg']}" for p in problems[:5]]
+        return _error(400, "invalid_argument", "; ".join(texts) or "the request is not valid")
+
+    for kind in _STATUS:
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(HTTPException, plain)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+class _Guard:
+    """Refuses foreign hosts, foreign origins and large bodies; adds the security headers."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = {*LOOPBACK_HOSTS, *(host.lower() for host in allowed_hosts)}
+        self._origins = {origin.lower().rstrip("/") for origin in allowed_origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []),
+                    *((name.encode(), value.encode()) for name, value in _HEADERS.items()),
+                ]
+            await send(message)
+
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal(scope, receive, send_guarded)
+            return
+        await self._app(scope, _bounded(receive), send_guarded)
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+        host = headers.get("host", "").lower()
+        if _without_port(host) not in self._hosts:
+            return _error(
+                403,
+                "permission_denied",
+                f"this gateway is not called {host!r}; open it as 127.0.0.1 or add the name to its allowed hosts",
+            )
+        origin = headers.get("origin", "").lower()
+        if origin and urlsplit(origin).netloc != host and origin not in self._origins:
+            return _error(403, "permission_denied", f"a page at {origin!r} may not use this gateway")
+        if not origin and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site"):
+            # Browsers leave Origin out of plain GETs, such as pictures that a foreign page embeds.
+            if not (scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"):
+                return _error(403, "permission_denied", "a page of another site may not use this gateway")
+        if scope["method"] == "POST":
+            if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+                return _error(415, "invalid_argument", "the body must be JSON, with content-type application/json")
+        if int(headers["content-length"] if headers.get("content-length", "").isdigit() else 0) > MAX_BODY_BYTES:
+            return _error(413, "invalid_argument", f"the body is larger than {MAX_BODY_BYTES} bytes")
+        return None
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A body without Content-Length is cut off at the same limit."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+        return message
+
+    return bounded
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
