@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,7 +80,8 @@ async def wait_for(
     def tell(name: str | None = None) -> None:
         if name is not None:
             waiting.pop(name, None)
-        if waiting:
+        # One line is enough for a log; on a terminal people see it go on.
+        if waiting and (name is None or sys.stderr.isatty()):
             say(f"waiting for {', '.join(waiting)}")
 
     tell()
@@ -94,8 +96,8 @@ async def wait_for(
         if failed.done() and supervisor is not None:
             broken = [state.name for state in supervisor.states if state.state == "failing"]
             reasons = "; ".join(f"{name}: {last_words(supervisor.log_path(name))}" for name in broken)
-            raise ServicesError(f"{', '.join(broken)} cannot start ({reasons})")
-        raise ServicesError(f"{names} did not serve within {timeout_s:.0f} s; see the logs in {state_folder()}")
+            raise ServicesError(f"{', '.join(broken)} cannot start ({reasons}); logs are in {supervisor.folder}")
+        raise ServicesError(f"{names} did not serve within {timeout_s:.0f} s; logs are in {state_folder()}")
     finally:
         ready.cancel()
         failed.cancel()

@@ -5,9 +5,7 @@ failing. No child outlives the supervisor, however that ends.
 """
 
 import asyncio
-import ctypes
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +25,7 @@ STABLE_S = 10.0
 FAILING_AFTER = 3
 GRACE_S = 15.0
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+LIFELINE = Path(__file__).with_name("lifeline.py")
 
 
 class PortTakenError(RuntimeError):
@@ -118,24 +115,15 @@ class _Child:
             await asyncio.sleep(min(FIRST_DELAY_S * 2**self.failures, MAX_DELAY_S))
 
     async def _spawn(self) -> None:
-        parent = os.getpid()
-
-        def die_with_parent() -> None:
-            if _libc is not None:
-                _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != parent:
-                    os._exit(1)
-
         with self.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.spec.command,
+                *(sys.executable, "-I", "-S", str(LIFELINE), str(os.getpid()), *self.spec.command),
                 env={**os.environ, **self.spec.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 # Ctrl-C in a terminal is for us: we tell the children in good order.
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
 
     @property
@@ -161,7 +149,7 @@ class Supervisor:
         on_change: Callable[[list[ServiceState]], None] = lambda states: None,
         grace_s: float = GRACE_S,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._children = [_Child(spec, self.log_path(spec.name), self._changed) for spec in specs]
         self._on_change = on_change
         self._grace_s = grace_s
@@ -174,13 +162,13 @@ class Supervisor:
 
     def log_path(self, name: str) -> Path:
         """Where a service's output goes."""
-        return self._folder / f"{name}.log"
+        return self.folder / f"{name}.log"
 
     def _changed(self) -> None:
         self._on_change(self.states)
 
     async def __aenter__(self) -> "Supervisor":
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for child in self._children:
             child.log_path.write_bytes(b"")
         self._keepers = [asyncio.create_task(child.keep()) for child in self._children]

@@ -202,7 +202,7 @@ def _majority(transcripts: Iterable[Transcript]) -> str:
 
 
 def _screens(states: Sequence[ScreenState], end_sample: int) -> tuple[Screen, ...]:
-    ends = [*(state.start_sample for state in states[1:]), end_sample]
+    ends = [*(state.start_sample for state in states), end_sample][1:]
     shown: list[Screen] = []
     pending = None  # start of transitions before the first lasting screen
     for state, end in zip(states, ends, strict=True):
