@@ -1,6 +1,7 @@
 """What every test may use: fetched models and small licensed media (tests/data/README.md)."""
 
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import engines
 import services
 from engines.fetch import fetch
 from engines.manifest import manifests
+from tests.house import House, running_house
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
@@ -41,3 +43,10 @@ def speech_s16() -> NDArray[np.int16]:
 def slide_png() -> bytes:
     """A 1280x720 slide."""
     return (DATA / "slide.png").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def house(models: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """All five services, started once for the whole run of tests."""
+    with running_house(tmp_path_factory.mktemp("house")) as running:
+        yield running

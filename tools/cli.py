@@ -245,6 +245,17 @@ def ask(
             kept.print_answer(session, question)
 
 
+@app.command()
+def demo(
+    stay: Annotated[bool, typer.Option(help="Leave the services and the page open afterwards.")] = True,
+) -> None:
+    """Stream the sample meeting through the services, ask it a question, leave the page open."""
+    with _errors():
+        from tools.demo import demo as run
+
+        run(stay=stay)
+
+
 @models_app.command("fetch")
 def models_fetch(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models by name.")] = None,
