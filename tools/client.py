@@ -20,6 +20,7 @@ SILENCE_S = 180.0
 FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 2.0
 CALL_S = 30.0
+WRITE_FAILED = "Internal error from Core"
 
 EventSink = Callable[[session_pb2.Event], None]
 Report = Callable[[str], None]
@@ -150,7 +151,9 @@ class LiveSession:
         """A gateway that went away comes back; one that has not noticed yet that we went still has our writer."""
         if error.code() is grpc.StatusCode.ALREADY_EXISTS:
             return self._last_seq > self._config.last_seq or self.session_id != self._config.session_id
-        return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        # A write that fails makes grpc.aio forget the status that the server gave; the next try brings it to light.
+        was_writing = error.code() is grpc.StatusCode.INTERNAL and error.details() == WRITE_FAILED
+        return was_writing or error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
     async def _connection(self, stub: Any, media: AsyncIterator[Item]) -> None:
         config = session_pb2.LiveConfig()
