@@ -1,0 +1,65 @@
+"""`python -m services.decoder`: one timeline, one live context and answers per session."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+
+import grpc
+
+from engines.engine import EngineError
+from protos.decoder.v1 import decoder_pb2_grpc
+from services.decoder.service import SERVICE_NAME, TIERS, DecoderSettings, DecoderSkin
+from services.runtime.server import serving, until_signal
+from services.runtime.settings import ServiceSettings, service_parser, settings_from
+from services.runtime.telemetry import configure_logging
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve until SIGTERM; exits 1 with a sentence when that is not possible."""
+    flags = _parser().parse_args()
+    configure_logging("decoder")
+    decoder_settings = DecoderSettings(flags.tier, flags.context_tokens, flags.max_contexts, flags.idle_s)
+    try:
+        asyncio.run(_serve(settings_from("decoder", flags), decoder_settings))
+    except (OSError, EngineError, ValueError) as error:
+        log.error("cannot start: %s", error)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    default, env = DecoderSettings(), os.environ.get
+    parser = service_parser("decoder", "Fuses what was said and shown, and answers questions about it.")
+    tier = env("SENSORIUM_TIER", default.tier)
+    parser.add_argument(
+        "--tier", choices=TIERS, default=tier, help="who answers: a quoted line, or the small model"
+    )
+    tokens = int(env("SENSORIUM_CONTEXT_TOKENS", str(default.context_tokens)))
+    parser.add_argument("--context-tokens", type=int, default=tokens, help="length of a live context")
+    contexts = int(env("SENSORIUM_MAX_CONTEXTS", str(default.max_contexts)))
+    parser.add_argument("--max-contexts", type=int, default=contexts, help="live contexts at most")
+    idle_s = float(env("SENSORIUM_IDLE_S", str(default.idle_s)))
+    parser.add_argument(
+        "--idle-s", type=float, default=idle_s, help="forget a session after so long without use"
+    )
+    return parser
+
+
+async def _serve(settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:
+    skin = DecoderSkin(settings, decoder_settings)
+
+    def add(server: grpc.aio.Server) -> None:
+        decoder_pb2_grpc.add_DecoderServiceServicer_to_server(skin, server)
+
+    try:
+        async with serving(settings, SERVICE_NAME, add, skin.streams):
+            await until_signal()
+    finally:
+        skin.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,411 @@
+"""DecoderService: Observe, Ask, Describe."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+import numpy as np
+
+from protos.decoder.v1 import decoder_pb2 as pb
+from protos.decoder.v1 import decoder_pb2_grpc
+from protos.media.v1 import media_pb2
+from services.decoder import answer as answering
+from services.decoder import model, sentence
+from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
+from services.decoder.model import Float, SmallDecoder
+from services.decoder.retrieval import Hit, Index
+from services.decoder.sentence import SentenceEncoder
+from services.decoder.session import Session
+from services.runtime import wire
+from services.runtime.errors import NotFoundError, abort, status_code
+from services.runtime.expert import describe
+from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
+from services.runtime.settings import ServiceSettings
+from services.runtime.stage import MediaError, ModelInfo, OverloadedError
+from services.runtime.streams import Streams
+
+log = logging.getLogger(__name__)
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["DecoderService"].full_name
+TIERS = ("extract", "small")
+MAX_ID_CHARS = 200
+MAX_NAME_CHARS = 200
+MAX_QUESTION_CHARS = 2_000
+MAX_REGIONS = 2_000
+# A span beyond it is a mistake of the sender, and would touch too many slots of time.
+MAX_SPAN_SAMPLES = 24 * 3600 * 16_000
+MAX_ASKS = 64
+# Evidence beside the best line must be at least this likely.
+LEAST_EVIDENCE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderSettings:
+    """What the decoder is told beyond the settings of every service.
+
+    `tier` answers questions; `context_tokens` per live context, of which there are `max_contexts`
+    at most (46 kB a token each); a session nobody observes or asks is forgotten after `idle_s`.
+    """
+
+    tier: str = "extract"
+    context_tokens: int = 2048
+    max_contexts: int = 4
+    idle_s: float = 1800.0
+
+
+class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
+    """The decoder behind the wire. Models run in one owned thread, never on the event loop.
+
+    Raises ModelMissingError; ValueError for a setting out of range.
+    """
+
+    def __init__(self, settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:
+        if decoder_settings.tier not in TIERS:
+            raise ValueError(f"tier is {decoder_settings.tier!r}, must be one of {', '.join(TIERS)}")
+        self.streams = Streams(settings.max_streams)
+        self._asks = Streams(MAX_ASKS)
+        self._settings = decoder_settings
+        self._max_sessions = settings.max_streams
+        self._decoder = SmallDecoder(settings.threads)
+        self._encoder = SentenceEncoder(settings.threads)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="decoder-compute")
+        # least recently used first
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
+
+    def close(self) -> None:
+        """Forget all sessions and stop the executor; call after draining."""
+        for session_id in list(self._sessions):
+            self._forget(session_id)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def Observe(
+        self,
+        request_iterator: AsyncIterator[pb.ObserveRequest],
+        context: "grpc.aio.ServicerContext[pb.ObserveRequest, pb.ObserveResponse]",
+    ) -> None:
+        """One client's stream of percepts."""
+        try:
+            with self.streams.admit():
+                await self._observe(request_iterator, context)
+        except Exception as error:  # the top of a stream: every failure becomes a status
+            if status_code(error) is grpc.StatusCode.INTERNAL:
+                log.exception("observe failed")
+            await abort(context, error)
+
+    async def Ask(
+        self,
+        request: pb.AskRequest,
+        context: "grpc.aio.ServicerContext[pb.AskRequest, pb.AskResponse]",
+    ) -> None:
+        """One question."""
+        try:
+            with self._asks.admit():
+                await self._ask(request, context)
+        except Exception as error:  # the top of a call: every failure becomes a status
+            if status_code(error) is grpc.StatusCode.INTERNAL:
+                log.exception("ask failed")
+            await abort(context, error)
+
+    async def Describe(
+        self,
+        request: pb.DescribeRequest,
+        context: "grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeResponse]",
+    ) -> pb.DescribeResponse:
+        """What runs here."""
+        models = [
+            ModelInfo(model.NAME, model.BACKEND, is_loaded=True),
+            ModelInfo(sentence.NAME, self._encoder.backend, is_loaded=True),
+        ]
+        return pb.DescribeResponse(
+            service=describe("decoder", models, self.streams),
+            sessions=len(self._sessions),
+            dimension=self._decoder.dimension,
+            space_id=self._decoder.space_id,
+        )
+
+    # -- sessions -----------------------------------------------------------------------------
+
+    def session(self, session_id: str) -> Session:
+        """A session that was observed. Raises NotFoundError."""
+        if session_id not in self._sessions:
+            raise NotFoundError(f"no session {session_id!r} here; observe it first")
+        return self._sessions[session_id]
+
+    @contextmanager
+    def _use(self, session: Session) -> Iterator[None]:
+        """Keep a session from being forgotten for the block; its idle time begins afterwards."""
+        session.observers += 1
+        if (expiry := self._expiries.pop(session.id, None)) is not None:
+            expiry.cancel()
+        try:
+            yield
+        finally:
+            session.observers -= 1
+            if not session.observers and self._sessions.get(session.id) is session:
+                self._sessions.move_to_end(session.id)
+                loop = asyncio.get_running_loop()
+                self._expiries[session.id] = loop.call_later(self._settings.idle_s, self._forget, session.id)
+
+    def _open(self, config: pb.ObserveConfig) -> Session:
+        name = config.session_id
+        if not 1 <= len(name) <= MAX_ID_CHARS:
+            raise MediaError(f"session_id has {len(name)} characters, must have 1 to {MAX_ID_CHARS}")
+        if config.reset:
+            self._forget(name)
+        if name not in self._sessions:
+            if len(self._sessions) >= self._max_sessions:
+                idle = next((known for known, old in self._sessions.items() if not old.observers), None)
+                if idle is None:
+                    raise OverloadedError(
+                        f"all {self._max_sessions} sessions are being observed; try again later",
+                        retry_after_s=5.0,
+                    )
+                self._forget(idle)
+            self._sessions[name] = Session(name, self._executor, Index(self._encoder), self._new_context)
+        self._sessions.move_to_end(name)
+        return self._sessions[name]
+
+    def _new_context(self) -> LiveContext | None:
+        live = sum(session.context is not None for session in list(self._sessions.values()))
+        if live >= self._settings.max_contexts:
+            return None
+        return LiveContext(self._decoder, self._settings.context_tokens)
+
+    def _forget(self, session_id: str) -> None:
+        if (expiry := self._expiries.pop(session_id, None)) is not None:
+            expiry.cancel()
+        if (session := self._sessions.pop(session_id, None)) is not None:
+            session.close()
+
+    # -- observe ------------------------------------------------------------------------------
+
+    async def _observe(
+        self,
+        requests: AsyncIterator[pb.ObserveRequest],
+        context: "grpc.aio.ServicerContext[pb.ObserveRequest, pb.ObserveResponse]",
+    ) -> None:
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("request") != "config":
+            raise MediaError("send config first, then percepts")
+        session = self._open(first.config)
+        with self._use(session):
+            async for request in requests:
+                for fused in self._take(session, request):
+                    message = wire.transcript_to_proto(fused)
+                    await context.write(pb.ObserveResponse(utterance=message))
+            session.flush()
+
+    def _take(self, session: Session, request: pb.ObserveRequest) -> list[Transcript]:
+        match request.WhichOneof("request"):
+            case "percept":
+                return _take_percept(session, request.percept)
+            case "token_span":
+                self._take_tokens(session, request.token_span)
+                return []
+            case "speaker_name":
+                name = request.speaker_name
+                _check_id("speaker", name.speaker)
+                if len(name.name) > MAX_NAME_CHARS:
+                    raise MediaError(
+                        f"a name has {len(name.name)} characters, must have {MAX_NAME_CHARS} or fewer"
+                    )
+                session.add_name(name.speaker, name.name)
+                return []
+            case "config":
+                raise MediaError("a second config; send config once, first")
+            case _:
+                raise MediaError("an empty message; send a percept, a token span or a speaker's name")
+
+    def _take_tokens(self, session: Session, span: media_pb2.TokenSpan) -> None:
+        """Embeddings join the live context; plain text is what the percept beside it has brought."""
+        match span.WhichOneof("payload"):
+            case "embeddings":
+                session.add_embeddings(self._rows(span.embeddings))
+            case None:
+                raise MediaError("a token span without text or embeddings")
+
+    def _rows(self, payload: media_pb2.TokenSpan.Embeddings) -> Float:
+        width = self._decoder.dimension
+        if payload.space_id != self._decoder.space_id:
+            raise MediaError(
+                f"space_id is {payload.space_id!r}, this decoder reads {self._decoder.space_id!r}"
+            )
+        if payload.dimension != width:
+            raise MediaError(f"embeddings have dimension {payload.dimension}, must have {width}")
+        if not 1 <= payload.n <= MAX_ENTRY_TOKENS:
+            raise MediaError(f"embeddings have {payload.n} rows, must have 1 to {MAX_ENTRY_TOKENS}")
+        if payload.dtype not in ("float16", "float32"):
+            raise MediaError(f"embeddings are {payload.dtype!r}, must be 'float16' or 'float32'")
+        dtype = np.dtype(payload.dtype).newbyteorder("<")
+        if len(payload.values) != payload.n * width * dtype.itemsize:
+            raise MediaError(
+                f"embeddings have {len(payload.values)} bytes, must have {payload.n * width * dtype.itemsize}"
+            )
+        rows = np.frombuffer(payload.values, dtype).reshape(payload.n, width).astype(np.float32)
+        if not np.isfinite(rows).all():
+            raise MediaError("embeddings hold values that are not finite")
+        return rows
+
+    # -- ask ----------------------------------------------------------------------------------
+
+    async def _ask(
+        self, request: pb.AskRequest, context: "grpc.aio.ServicerContext[pb.AskRequest, pb.AskResponse]"
+    ) -> None:
+        question = request.question.strip()
+        if not 1 <= len(question) <= MAX_QUESTION_CHARS:
+            raise MediaError(
+                f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}"
+            )
+        if not 0 <= request.max_tokens <= answering.LIMIT_MAX_TOKENS:
+            raise MediaError(f"max_tokens is {request.max_tokens}, must be 0 to {answering.LIMIT_MAX_TOKENS}")
+        session = self.session(request.session_id)
+        with self._use(session):
+            started = time.perf_counter()
+            hits = await session.search(question)
+            abstained = not answering.is_answerable(hits)
+            evidence = [] if abstained else _evidence(session, hits)
+            await context.write(pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence)))
+            activation = pb.Activation(
+                experts=["bm25", sentence.NAME],
+                parameters=self._encoder.parameters,
+                first_evidence_ms=_ms_since(started),
+                context_tokens=session.context.tokens if session.context is not None else 0,
+            )
+            tier, text = "extract", ""
+            pieces = self._pieces(session, question, hits, request.max_tokens, activation)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if not text:
+                        activation.first_token_ms = _ms_since(started)
+                    text += piece
+                    await context.write(pb.AskResponse(delta=piece))
+            if model.NAME in activation.experts:
+                tier = "small"
+            activation.total_ms = _ms_since(started)
+            whole = pb.Answer(
+                text=text,
+                abstained=abstained,
+                confidence=_confidence(hits, tier, abstained),
+                evidence=evidence,
+                tier=tier,
+                activation=activation,
+            )
+            await context.write(pb.AskResponse(answer=whole))
+
+    async def _pieces(
+        self, session: Session, question: str, hits: Sequence[Hit], max_tokens: int, activation: pb.Activation
+    ) -> AsyncGenerator[str, None]:
+        """Text of the answer as it is made; notes in `activation` what was used and why."""
+        if not answering.is_answerable(hits):
+            activation.reason = "no line fits the question well enough"
+            yield answering.NOT_HEARD
+            return
+        if self._settings.tier == "extract" or session.context is None:
+            activation.reason = (
+                "the best line is quoted"
+                if self._settings.tier == "extract"
+                else "no live context: the line is quoted"
+            )
+            yield answering.quoted(hits[0], dict(session.timeline.names))
+            return
+        activation.reason = "written by the small decoder from the best line and the live context"
+        activation.experts.append(model.NAME)
+        activation.parameters += self._decoder.parameters
+        async with session.context_lock:
+            words = answering.generate(
+                self._decoder, session.context, question, hits, max_tokens or answering.DEFAULT_MAX_TOKENS
+            )
+            try:
+                while (piece := await session.compute(partial(next, words, None))) is not None:
+                    yield piece
+            finally:
+                # in the same thread, after a step that may still run: sets the context back
+                self._executor.submit(words.close)
+
+
+def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcript]:
+    try:
+        percept = wire.from_proto(message)
+    except ValueError as error:
+        raise MediaError(str(error)) from error
+    match percept:
+        case Transcript():
+            if not percept.is_final:
+                raise MediaError(
+                    f"utterance {percept.utterance_id!r} is not final; the decoder takes finals only"
+                )
+            _check_id("utterance_id", percept.utterance_id)
+            _check_span("utterance", percept.start_sample, percept.end_sample)
+            for word in percept.words:
+                _check_span("word", word.start_sample, word.end_sample)
+            return session.add_transcript(percept)
+        case SpeakerTurn():
+            _check_id("turn_id", percept.turn_id)
+            _check_id("speaker", percept.speaker)
+            _check_span("turn", percept.start_sample, percept.end_sample)
+            return session.add_turn(percept)
+        case ScreenState():
+            _check_span("screen", percept.start_sample, percept.start_sample)
+            if len(percept.regions) > MAX_REGIONS:
+                raise MediaError(
+                    f"a screen has {len(percept.regions)} regions, must have {MAX_REGIONS} or fewer"
+                )
+            session.add_screen(percept)
+            return []
+        case _:
+            raise MediaError("a checkpoint is not for the decoder; send transcripts, turns and screens")
+
+
+def _check_id(what: str, value: str) -> None:
+    if not 1 <= len(value) <= MAX_ID_CHARS:
+        raise MediaError(f"{what} has {len(value)} characters, must have 1 to {MAX_ID_CHARS}")
+
+
+def _check_span(what: str, start: int, end: int) -> None:
+    if not (0 <= start <= end and end - start <= MAX_SPAN_SAMPLES):
+        raise MediaError(
+            f"{what} spans samples [{start}, {end}), must begin at 0 or later, not end before it begins "
+            f"and be {MAX_SPAN_SAMPLES} samples or shorter"
+        )
+
+
+def _evidence(session: Session, hits: Sequence[Hit]) -> list[pb.Evidence]:
+    found = []
+    for hit in hits:
+        if hit.probability < LEAST_EVIDENCE:
+            continue
+        line = hit.line
+        shown = session.shown(line) if line.kind == "screen" else None
+        found.append(
+            pb.Evidence(
+                kind=line.kind,
+                text=line.text,
+                speaker=line.speaker,
+                start_sample=line.start_sample,
+                end_sample=shown.last_sample if shown is not None else line.end_sample,
+                box=wire.box_to_proto(line.box) if line.box is not None else None,
+                frame_id=line.frame_id,
+                source_id=line.source_id,
+                score=hit.probability,
+            )
+        )
+    return found
+
+
+def _confidence(hits: Sequence[Hit], tier: str, abstained: bool) -> float:
+    best = hits[0].probability if hits else 0.0
+    if abstained:
+        return 1 - best
+    return best if tier == "extract" else best * answering.SMALL_TIER_SHARE
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,169 @@
+"""One observed session: timeline at once, index and live context behind it."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from services.decoder.context import LiveContext, Scribe
+from services.decoder.lines import Line, shown_line, spoken_lines
+from services.decoder.model import Float
+from services.decoder.retrieval import Hit, Index
+from services.decoder.timeline import ScreenLine, Timeline
+from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# Entries waiting for the live context; when it is behind the oldest fall out, as they would soon
+# be evicted from the context anyway. All of them stay in the timeline and in the index.
+MAX_WAITING_ENTRIES = 128
+# Lines that one executor job embeds: some 10 ms each, and sessions take turns.
+_LINES_A_JOB = 8
+
+
+class Session:
+    """Everything about one session. Its methods are called on the event loop.
+
+    `index` and `context` belong to the executor's one thread. `new_context` is called there and may
+    give None: no room for another live context now.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        executor: ThreadPoolExecutor,
+        index: Index,
+        new_context: Callable[[], LiveContext | None],
+    ) -> None:
+        self.id = session_id
+        self.timeline = Timeline()
+        self.context: LiveContext | None = None
+        self.observers = 0
+        # Held by whoever uses the live context: an append, or a question until its last token.
+        self.context_lock = asyncio.Lock()
+        self._index = index
+        self._new_context = new_context
+        self._executor = executor
+        self._scribe = Scribe()
+        self._waiting_lines: dict[str, list[Line]] = {}
+        self._waiting_entries: deque[str | Float] = deque(maxlen=MAX_WAITING_ENTRIES)
+        self._changed = asyncio.Event()
+        self._caught_up = asyncio.Condition()
+        self._is_busy = False
+        self._worker = asyncio.create_task(self._work(), name=f"decoder-{session_id}")
+
+    def close(self) -> None:
+        """Stop the work behind; what is running in the executor ends by itself."""
+        self._worker.cancel()
+
+    async def compute(self, job: Callable[[], T]) -> T:
+        """Run a job in the executor's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+
+    def add_transcript(self, said: Transcript) -> list[Transcript]:
+        """Take a final; returns the fused utterances that are new or changed."""
+        fused = self.timeline.add_transcript(said)
+        return self._take([fused] if fused is not None else [])
+
+    def add_turn(self, turn: SpeakerTurn) -> list[Transcript]:
+        """Take a turn; returns the utterances that got other speakers."""
+        return self._take(self.timeline.add_turn(turn))
+
+    def add_screen(self, state: ScreenState) -> None:
+        """Take a screen."""
+        changed = self.timeline.add_screen(state)
+        for line in changed:
+            self._waiting_lines[f"screen:{line.line_id}"] = [shown_line(line)]
+        self._waiting_entries.extend(self._scribe.screen(changed))
+        self._take([])
+
+    def add_name(self, speaker: str, name: str) -> None:
+        """A speaker got a name; lines that are written already keep the old one."""
+        self.timeline.add_name(speaker, name)
+
+    def add_embeddings(self, rows: Float) -> None:
+        """Take rows of the embedding space for the live context."""
+        self._waiting_entries.append(rows)
+        self._changed.set()
+
+    def flush(self) -> None:
+        """No more media: write what was held back for a speaker."""
+        self._waiting_entries.extend(self._scribe.flush(dict(self.timeline.names)))
+        self._changed.set()
+
+    def _take(self, fused: list[Transcript]) -> list[Transcript]:
+        for said in fused:
+            self._waiting_lines[f"speech:{said.utterance_id}"] = spoken_lines(said)
+            self._scribe.utterance(said)
+        self._waiting_entries.extend(self._scribe.due(self.timeline.last_sample, dict(self.timeline.names)))
+        self._changed.set()
+        return fused
+
+    async def search(self, question: str) -> list[Hit]:
+        """The best lines for a question, out of what is indexed; the next waiting lines go in first."""
+        changes, names = self._next_lines(), dict(self.timeline.names)
+
+        def job() -> list[Hit]:
+            self._index_lines(changes)
+            return self._index.search(question, names)
+
+        return await self.compute(job)
+
+    async def caught_up(self) -> None:
+        """Return when nothing waits for the index or the live context."""
+        async with self._caught_up:
+            await self._caught_up.wait_for(lambda: not (self._has_work() or self._is_busy))
+
+    def _has_work(self) -> bool:
+        return self._changed.is_set() or bool(self._waiting_lines)
+
+    def shown(self, line: Line) -> ScreenLine | None:
+        """The latest sighting of a screen line that was found."""
+        return self.timeline.screen_line(line.source_id)
+
+    def _next_lines(self) -> list[tuple[str, list[Line]]]:
+        sources = list(self._waiting_lines)[:_LINES_A_JOB]
+        return [(source, self._waiting_lines.pop(source)) for source in sources]
+
+    def _index_lines(self, changes: Sequence[tuple[str, list[Line]]]) -> None:
+        for source, lines in changes:
+            self._index.replace(source, lines)
+
+    def _write(self, entry: str | Float) -> bool:
+        if self.context is None:
+            self.context = self._new_context()
+        if self.context is None:
+            return False
+        if isinstance(entry, str):
+            self.context.append(entry)
+        else:
+            self.context.append_embeddings(entry)
+        return True
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                self._is_busy = True
+                await self._catch_up()
+                self._is_busy = False
+                async with self._caught_up:
+                    self._caught_up.notify_all()
+        except Exception:  # the top of a task: the session goes on without index and context
+            log.exception("work behind a session failed", extra={"fields": {"session": self.id}})
+
+    async def _catch_up(self) -> None:
+        while self._waiting_lines or self._waiting_entries:
+            if changes := self._next_lines():
+                await self.compute(partial(self._index_lines, changes))
+                continue
+            async with self.context_lock:
+                entry = self._waiting_entries.popleft()
+                if not await self.compute(partial(self._write, entry)):
+                    self._waiting_entries.appendleft(entry)
+                    return
