@@ -53,7 +53,7 @@ _HEADERS = {
     # No script, style, picture or connection but our own; nobody may frame the page.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "permissions-policy": "microphone=(self), display-capture=(self), camera=()",
+    "permissions-policy": "microphone=(self), display-capture=(self)",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "x-content-type-options": "nosniff",

@@ -36,6 +36,8 @@ from services.gateway.sessions import Sessions
 from services.runtime.stage import MediaError
 
 log = logging.getLogger(__name__)
+# One line per candidate pair, with addresses of whoever connects.
+logging.getLogger("aioice").setLevel(logging.WARNING)
 
 # Sound goes to the session in pieces of this length at least (fewer messages) ...
 CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
@@ -55,6 +57,10 @@ REPORT_INTERVAL_S = 1.0
 GONE_AFTER_S = 15.0
 
 
+# What aiortc raises for an offer that it does not understand.
+_BAD_OFFER = (ValueError, KeyError, IndexError, AssertionError, AttributeError)
+
+
 class OfferError(ValueError):
     """The offer is not one that a page of ours makes; the message says what is wrong."""
 
@@ -62,12 +68,19 @@ class OfferError(ValueError):
 class Peer:
     """One connected page: writes its media into one session until it leaves."""
 
-    def __init__(self, peer_id: str, session: Session, executor: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        peer_id: str,
+        session: Session,
+        connection: RTCPeerConnection,
+        tracks: Sequence[MediaStreamTrack],
+        executor: ThreadPoolExecutor,
+    ) -> None:
         self.peer_id = peer_id
         self.session = session
         self._executor = executor
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._tracks: list[MediaStreamTrack] = []
+        self._connection = connection
+        self._tracks = tracks
         self._channel: Any = None
         self._mixer = Mixer(session.resume_sample)
         self._next_sample = session.resume_sample
@@ -81,18 +94,15 @@ class Peer:
         self._sign_of_life_s = time.monotonic()
         self._leaving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._connection.on("track", self._tracks.append)
         self._connection.on("datachannel", self._open_channel)
         self._connection.on("connectionstatechange", self._notice_state)
 
-    async def answer(self, sdp: str) -> str:
-        """The answer to a page's offer. Raises OfferError."""
+    async def answer(self) -> str:
+        """The answer to the page's offer, which begins to connect. Raises OfferError."""
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(_without_names(sdp), "offer"))
-            answer = await self._connection.createAnswer()
-            await self._connection.setLocalDescription(answer)
-        except (ValueError, KeyError, IndexError, AssertionError) as error:
-            raise OfferError(f"this is not a usable WebRTC offer: {error or type(error).__name__}") from error
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except _BAD_OFFER as error:
+            raise OfferError(f"the offer cannot be answered: {error or type(error).__name__}") from error
         return str(self._connection.localDescription.sdp)
 
     def start(self, on_gone: Callable[["Peer"], None]) -> asyncio.Task[None]:
@@ -269,17 +279,22 @@ class Peers:
         """
         if replaces in self._peers:
             await self.leave(replaces)
-        session = await self._sessions.open(config)
-        peer = Peer(secrets.token_urlsafe(12), session, self._executor)
+        connection, tracks = await _read_offer(sdp)
         try:
-            sdp = await peer.answer(sdp)
+            session = await self._sessions.open(config)
+        except Exception:  # whatever it was, the caller is told; the connection must not stay
+            await connection.close()
+            raise
+        peer = Peer(secrets.token_urlsafe(12), session, connection, tracks, self._executor)
+        try:
+            answer = await peer.answer()
         except OfferError:
             await peer.leave()
             await self._sessions.release(session)
             raise
         self._peers[peer.peer_id] = peer
         peer.start(self._forget)
-        return peer, sdp
+        return peer, answer
 
     def of_session(self, session_id: str) -> Peer | None:
         """The page that writes into a session, if any."""
@@ -334,6 +349,21 @@ class _SoundReader:
             runs.append((self._next, samples))
             self._next += len(samples)
         return runs
+
+
+async def _read_offer(sdp: str) -> tuple[RTCPeerConnection, list[MediaStreamTrack]]:
+    """A connection that has taken the offer, and the offer's tracks. Raises OfferError."""
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    tracks: list[MediaStreamTrack] = []
+    connection.on("track", tracks.append)
+    try:
+        await connection.setRemoteDescription(RTCSessionDescription(_without_names(sdp), "offer"))
+        if not tracks:
+            raise OfferError("it offers neither sound nor picture")
+    except _BAD_OFFER as error:
+        await connection.close()
+        raise OfferError(f"this is not a usable WebRTC offer: {error or type(error).__name__}") from error
+    return connection, tracks
 
 
 def _thumbnail(frame: av.VideoFrame) -> NDArray[np.uint8]:

@@ -1,0 +1,294 @@
+"""The gateway over HTTP: who may use it, how events are resumed, what errors look like."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from aiortc import RTCPeerConnection
+
+from protos.media.v1 import media_pb2
+from protos.session.v1 import session_pb2 as pb
+from services.gateway import http
+from services.gateway.formats import FORMATS
+from services.gateway.sessions import Sessions
+from services.gateway.store import Store
+from tools.supervisor import free_addresses
+
+FOREIGN = {"origin": "https://evil.example"}
+WORDS = ["I", "really", "liked", "that", "account."]
+
+
+@dataclass
+class Gateway:
+    """A served app over a real store; no expert answers."""
+
+    sessions: Sessions
+    client: httpx2.AsyncClient
+    url: str
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    names = ("asr", "diarization", "vision", "decoder")
+    for name, address in zip(names, free_addresses(len(names)), strict=True):
+        monkeypatch.setenv(f"SENSORIUM_{name.upper()}_ADDRESS", address)
+    async with AsyncExitStack() as stack:
+        store = await Store.open(tmp_path / "sessions.db")
+        stack.push_async_callback(store.close)
+        sessions = await Sessions.connect(store, 1, stack)
+        stack.push_async_callback(sessions.close)
+        app = http.new_app(sessions, allowed_hosts=["meet.example"], allowed_origins=["https://board.example"])
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
+        # It listens before the server runs: who connects early waits.
+        listener = socket.create_server(("127.0.0.1", 0))
+        served = asyncio.create_task(server.serve([listener]))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx2.AsyncClient(base_url=url, timeout=20) as client:
+            yield Gateway(sessions, client, url)
+        server.should_exit = True
+        await served
+
+
+@pytest.fixture
+async def kept(gateway: Gateway) -> str:
+    """A kept session with one utterance of a named speaker."""
+    stored = await gateway.sessions.store.create("kept", pb.LiveConfig(title="Räte & co"))
+    feed = await gateway.sessions.feed(stored.id)
+    words = [media_pb2.Word(text=w, start_sample=i * 4000, end_sample=i * 4000 + 3000) for i, w in enumerate(WORDS)]
+    said = media_pb2.Transcript(
+        utterance_id="u1", is_final=True, end_sample=20_000, words=words, language="en", speaker="S1"
+    )
+    await feed.append(pb.Event(utterance=said), "u1")
+    await gateway.sessions.rename(stored.id, "S1", "Priya")
+    await feed.append(pb.Event(ended=pb.Ended(end_sample=32_000)), "ended")
+    return stored.id
+
+
+def sentence(response: httpx2.Response) -> str:
+    """The message of an error, which is a sentence."""
+    message = response.json()["error"]["message"]
+    assert isinstance(message, str) and " " in message
+    return message
+
+
+async def events(gateway: Gateway, session_id: str, n: int, headers: dict[str, str] | None = None) -> list[dict]:
+    """The first `n` events of a session's stream, each with the `id:` it came with."""
+    found: list[dict] = []
+    number = None
+    path = f"/api/sessions/{session_id}/events"
+    async with gateway.client.stream("GET", path, headers=headers or {}) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        async for line in response.aiter_lines():
+            if line.startswith("id: "):
+                number = int(line[4:])
+            elif line.startswith("data: "):
+                found.append({**json.loads(line[6:]), "id": number})
+                number = None
+            if len(found) == n:
+                break
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/rtc"),
+        ("DELETE", "/api/rtc/p"),
+        ("GET", "/api/sessions"),
+        ("GET", "/api/sessions/kept/events"),
+        ("GET", "/api/sessions/kept/export?format=srt"),
+        ("POST", "/api/sessions/kept/ask"),
+        ("POST", "/api/sessions/kept/names"),
+        ("POST", "/api/sessions/kept/finish"),
+        ("DELETE", "/api/sessions/kept"),
+        ("GET", "/api/status"),
+    ],
+)
+async def test_a_page_of_another_origin_is_refused_everywhere(
+    gateway: Gateway, kept: str, method: str, path: str
+) -> None:
+    response = await gateway.client.request(method, path, headers=FOREIGN)
+    assert response.status_code == 403
+    assert "evil.example" in sentence(response)
+    assert (await gateway.client.get(f"/api/sessions/{kept}")).status_code == 200
+
+
+async def test_a_foreign_page_cannot_embed_what_needs_no_origin_header(gateway: Gateway, kept: str) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    assert (await gateway.client.get(f"/api/sessions/{kept}/export", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "[::2]"])
+async def test_a_foreign_name_for_this_machine_is_refused(gateway: Gateway, host: str) -> None:
+    response = await gateway.client.get("/", headers={"host": host})
+    assert response.status_code == 403
+    assert "not called" in sentence(response)
+
+
+@pytest.mark.parametrize("host", ["localhost:9", "127.0.0.1", "[::1]:8080", "meet.example", "MEET.example:443"])
+async def test_loopback_and_configured_names_are_served(gateway: Gateway, host: str) -> None:
+    assert (await gateway.client.get("/api/sessions", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_the_own_page_and_configured_origins_are_served(gateway: Gateway, own: bool) -> None:
+    headers = {"origin": gateway.url if own else "https://board.example"}
+    assert (await gateway.client.get("/api/sessions", headers=headers)).status_code == 200
+
+
+async def test_another_port_of_this_machine_is_another_origin(gateway: Gateway) -> None:
+    response = await gateway.client.get("/api/sessions", headers={"origin": "http://127.0.0.1:3000"})
+    assert response.status_code == 403
+
+
+async def test_a_form_of_a_foreign_page_cannot_post(gateway: Gateway, kept: str) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        response = await gateway.client.post(
+            f"/api/sessions/{kept}/names", content=b"{}", headers={"content-type": content_type}
+        )
+        assert response.status_code == 415
+
+
+async def test_the_page_comes_with_a_policy_that_allows_nothing_foreign_and_nothing_inline(gateway: Gateway) -> None:
+    response = await gateway.client.get("/")
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+    assert not re.search(r"<script>|<[^>]*\s(style|on\w+)=", response.text)
+    for path in ("/static/app.js", "/static/style.css", "/static/icon.svg"):
+        answer = await gateway.client.get(path)
+        assert answer.status_code == 200
+        assert "https://" not in answer.text.replace("http://www.w3.org", "").replace("https address", "")
+
+
+async def test_a_stream_of_events_is_resumed_after_the_last_number(gateway: Gateway, kept: str) -> None:
+    whole = await events(gateway, kept, 3)
+    assert [event["id"] for event in whole] == [1, 2, 3]
+    assert [word["text"] for word in whole[0]["utterance"]["words"]] == WORDS
+    assert whole[1]["speaker_name"] == {"speaker": "S1", "name": "Priya"}
+    rest = await events(gateway, kept, 1, {"last-event-id": "2"})
+    assert [event["id"] for event in rest] == [3]
+    assert rest[0]["ended"] == {"end_sample": "32000"}
+
+
+async def test_whoever_watches_a_kept_session_hears_of_a_new_name(gateway: Gateway, kept: str) -> None:
+    waiting = asyncio.create_task(events(gateway, kept, 4))
+    response = await gateway.client.post(f"/api/sessions/{kept}/names", json={"speaker": "S1", "name": " Priya R. "})
+    assert response.status_code == 200
+    assert (await waiting)[3]["speaker_name"]["name"] == "Priya R."
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+async def test_every_format_is_downloaded_with_its_name(gateway: Gateway, kept: str, name: str) -> None:
+    response = await gateway.client.get(f"/api/sessions/{kept}/export", params={"format": name})
+    assert response.status_code == 200
+    assert response.headers["content-disposition"] == f'attachment; filename="R-te---co.{name}"'
+    assert response.headers["content-type"].startswith(FORMATS[name].media_type)
+    assert name == "rttm" or "account" in response.text
+    assert name in ("rttm", "ctm") or "Priya" in response.text
+
+
+async def test_an_unknown_format_is_named_with_those_that_exist(gateway: Gateway, kept: str) -> None:
+    response = await gateway.client.get(f"/api/sessions/{kept}/export", params={"format": "docx"})
+    assert response.status_code == 400
+    assert "docx" in sentence(response) and "srt" in sentence(response)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/sessions/none", None),
+        ("GET", "/api/sessions/none/events", None),
+        ("GET", "/api/sessions/none/export", None),
+        ("GET", "/api/sessions/none/frames/1", None),
+        ("DELETE", "/api/sessions/none", None),
+        ("POST", "/api/sessions/none/names", {"speaker": "S1", "name": "x"}),
+        ("POST", "/api/sessions/none/ask", {"question_id": "q", "text": "who?"}),
+        ("POST", "/api/sessions/none/finish", {}),
+        ("GET", "/api/nothing", None),
+    ],
+)
+async def test_what_does_not_exist_is_404_with_a_sentence(
+    gateway: Gateway, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    response = await gateway.client.request(method, path, json=body)
+    assert response.status_code == 404
+    assert sentence(response)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/rtc", {"sdp": "", "type": "offer"}),
+        ("/api/rtc", {"sdp": "v=0", "type": "answer"}),
+        ("/api/rtc", {"sdp": "this is no SDP", "type": "offer"}),
+        ("/api/rtc", {"sdp": "v=0\r\n", "type": "offer", "experts": ["smell"]}),
+        ("/api/rtc", {"sdp": "v=0\r\n", "type": "offer", "unknown": 1}),
+        ("/api/sessions/kept/names", {"speaker": "S1", "name": ""}),
+        ("/api/sessions/kept/names", {"speaker": "S1", "name": "x" * 300}),
+        ("/api/sessions/kept/ask", {"question_id": "q", "text": ""}),
+        ("/api/sessions/kept/ask", {"question_id": "q", "text": "x" * 3000}),
+        ("/api/sessions/kept/ask", ["no", "object"]),
+    ],
+)
+async def test_a_wrong_body_is_400_with_a_sentence(gateway: Gateway, kept: str, path: str, body: object) -> None:
+    response = await gateway.client.post(path, json=body)
+    assert response.status_code == 400
+    assert sentence(response)
+
+
+async def test_an_offer_that_fails_leaves_no_session_behind(gateway: Gateway) -> None:
+    body = {"sdp": "v=0\r\n", "type": "offer"}
+    assert (await gateway.client.post("/api/rtc", json=body)).status_code == 400
+    assert (await gateway.client.get("/api/sessions")).json() == {"sessions": []}
+
+
+async def test_a_second_writer_is_409_and_one_session_too_many_429_with_a_time(gateway: Gateway) -> None:
+    session = await gateway.sessions.open(pb.LiveConfig())
+    page = RTCPeerConnection()
+    page.addTransceiver("audio", "sendonly")
+    await page.setLocalDescription(await page.createOffer())
+    offer = {"sdp": page.localDescription.sdp, "type": "offer"}
+    second = await gateway.client.post("/api/rtc", json={**offer, "session_id": session.id})
+    assert second.status_code == 409
+    third = await gateway.client.post("/api/rtc", json=offer)
+    assert third.status_code == 429
+    assert int(third.headers["retry-after"]) >= 1
+    assert sentence(second) and sentence(third)
+    await page.close()
+
+
+async def test_a_body_that_is_too_long_is_413(gateway: Gateway) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(1 + http.MAX_BODY_BYTES // 1000):
+            yield b"x" * 1000
+
+    headers = {"content-type": "application/json"}
+    with_length = await gateway.client.post("/api/rtc", content=b"x" * (http.MAX_BODY_BYTES + 1), headers=headers)
+    without = await gateway.client.post("/api/rtc", content=endless(), headers=headers)
+    assert (with_length.status_code, without.status_code) == (413, 413)
+
+
+async def test_a_kept_session_is_listed_and_deleted(gateway: Gateway, kept: str) -> None:
+    listed = (await gateway.client.get("/api/sessions")).json()["sessions"]
+    assert [summary["session_id"] for summary in listed] == [kept]
+    assert listed[0]["title"] == "Räte & co"
+    assert (await gateway.client.delete(f"/api/sessions/{kept}")).status_code == 200
+    assert (await gateway.client.get("/api/sessions")).json() == {"sessions": []}
+
+
+async def test_status_tells_which_services_do_not_answer(gateway: Gateway) -> None:
+    services = (await gateway.client.get("/api/status")).json()["services"]
+    assert {service["name"]: service["is_available"] for service in services} == {
+        "asr": False,
+        "diarization": False,
+        "vision": False,
+        "decoder": False,
+    }
