@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SessionService"].full_name
 MAX_PAGE = 1_000
+VANISHED_S = 0.1
 
 
 class SessionSkin(session_pb2_grpc.SessionServiceServicer):
@@ -188,6 +189,9 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> N
                 raise MediaError("a second config; send config once, first")
             case _:
                 raise MediaError("an empty message; send audio, a frame, a question or a name")
+    # The stream of a client that vanished ends like one that was closed, a moment before this task is
+    # cancelled; only the latter ends the session.
+    await asyncio.sleep(VANISHED_S)
     await session.finish()
 
 

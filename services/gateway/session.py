@@ -68,8 +68,8 @@ class Session:
         self._frame_sample = 0
         self._frame_count = 0
         self._questions: set[asyncio.Task[None]] = set()
-        self._finish_asked = False
-        self._abandoned_at = time.monotonic()
+        self.is_finishing = False
+        self.abandoned_at = time.monotonic()
         self._nudge = asyncio.Event()
         self._over = asyncio.Event()
         self._told_sample = 0
@@ -152,12 +152,16 @@ class Session:
 
     async def finish(self) -> None:
         """End of media: returns when everything pending was flushed and kept."""
-        self._finish_asked = True
-        self._nudge.set()
+        self.end_media()
         await self._over.wait()
 
+    def end_media(self) -> None:
+        """No more media: everything pending is flushed in the background, then the session has ended."""
+        self.is_finishing = True
+        self._nudge.set()
+
     def _must_be_open(self) -> None:
-        if self._finish_asked:
+        if self.is_finishing:
             raise MediaError(f"session {self.id} takes no more media; it was finished")
 
     def _safe_sample(self) -> int:
@@ -170,13 +174,15 @@ class Session:
         """A writer came. Raises ConflictError when there is one."""
         if self.has_writer:
             raise ConflictError(f"session {self.id} has a writer already; watch it instead")
+        if self.is_finishing:
+            raise ConflictError(f"session {self.id} is being finished; begin a new one")
         self.has_writer = True
         self._nudge.set()
 
     def release(self) -> None:
         """The writer went without finishing; it may come back for a while."""
         self.has_writer = False
-        self._abandoned_at = time.monotonic()
+        self.abandoned_at = time.monotonic()
         self._nudge.set()
 
     async def run(self) -> None:
@@ -205,11 +211,11 @@ class Session:
         self._over.set()
 
     async def _until_finished(self) -> None:
-        while not self._finish_asked:
+        while not self.is_finishing:
             self._nudge.clear()
-            left_s = None if self.has_writer else self._abandoned_at + ABANDONED_S - time.monotonic()
+            left_s = None if self.has_writer else self.abandoned_at + ABANDONED_S - time.monotonic()
             if left_s is not None and left_s <= 0:
-                self._finish_asked = True
+                self.is_finishing = True
                 return
             try:
                 async with asyncio.timeout(left_s):

@@ -64,8 +64,15 @@ class Sessions:
 
     @property
     def live_count(self) -> int:
-        """Sessions that run now."""
-        return len(self._live)
+        """Sessions that take media, or wait for their writer to come back."""
+        return sum(not session.is_finishing for session in self._live.values())
+
+    def _make_room(self) -> None:
+        """When all places are taken, the session that waits longest for its writer is finished."""
+        if self.live_count >= self.max_sessions:
+            waiting = [s for s in self._live.values() if not s.has_writer and not s.is_finishing]
+            for session in sorted(waiting, key=lambda s: s.abandoned_at)[:1]:
+                session.end_media()
 
     async def open(self, config: pb.LiveConfig) -> Session:
         """Begin a session, or go on with `config.session_id`, as its only writer.
@@ -76,7 +83,8 @@ class Sessions:
         async with self._opening:
             session = self._live.get(config.session_id)
             if session is None:
-                if len(self._live) >= self.max_sessions:
+                self._make_room()
+                if self.live_count >= self.max_sessions:
                     raise OverloadedError(
                         f"all {self.max_sessions} live sessions are taken; try again later", retry_after_s=5.0
                     )
@@ -119,7 +127,7 @@ class Sessions:
         return session_id not in self._live and (await self.store.get(session_id)).has_ended
 
     async def release(self, session: Session) -> None:
-        """The writer is gone; the session stays resumable for a while."""
+        """The writer is gone; the session stays resumable for a while, or until its place is needed."""
         session.release()
 
     def live(self, session_id: str) -> Session | None:

@@ -7,6 +7,7 @@ import av
 import grpc
 import numpy as np
 import pytest
+import pytest_asyncio
 from grpc_status import rpc_status
 from numpy.typing import NDArray
 
@@ -58,7 +59,7 @@ def live_config(**fields: object) -> pb.LiveConfig:
 
 
 async def media(samples: NDArray[np.int16], image: bytes) -> AsyncIterator[Item]:
-    yield Picture(image=image, start_sample=0)
+    yield Picture(image, 0, "slide")
     for start in range(0, len(samples), PIECE):
         yield Audio(pcm=samples[start : start + PIECE].tobytes(), start_sample=start)
 
@@ -76,7 +77,7 @@ async def hear(
     return heard
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def undisturbed(house: House, two_speakers: NDArray[np.int16], slide_png: bytes) -> Heard:
     return await hear(house, two_speakers, slide_png)
 
@@ -135,7 +136,7 @@ async def test_a_client_that_reconnects_gets_all_it_missed_once(
         for start in range(resume, len(two_speakers), PIECE):
             await second.write(audio(two_speakers[start : start + PIECE].tobytes(), start))
         await second.done_writing()
-        seen += [r.event async for r in second if r.event.seq]
+        seen += [e for e in await rest(second) if e.seq]
         assert [e.seq for e in seen] == list(range(1, len(seen) + 1))
         assert Heard(seen).finals() == undisturbed.finals()
 
@@ -155,7 +156,7 @@ async def test_a_watcher_sees_what_the_writer_does(house: House, two_speakers: N
         for start in range(0, 80_000, PIECE):
             await call.write(audio(two_speakers[start : start + PIECE].tobytes(), start))
         await call.done_writing()
-        written = [r.event.seq async for r in call if r.event.seq]
+        written = [e.seq for e in await rest(call) if e.seq]
         assert [r.event.seq async for r in watch if r.event.seq] == written
 
 
@@ -175,7 +176,7 @@ async def test_a_question_is_answered_with_evidence_while_it_runs(
         question = pb.Question(question_id="q1", text=f"Who said {spoken!r}?")
         await call.write(pb.LiveRequest(question=question))
         await call.done_writing()
-        parts = [r.event.answer async for r in call if r.event.HasField("answer")]
+        parts = [e.answer for e in await rest(call) if e.HasField("answer")]
         kinds = [p.part.WhichOneof("part") for p in parts]
         assert kinds[0] == "evidence" and kinds[-1] == "answer"
         answer = parts[-1].part.answer
@@ -186,6 +187,14 @@ async def test_a_question_is_answered_with_evidence_while_it_runs(
 
 def audio(pcm: bytes, start_sample: int) -> pb.LiveRequest:
     return pb.LiveRequest(audio=media_pb2.AudioChunk(pcm=pcm, start_sample=start_sample))
+
+
+async def rest(call: "grpc.aio.StreamStreamCall[pb.LiveRequest, pb.LiveResponse]") -> list[pb.Event]:
+    """Everything until the call ends well."""
+    events = []
+    while (response := await call.read()) is not grpc.aio.EOF:
+        events.append(response.event)
+    return events
 
 
 async def summary(stub: session_pb2_grpc.SessionServiceStub, session_id: str) -> pb.SessionSummary:
@@ -257,7 +266,7 @@ async def test_a_frame_that_is_no_picture_is_reported_and_the_sound_goes_on(
         for start in range(0, 80_000, PIECE):
             await call.write(audio(two_speakers[start : start + PIECE].tobytes(), start))
         await call.done_writing()
-        events = [r.event async for r in call]
+        events = await rest(call)
         assert any(e.expert_status.expert == "vision" and "image" in e.expert_status.message for e in events)
         assert any(e.HasField("utterance") for e in events) and events[-1].HasField("ended")
 
@@ -272,7 +281,7 @@ async def test_a_second_writer_is_refused(house: House) -> None:
         assert error.code() is grpc.StatusCode.ALREADY_EXISTS
         assert "has a writer" in str(error.details())
         await call.done_writing()
-        assert [r async for r in call][-1].event.HasField("ended")
+        assert (await rest(call))[-1].HasField("ended")
 
 
 async def test_fifty_clients_more_than_the_limit_are_refused_with_retry_information(house: House) -> None:
@@ -292,7 +301,7 @@ async def test_fifty_clients_more_than_the_limit_are_refused_with_retry_informat
             assert status is not None and status.details[0].TypeName() == "google.rpc.RetryInfo"
         for call in calls:
             await call.done_writing()
-            assert [r async for r in call][-1].event.HasField("ended")
+            assert (await rest(call))[-1].HasField("ended")
 
 
 async def test_a_client_that_vanishes_leaves_its_place(house: House, two_speakers: NDArray[np.int16]) -> None:
@@ -309,4 +318,4 @@ async def test_a_client_that_vanishes_leaves_its_place(house: House, two_speaker
         await again.write(pb.LiveRequest(config=live_config(session_id=session_id)))
         assert (await again.read()).event.started.session_id == session_id
         await again.done_writing()
-        assert [r async for r in again][-1].event.HasField("ended")
+        assert (await rest(again))[-1].HasField("ended")
