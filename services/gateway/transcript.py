@@ -115,10 +115,8 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
     for event in events:
         match event.WhichOneof("event"):
             case "utterance":
-                transcript = wire.transcript_from_proto(event.utterance)
-                known = utterances.get(transcript.utterance_id)
-                if known is None or transcript.revision >= known.revision:
-                    utterances[transcript.utterance_id] = transcript
+                # The newest event counts, not the highest revision: the gateway keeps them in the right order.
+                utterances[event.utterance.utterance_id] = wire.transcript_from_proto(event.utterance)
             case "turn" if event.turn.is_final:
                 turns[event.turn.turn_id] = wire.turn_from_proto(event.turn)
             case "screen":

@@ -15,22 +15,27 @@ from tools import state
 from tools.services import ServicesError, wait_for
 from tools.supervisor import PortTakenError, ServiceSpec, Supervisor, free_addresses, require_free, service_specs
 
-# Says that it is ready by touching a file, writes a line to its log, then waits for SIGTERM.
+# Says hello in its log, says that it is ready in a named pipe when it gets one, then waits for SIGTERM.
 CHILD = """
 import pathlib, signal, sys
-stopped = []
-signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("hello from", sys.argv[1], flush=True)
-while not stopped:
-    signal.pause()
+for fifo in sys.argv[2:]:
+    pathlib.Path(fifo).write_text("ready")
+signal.sigwait([signal.SIGTERM])
 print("drained", flush=True)
 """
-STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\nsignal.pause()"
-BROKEN = "import sys\nprint('{\"event\": \"cannot start: no model\"}')\nsys.exit(1)"
+STUBBORN = """
+import pathlib, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(sys.argv[2]).write_text("ready")
+signal.pause()
+"""
+BROKEN = 'import sys\nprint(\'{"event": "cannot start: no model"}\')\nsys.exit(1)'
 
 
-def _spec(name, code=CHILD):
-    return ServiceSpec(name, "127.0.0.1:1", (sys.executable, "-c", code, name))
+def _spec(name, code=CHILD, *fifo):
+    return ServiceSpec(name, "127.0.0.1:1", (sys.executable, "-c", code, name, *map(str, fifo)))
 
 
 class Watch:
@@ -52,11 +57,17 @@ class Watch:
         return {service.name: service for service in self.states}
 
 
-async def _logged(path, text):
-    """Return when a log holds a text."""
+async def _ready(fifo):
+    """Return when the child has opened and written its pipe."""
     async with asyncio.timeout(30):
-        while text not in path.read_text():
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(fifo.read_text) == "ready"
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    """A named pipe by which a child says that it is ready."""
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
 
 
 async def test_a_killed_child_comes_back_and_the_others_stay(tmp_path):
@@ -69,17 +80,17 @@ async def test_a_killed_child_comes_back_and_the_others_stay(tmp_path):
     assert not psutil.pid_exists(after["a"].pid) and not psutil.pid_exists(after["b"].pid)
 
 
-async def test_children_may_finish_their_work_when_asked_to_stop(tmp_path):
-    async with Supervisor([_spec("a")], tmp_path):
-        await _logged(tmp_path / "a.log", "hello from a")
+async def test_children_may_finish_their_work_when_asked_to_stop(tmp_path, fifo):
+    async with Supervisor([_spec("a", CHILD, fifo)], tmp_path):
+        await _ready(fifo)
     assert (tmp_path / "a.log").read_text().splitlines() == ["hello from a", "drained"]
 
 
-async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path):
+async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path, fifo):
     watch = Watch()
-    async with Supervisor([_spec("a", STUBBORN)], tmp_path, on_change=watch, grace_s=0.1):
+    async with Supervisor([_spec("a", STUBBORN, fifo)], tmp_path, on_change=watch, grace_s=0.1):
         states = await watch.until(lambda s: s and s["a"].pid)
-        await _logged(tmp_path / "a.log", "ready")
+        await _ready(fifo)
     assert not psutil.pid_exists(states["a"].pid)
 
 
@@ -97,7 +108,7 @@ async def test_a_child_that_dies_at_every_start_is_called_failing_with_its_last_
             await wait_for({"a": "127.0.0.1:1"}, lambda sentence: None, failing, supervisor)
 
 
-async def test_no_child_outlives_a_supervisor_that_is_killed(tmp_path):
+def test_no_child_outlives_a_supervisor_that_is_killed(tmp_path):
     code = textwrap.dedent(f"""
         import asyncio, pathlib, sys
         from tools.supervisor import ServiceSpec, Supervisor
@@ -159,9 +170,10 @@ def test_the_state_is_told_while_the_supervisor_lives(tmp_path):
 
 
 def test_a_lock_dies_with_its_process(tmp_path):
-    code = f"from pathlib import Path\nfrom tools.state import held\nwith held(Path({str(tmp_path)!r})): print(1, flush=True); input()"
+    code = "import sys, pathlib, tools.state\n"
+    code += "with tools.state.held(pathlib.Path(sys.argv[1])): print(1, flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         other.stdout.readline()
         assert state.is_held(tmp_path)
