@@ -78,8 +78,8 @@ SLIDES = (
         (
             "Motto: Patience is genius",
             "North and South, a chapter",
+            "A restaurant in San Francisco",
             "Lobster à la Newberg",
-            "Faith and duty: Lincoln",
             "Next Monday: Moses",
         ),
     ),
@@ -93,7 +93,7 @@ SLIDES = (
         "North and South",
         ("Margaret", "Mr Hale, her father", "Mr Thornton, once a shop boy", "The old home: Helstone"),
     ),
-    Slide("crayfish", "When is a lobster not a lobster?", ("San Francisco", "The Pacific crayfish")),
+    Slide("crayfish", "When is a lobster not a lobster?", ("A restaurant in San Francisco", "The Pacific crayfish")),
     Slide(
         "recipe",
         "Lobster à la Newberg",
@@ -106,12 +106,12 @@ SLIDES = (
             ("Sherry", "1 wine glass"),
         ),
     ),
-    Slide("lincoln", "Abraham Lincoln", ("Right makes might", "Let us dare to do our duty")),
     Slide("next", "Next Monday", ("Moses was afraid", "The Egyptian background of the bondage")),
 )
 
 MEETING = (
-    Spoken("2609-156975-0001", "Hold on, hold fast, hold out. Patience is genius.", "agenda"),
+    Spoken("3080-5032-0000", "But I am hugely pleased that you have seen my lady.", "agenda"),
+    Spoken("2609-156975-0001", "Hold on, hold fast, hold out. Patience is genius."),
     Spoken(
         "1688-142285-0001",
         "Margaret, said Mister Hale, as he returned from showing his guest downstairs, I could not help "
@@ -119,14 +119,18 @@ MEETING = (
         "shop boy.",
         "novel",
     ),
-    Spoken("3080-5032-0000", "But I am hugely pleased that you have seen my lady."),
-    Spoken("1688-142285-0004", "His statement of having been a shop boy was the thing I liked best of all."),
     Spoken(
-        "1688-142285-0005",
-        "You, who were always accusing people of being shoppy at Helstone!",
-        "novel-helstone",
+        "3080-5032-0001",
+        "I knew you could not choose but like her, but yet let me tell you, you have seen but the worst of her.",
     ),
+    Spoken("1688-142285-0004", "His statement of having been a shop boy was the thing I liked best of all."),
+    Spoken("1688-142285-0005", "You, who were always accusing people of being shoppy at Helstone!", "novel-helstone"),
     Spoken("367-130732-0001", "When is a lobster not a lobster? When it is a crayfish.", "crayfish"),
+    Spoken(
+        "367-130732-0004",
+        "A book could be written about this restaurant and then all would not be told, for all its secrets can "
+        "never be known.",
+    ),
     Spoken("3080-5032-0003", "Why did you not send me that news and a garland?"),
     Spoken("367-130732-0006", "Lobster a la Newberg.", "recipe"),
     Spoken(
@@ -136,13 +140,6 @@ MEETING = (
     ),
     Spoken("367-130732-0008", "Put this in a double boiler and let cook until thick, stirring constantly."),
     Spoken("367-130732-0009", "Serve in a chafing dish with thin slices of dry toast."),
-    Spoken("3080-5032-0004", "Well, the best on't is, I have a squire now that is as good as a knight."),
-    Spoken(
-        "2609-156975-0002",
-        "Let us have faith that right makes might, and in that faith let us dare to do our duty as we "
-        "understand it. Lincoln.",
-        "lincoln",
-    ),
     Spoken("1688-142285-0002", "You don't mean that you thought me so silly?"),
     Spoken("2609-156975-0000", "Then Moses was afraid and said, surely the thing is known.", "next"),
     Spoken("2609-156975-0003", "The Egyptian background of the bondage."),
