@@ -37,6 +37,10 @@ ASK_EVERY_S = 11.0
 SAMPLE_MEMORY_S = 0.5
 
 
+class MeasurementError(RuntimeError):
+    """What was measured is worth nothing; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One question: when it was put; seconds from there to evidence, first text, whole answer; the answer."""
@@ -60,7 +64,10 @@ class Usage:
 
 @dataclass(slots=True)
 class Record:
-    """What was measured; `events` and `hops_s` are pairs and lists in order of arrival."""
+    """What was measured; `events` hold the time of arrival, lists are in order of it.
+
+    `started_s`: until all serve; `warmed_up_s`: the first session; `wall_s`: until the meeting was over.
+    """
 
     events: list[tuple[float, session_pb2.Event]] = field(default_factory=list)
     gateway_to_client_s: list[float] = field(default_factory=list)
@@ -77,7 +84,7 @@ class Record:
 async def run(media: Path, truth: Mapping[str, Any]) -> Record:
     """Start the five services on free ports, warm them up, stream `media` in real time, stop them.
 
-    Raises ServicesError, GatewayError.
+    Raises ServicesError, GatewayError, MeasurementError.
     """
     record = Record()
     *chosen, http = free_addresses(len(SERVICES) + 1)
@@ -196,6 +203,8 @@ class _Meeting:
             with suppress(asyncio.CancelledError):
                 await memory
         for name, process in self._processes.items():
+            if not process.is_running():
+                raise MeasurementError(f"{name} died in the middle and was started again; measure once more")
             rss = process.memory_info().rss
             peak = max(rss, self._record.usage[name].peak_bytes)
             self._record.usage[name] = Usage(_cpu_s(process) - before[name], rss, peak)
@@ -232,10 +241,13 @@ class _Meeting:
     async def _watch_memory(self) -> None:
         while True:
             for name, process in self._processes.items():
-                rss = process.memory_info().rss
-                seen = self._record.usage.get(name)
-                self._record.usage[name] = Usage(0.0, rss, max(rss, seen.peak_bytes if seen else 0))
+                with suppress(psutil.NoSuchProcess):  # told when the meeting is over
+                    self._note_memory(name, process.memory_info().rss)
             await asyncio.sleep(SAMPLE_MEMORY_S)
+
+    def _note_memory(self, name: str, rss: int) -> None:
+        seen = self._record.usage.get(name)
+        self._record.usage[name] = Usage(0.0, rss, max(rss, seen.peak_bytes if seen else 0))
 
 
 def plan_questions(truth: Mapping[str, Any]) -> Sequence[tuple[float, str]]:

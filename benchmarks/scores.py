@@ -29,6 +29,7 @@ def score(record: Record, truth: Mapping[str, Any]) -> dict[str, Any]:
         "latency_s": {
             "speech onset -> first word shown": spread(first_words(record, truth)),
             "end of speech -> final": spread(finals(record, truth)),
+            "end of speech -> final with its speaker": spread(finals(record, truth, with_speaker=True)),
             "end of the final's last word -> final": spread(finals_by_own_clock(record)),
             "screen change -> its text": spread(screens(record, truth)),
             "question -> first evidence": spread([a.evidence_s for a in record.asked if a.evidence_s is not None]),
@@ -92,16 +93,19 @@ def first_words(record: Record, truth: Mapping[str, Any]) -> list[float]:
     return latencies
 
 
-def finals(record: Record, truth: Mapping[str, Any]) -> list[float]:
-    """Per utterance: from its last sound to the first final that reaches its end."""
+def finals(record: Record, truth: Mapping[str, Any], *, with_speaker: bool = False) -> list[float]:
+    """Per utterance: from its last sound to the first final that reaches its end (and says who spoke)."""
     latencies = []
     for utterance in truth["utterances"]:
         for at_s, transcript in _transcripts(record):
             if not transcript.is_final or not transcript.words:
                 continue
             begins_s = transcript.words[0].start_sample / SAMPLE_RATE
-            ends_s = transcript.words[-1].end_sample / SAMPLE_RATE
-            if begins_s < utterance["end_s"] and ends_s > utterance["end_s"] - 2 * EDGE_S:
+            last = transcript.words[-1]
+            reaches_end = (
+                begins_s < utterance["end_s"] and last.end_sample / SAMPLE_RATE > utterance["end_s"] - 2 * EDGE_S
+            )
+            if reaches_end and (not with_speaker or last.speaker or transcript.speaker):
                 latencies.append(at_s - utterance["end_s"])
                 break
     return latencies
