@@ -441,6 +441,8 @@ const own = LANGUAGES.find((tag) => navigator.language.toLowerCase().startsWith(
 $("language").append(new Option("Find out by itself", ""), ...LANGUAGES.map((tag) => new Option(names.of(tag), tag)));
 $("language").value = own;
 
+// Not a submit button: Enter in the field has to save.
+$("rename-cancel").addEventListener("click", () => $("rename").close());
 $("start-form").addEventListener("submit", begin);
 $("mic-toggle").addEventListener("click", () => toggle("microphone"));
 $("screen-toggle").addEventListener("click", () => toggle("screen"));

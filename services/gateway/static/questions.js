@@ -101,7 +101,7 @@ export class QuestionsView {
   #footer(answer) {
     const whole = answer.whole;
     const parts = [];
-    if (whole?.confidence !== undefined) parts.push(`${Math.round(whole.confidence * 100)} % sure`);
+    if (whole?.confidence !== undefined && !whole.abstained) parts.push(`${Math.round(whole.confidence * 100)} % sure`);
     if (whole?.activation?.total_ms) parts.push(`${(whole.activation.total_ms / 1000).toFixed(1)} s`);
     if (whole?.activation?.experts?.length) parts.push(whole.activation.experts.join(" + "));
     return make("p", "cost", parts.join(" · "));

@@ -1,0 +1,254 @@
+"""The main job in the browser: a person, a microphone, a shared tab, and the five real services."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.house import House
+
+# Words of the fake microphone's file that every recogniser gets right (tests/data/truth.json).
+SAID = re.compile("circumstances|happened|workhouse", re.I)
+
+
+def begin(page: Page, *, microphone: bool = True, screen: bool = False, title: str = "") -> str:
+    """Start a meeting; returns its id."""
+    page.locator("#use-mic").set_checked(microphone, force=True)
+    page.locator("#use-screen").set_checked(screen, force=True)
+    page.fill("#new-title", title)
+    page.click("#begin")
+    expect(page.locator("#state")).to_contain_text("Recording")
+    page.wait_for_url(re.compile("#.+"))
+    return page.url.partition("#")[2]
+
+
+def finish(page: Page) -> None:
+    page.click("#finish")
+    expect(page.locator("#state")).to_contain_text("Ended")
+
+
+def test_words_and_names_survive_a_reload_and_go_into_the_downloads(open_page: Open) -> None:
+    page = open_page()
+    session = begin(page, title="Reading")
+    expect(page.locator("#partials p")).not_to_be_empty()
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    expect(page.locator("#lag-text")).to_contain_text(re.compile("behind|keeping up"))
+
+    page.locator("#speakers button").first.click()
+    page.fill("#rename-name", "Priya")
+    page.keyboard.press("Enter")
+    expect(page.locator("#speakers")).to_contain_text("Priya")
+
+    before = page.locator("#utterances").inner_text()
+    page.reload()
+    assert page.url.endswith(session)
+    expect(page.locator("#utterances")).to_contain_text(before.splitlines()[-1])
+    expect(page.locator("#speakers")).to_contain_text("Priya")
+    # The microphone was allowed, so recording goes on by itself, in the same session.
+    expect(page.locator("#state")).to_contain_text("Recording")
+    count = page.locator("#utterances li").count()
+    expect(page.locator("#utterances li").nth(count)).to_be_visible()
+
+    finish(page)
+    for name, sign in (("srt", "-->"), ("vtt", "WEBVTT"), ("md", "Reading"), ("txt", ":"), ("json", '"segments"')):
+        page.click("#downloads summary")
+        with page.expect_download() as download:
+            page.click(f"[data-format={name}]")
+        assert download.value.suggested_filename == f"Reading.{name}"
+        text = download.value.path().read_text()
+        assert sign in text and SAID.search(text)
+        assert name not in ("md", "json") or "Priya" in text
+
+
+def test_a_shared_tab_is_read_and_questions_are_answered_with_evidence_to_click(open_page: Open) -> None:
+    page = open_page()
+    begin(page, screen=True)
+    # The tab shows this very page.
+    expect(page.locator("#regions")).to_contain_text("Questions")
+    expect(page.locator("#frame")).to_have_attribute("src", re.compile("/frames/"))
+    boxes = page.locator("#boxes rect.text")
+    heading = page.locator("#boxes rect.text[aria-label='Questions']").first.bounding_box()
+    stage = page.locator("#stage").bounding_box()
+    assert boxes.count() >= 5 and heading and stage
+    assert stage["x"] <= heading["x"] <= stage["x"] + stage["width"]
+    assert stage["y"] <= heading["y"] <= stage["y"] + stage["height"]
+
+    expect(page.locator("#utterances")).to_contain_text(re.compile("circumstances", re.I))
+    page.fill("#question", "In what circumstances did the father die?")
+    page.keyboard.press("Enter")
+    answer = page.locator("#answers li[aria-busy=false]").first
+    expect(answer).to_contain_text(re.compile("circumstances", re.I))
+    evidence = answer.locator("button.from-speech", has_text=re.compile("circumstances", re.I)).first
+    evidence.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#utterances mark").first).to_be_in_viewport()
+    expect(page.locator("#utterances li.marked")).to_contain_text(re.compile("circumstances", re.I))
+
+    page.fill("#question", "What does the screen say about speakers and boxes?")
+    page.click("#ask button")
+    seen = page.locator("#answers li[aria-busy=false] button.from-screen").first
+    seen.click()
+    expect(page.locator("#screen.pinned #boxes rect.evidence").first).to_be_visible()
+    page.click("#screen-live")
+    expect(page.locator("#screen.pinned")).to_have_count(0)
+    finish(page)
+
+
+def test_a_refused_microphone_is_explained_and_the_page_lives_on(open_page: Open) -> None:
+    page = open_page(allow=())
+    page.locator("#use-screen").set_checked(False, force=True)
+    page.click("#begin")
+    expect(page.locator("#banners")).to_contain_text("did not allow the microphone")
+    expect(page.locator("#begin")).to_be_enabled()
+    page.locator("#use-mic").set_checked(False, force=True)
+    page.click("#begin")
+    expect(page.locator("#banners")).to_contain_text("Choose the microphone, a screen, or both")
+
+
+def test_a_killed_service_is_reported_and_its_words_come_when_it_is_back(open_page: Open, house: House) -> None:
+    page = open_page()
+    begin(page)
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    house.kill("asr")
+    expect(page.locator("#banners")).to_contain_text("Speech recognition is down")
+    house.wait_until_serving()
+    expect(page.locator("#banners")).not_to_contain_text("Speech recognition is down")
+    count = page.locator("#utterances li").count()
+    expect(page.locator("#utterances li").nth(count)).to_be_visible()
+    finish(page)
+
+
+def test_a_killed_gateway_is_reported_and_the_meeting_goes_on(open_page: Open, house: House) -> None:
+    page = open_page()
+    session = begin(page)
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    house.kill("gateway")
+    expect(page.locator("#banners")).to_contain_text(re.compile("gateway", re.I))
+    house.wait_until_serving()
+    expect(page.locator("#state")).to_contain_text("Recording")
+    expect(page.locator("#banners")).to_be_empty()
+    count = page.locator("#utterances li").count()
+    expect(page.locator("#utterances li").nth(count)).to_be_visible()
+    assert page.url.endswith(session)
+    finish(page)
+
+
+def test_a_meeting_is_held_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page()
+    keys = page.keyboard
+
+    def tab_to(selector: str, most: int = 40) -> None:
+        for _ in range(most):
+            keys.press("Tab")
+            if page.evaluate("selector => document.activeElement?.matches(selector)", selector):
+                return
+        pytest.fail(f"{selector} is not reached by Tab")
+
+    tab_to("#use-screen")
+    keys.press("Space")
+    tab_to("#begin")
+    keys.press("Enter")
+    expect(page.locator("#state")).to_contain_text("Recording")
+    expect(page.locator("#speakers button").first).to_be_visible()
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    tab_to("#speakers button")
+    keys.press("Enter")
+    expect(page.locator("#rename-name")).to_be_focused()
+    keys.type("Grandmother")
+    keys.press("Enter")
+    expect(page.locator("#speakers")).to_contain_text("Grandmother")
+    page.locator("#scroll").focus()
+    keys.press("/")
+    expect(page.locator("#question")).to_be_focused()
+    tab_to("#finish", 60)
+    keys.press("Enter")
+    expect(page.locator("#state")).to_contain_text("Ended")
+
+
+def test_every_control_has_a_name(open_page: Open) -> None:
+    page = open_page()
+    nameless = """() => [...document.querySelectorAll("button, input, select, summary, a[href]")]
+        .filter(node => !(node.getAttribute("aria-label") || node.labels?.length || node.textContent.trim()))
+        .map(node => node.outerHTML)"""
+    assert page.evaluate(nameless) == []
+
+
+def test_a_kept_meeting_is_opened_from_the_list_and_deleted_for_good(open_page: Open) -> None:
+    page = open_page()
+    session = begin(page, title="To be deleted")
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    finish(page)
+    page.goto("about:blank")
+    page = open_page("/")
+    page.locator("#recent a", has_text="To be deleted").click()
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    expect(page.locator("#state")).to_contain_text("Ended")
+    page.click("#open-meetings")
+    row = page.locator("#kept li", has_text="To be deleted")
+    row.get_by_role("button", name=re.compile("Delete")).click()
+    page.click("#confirm-yes")
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator("#recent")).not_to_contain_text("To be deleted")
+    page = open_page(f"/#{session}")
+    expect(page.locator("#banners")).to_contain_text("not kept here")
+
+
+def test_a_second_tab_watches_without_disturbing_the_first(open_page: Open) -> None:
+    page = open_page()
+    session = begin(page)
+    watcher = open_page(f"/#{session}")
+    expect(watcher.locator("#state")).to_contain_text("Watching")
+    expect(watcher.locator("#utterances")).to_contain_text(SAID)
+    watcher.click("#mic-toggle")
+    expect(watcher.locator("#banners")).to_contain_text("has a writer already")
+    expect(page.locator("#state")).to_contain_text("Recording")
+    finish(page)
+    expect(watcher.locator("#state")).to_contain_text("Ended")
+
+
+def test_a_meeting_of_many_hours_keeps_the_document_small(open_page: Open) -> None:
+    page = open_page()
+    page.evaluate(
+        """async () => {
+            const { Meeting } = await import("/static/model.js");
+            const { TranscriptView } = await import("/static/transcript.js");
+            document.getElementById("start").hidden = true;
+            document.getElementById("meeting").hidden = false;
+            const meeting = new Meeting();
+            const view = new TranscriptView(() => {}, () => {});
+            view.reset(meeting);
+            for (let i = 0; i < 6000; i++) {
+                const at = i * 50000;
+                const words = [...Array(12).keys()].map((w) => (
+                    { text: `word${i}.${w}`, start_sample: at + w * 3000, end_sample: at + w * 3000 + 2000 }));
+                const span = { utterance_id: `u${i}`, start_sample: at, end_sample: at + 40000 };
+                meeting.apply({ seq: i + 1, utterance: { ...span, words, language: "en", speaker: `S${1 + (i % 3)}` } });
+            }
+            view.draw();
+            window.view = view;
+        }"""
+    )
+    expect(page.locator("#utterances")).to_contain_text("word5999.0")
+    assert page.locator("#utterances li").count() <= 200
+    page.evaluate("view.jump('u17', 17 * 50000, 17 * 50000 + 5000)")
+    expect(page.locator("#utterances mark")).to_have_text("word17.0 word17.1")
+    expect(page.locator("#utterances mark")).to_be_in_viewport()
+    assert page.locator("#utterances li").count() <= 200
+    page.click("#newest")
+    expect(page.locator("#utterances")).to_contain_text("word5999.0")
+    page.locator("#earlier").scroll_into_view_if_needed()
+    page.click("#earlier")
+    expect(page.locator("#utterances")).to_contain_text("word5730.0")
+    assert page.locator("#utterances li").count() <= 200
+
+
+def test_what_the_page_keeps_is_what_the_store_keeps(open_page: Open, house: House) -> None:
+    page = open_page()
+    session = begin(page)
+    expect(page.locator("#utterances")).to_contain_text(SAID)
+    finish(page)
+    shown = " ".join(" ".join(page.locator("#utterances p").all_inner_texts()).split())
+    kept = json.loads(house.cli("show", session, "--format", "json").stdout)
+    assert shown == " ".join(segment["text"] for segment in kept["segments"])
