@@ -5,20 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engines.models import model_file, open_engine
 from services.runtime.percept import BoxXyxy
 from services.vision.text_detection import TextBox, TextDetector
-from services.vision.text_recognition import TextRecognizer, read_keys
+from services.vision.text_recognition import ReadLine, TextRecognizer, read_keys
 
 TINY = "ppocrv6-tiny"
 SMALL = "ppocrv6-small"
-# Least mean probability inside a box, from the models' inference.yml.
-_BOX_THRESHOLD = {TINY: 0.4, SMALL: 0.45}
-# Lines read with less than this mean character probability are icons and texture, not text.
+# Least mean probability inside a box, from the model's inference.yml.
+_BOX_THRESHOLD = 0.4
+_SHORT = 2
 _MIN_CONFIDENCE = 0.5
+_MIN_CONFIDENCE_SHORT = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +29,31 @@ class TextLine:
     confidence: float
     script: str
 
+    @classmethod
+    def of(cls, box: TextBox, read: ReadLine, shape: tuple[int, ...]) -> "TextLine":
+        """A line read in a picture of this shape (h, w, ...), its box clipped to the picture."""
+        height, width = shape[:2]
+        x0, y0, x1, y1 = box.xyxy
+        xyxy = (max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1))
+        return cls(read.text, xyxy, box, read.confidence, script_of(read.text))
 
-class OcrReader:
-    """One PP-OCRv6 model pair. Safe to share between streams."""
+    @property
+    def is_legible(self) -> bool:
+        """False for icons and texture, which are read with little confidence, the more so when short."""
+        least = _MIN_CONFIDENCE if len(self.text) > _SHORT else _MIN_CONFIDENCE_SHORT
+        return bool(self.text) and self.confidence >= least
 
-    def __init__(self, model: str, *, threads: int = 1) -> None:
-        """Load `model` from the cache. Raises ModelMissingError."""
-        self.detector = TextDetector(open_engine(model, "det.onnx", threads=threads), _BOX_THRESHOLD[model])
-        self.recognizer = TextRecognizer(
-            open_engine(model, "rec.onnx", threads=threads), read_keys(model_file(model, "keys.txt"))
-        )
 
-    def read(self, pixels: NDArray[np.uint8]) -> list[TextLine]:
-        """(h, w, 3) uint8 BGR -> its lines in reading order."""
-        return in_reading_order(self.read_boxes(pixels, self.detector.detect(pixels)))
+def open_detector(*, threads: int = 1) -> TextDetector:
+    """The line finder of both qualities. Raises ModelMissingError."""
+    return TextDetector(open_engine(TINY, "det.onnx", threads=threads), _BOX_THRESHOLD)
 
-    def read_boxes(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[TextLine]:
-        """Read boxes that are known already; those without legible text are left out."""
-        height, width = pixels.shape[:2]
-        lines = []
-        for box, line in zip(boxes, self.recognizer.read(pixels, boxes), strict=True):
-            if line.text and line.confidence >= _MIN_CONFIDENCE:
-                x0, y0, x1, y1 = box.xyxy
-                xyxy = (max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1))
-                lines.append(TextLine(line.text, xyxy, box, line.confidence, script_of(line.text)))
-        return lines
+
+def open_recognizer(model: str, *, threads: int = 1) -> TextRecognizer:
+    """The recogniser of TINY or SMALL. Raises ModelMissingError."""
+    return TextRecognizer(
+        open_engine(model, "rec.onnx", threads=threads), read_keys(model_file(model, "keys.txt"))
+    )
 
 
 def in_reading_order(lines: Sequence[TextLine]) -> list[TextLine]:

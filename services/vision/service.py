@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from threading import Lock
 
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
-from services.vision.ocr import SMALL, TINY, OcrReader
+from services.vision import objects
+from services.vision.objects import ObjectDetector
+from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
 from services.vision.stage import QUALITIES, TASKS, VisionStage
-
-_NAMES = (TINY, SMALL)
+from services.vision.text_detection import TextDetector
+from services.vision.text_recognition import TextRecognizer
 
 
 class VisionExpert:
-    """Reads screens. Weights load on first use and are shared by all streams."""
+    """Reads screens. Weights load on first use and are shared by all streams; safe for several threads."""
 
     name = "vision"
     takes_audio = False
@@ -20,32 +22,60 @@ class VisionExpert:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
         self._lock = Lock()
-        self._readers: dict[str, OcrReader] = {}
+        self._detector: TextDetector | None = None
+        self._recognizers: dict[str, TextRecognizer] = {}
+        self._objects: ObjectDetector | None = None
 
-    def reader(self, model: str) -> OcrReader:
-        """The reader with these weights, loaded now if need be. Raises ModelMissingError."""
+    def detector(self) -> TextDetector:
+        """The line finder. Raises ModelMissingError."""
         with self._lock:
-            if model not in self._readers:
-                self._readers[model] = OcrReader(model, threads=self._threads)
-            return self._readers[model]
+            if self._detector is None:
+                self._detector = open_detector(threads=self._threads)
+            return self._detector
+
+    def recognizer(self, model: str) -> TextRecognizer:
+        """The line reader with these weights. Raises ModelMissingError."""
+        with self._lock:
+            if model not in self._recognizers:
+                self._recognizers[model] = open_recognizer(model, threads=self._threads)
+            return self._recognizers[model]
+
+    def objects(self) -> ObjectDetector:
+        """The object detector. Raises ModelMissingError."""
+        with self._lock:
+            if self._objects is None:
+                self._objects = ObjectDetector(threads=self._threads)
+            return self._objects
 
     def open_stage(self, config: StageConfig) -> Stage:
         """Begin a stream. Raises MediaError for an unknown task or option, ModelMissingError."""
         tasks = tuple(dict.fromkeys(config.tasks)) or ("ocr",)
         if unknown := [task for task in tasks if task not in TASKS]:
-            raise MediaError(f"unknown tasks {unknown}; known are {', '.join(TASKS)}")
+            raise MediaError(f"unknown task {unknown[0]!r}; vision knows {', '.join(TASKS)}")
         if unknown := [key for key in config.options if key != "quality"]:
-            raise MediaError(f"unknown options {unknown}; vision knows 'quality'")
+            raise MediaError(f"unknown option {unknown[0]!r}; vision knows quality")
         quality = config.options.get("quality", "accurate")
         if quality not in QUALITIES:
-            raise MediaError(f"option quality is {quality!r}; must be one of {', '.join(QUALITIES)}")
+            raise MediaError(f"option quality is {quality!r}; it must be one of {', '.join(QUALITIES)}")
+        stage = VisionStage(self, tasks, quality, config)
+        # A missing model is found out now, not at the first picture.
         if "ocr" in tasks:
-            self.reader(TINY)
-        return VisionStage(self, tasks, quality, config)
+            self.detector()
+            self.recognizer(TINY)
+            if quality == "accurate":
+                self.recognizer(SMALL)
+        if "objects" in tasks:
+            self.objects()
+        return stage
 
     def models(self) -> Sequence[ModelInfo]:
         """All models it may use."""
-        return [ModelInfo(name, "onnxruntime-cpu", name in self._readers) for name in _NAMES]
+        backend = "onnxruntime-cpu"
+        return [
+            ModelInfo(TINY, backend, self._detector is not None),
+            ModelInfo(SMALL, backend, SMALL in self._recognizers),
+            ModelInfo(objects.MODEL, backend, self._objects is not None),
+        ]
 
 
 def new_expert(threads: int = 1) -> VisionExpert:

@@ -1,53 +1,176 @@
 """Pictures of a screen in, what the screen shows out."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.percept import Checkpoint, Percept, ScreenState, TextRegion
+from services.runtime.percept import Checkpoint, DetectedObject, Percept, ScreenState, TextRegion
 from services.runtime.stage import Frame, MediaError, StageConfig
-from services.vision.ocr import TINY, OcrReader
+from services.vision.change import Change, ReferenceFrame
+from services.vision.objects import ObjectDetector
+from services.vision.ocr import SMALL, TINY, TextLine
+from services.vision.screen_text import ScreenLine, ScreenText
+from services.vision.text_detection import TextBox, TextDetector
+from services.vision.text_recognition import TextRecognizer
 
 TASKS = ("ocr", "gui", "objects")
-# fast: the live model alone; accurate: every line is read again by the larger model when the
-# screen rests or the stream ends.
+# fast: the live recogniser alone; accurate: every line is read again by the larger one while the
+# screen rests and when the stream ends.
 QUALITIES = ("fast", "accurate")
-_NO_GUI = "no model for GUI elements is part of this version"
+# Lines read again for each picture that brings nothing new: about 200 ms of one core.
+_LINES_PER_REST = 8
+_NO_GUI = "this version has no model for GUI elements"
 
 
 class Models(Protocol):
-    """Where a stage gets its models from."""
+    """Where a stage gets its models from; each is opened when it is first asked for."""
 
-    def reader(self, model: str) -> OcrReader:
-        """The OCR reader with these weights."""
+    def detector(self) -> TextDetector:
+        """Finds lines."""
+
+    def recognizer(self, model: str) -> TextRecognizer:
+        """Reads lines."""
+
+    def objects(self) -> ObjectDetector:
+        """Finds things."""
 
 
 class VisionStage:
-    """State of one stream of pictures."""
+    """State of one stream of pictures: what was read, and of which pixels.
+
+    A state comes whenever what the screen shows is another than before, and a checkpoint after it. The
+    checkpoint's state holds the lines, not the pixels: a stage made with it takes the first picture, if
+    it is the very one of the checkpoint, for read.
+    """
 
     def __init__(self, models: Models, tasks: Sequence[str], quality: str, config: StageConfig) -> None:
+        """Raises MediaError for a resume state that is not ours."""
         self._models = models
         self._tasks = tuple(tasks)
+        self._is_accurate = quality == "accurate"
+        self._reference = ReferenceFrame()
+        self._text = ScreenText()
+        self._objects: tuple[DetectedObject, ...] = ()
+        self._frame: Frame | None = None
+        self._shown: ScreenState | None = None
+        self._resumed: int | None = None
+        if config.resume_state:
+            self._resume(config.resume_state)
 
     def push_audio(self, samples: NDArray[np.float32]) -> Sequence[Percept]:
-        """Refused: vision takes frames."""
-        raise MediaError("vision takes frames, not audio")
+        """Refused: raises MediaError."""
+        raise MediaError("vision takes frames, not audio: send frames")
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
-        """Take the next picture."""
-        height, width = frame.pixels.shape[:2]
-        lines = self._models.reader(TINY).read(frame.pixels) if "ocr" in self._tasks else []
-        regions = tuple(
-            TextRegion(f"r{number:06d}", line.text, line.xyxy, line.confidence, line.script)
-            for number, line in enumerate(lines, 1)
-        )
-        state = ScreenState(frame.start_sample, width, height, frame.frame_id, regions)
-        if "gui" in self._tasks:
-            state.unavailable["gui"] = _NO_GUI
-        return [state, Checkpoint(frame.start_sample)]
+        """Take the next picture: a state and a checkpoint when something is new, else nothing."""
+        resumed, self._resumed = self._resumed, None
+        self._frame = frame
+        change = self._reference.compare(frame.pixels)
+        if resumed == frame.start_sample and self._has_shown_size(frame):
+            return []
+        if change is not None:
+            self._read(frame, change)
+        elif "ocr" in self._tasks and self._is_accurate:
+            self._text.read_again(frame.pixels, self._accurate, _LINES_PER_REST)
+        return self._news(frame)
 
     def flush(self) -> Sequence[Percept]:
-        """End of media."""
-        return []
+        """End of media: the last picture with every line read accurately, if that says anything new."""
+        if self._frame is None:
+            return []
+        if "ocr" in self._tasks and self._is_accurate:
+            self._text.read_again(self._frame.pixels, self._accurate)
+        return self._news(self._frame)
+
+    def _has_shown_size(self, frame: Frame) -> bool:
+        shown = self._shown
+        return shown is not None and (shown.height_px, shown.width_px) == frame.pixels.shape[:2]
+
+    def _accurate(self) -> TextRecognizer:
+        return self._models.recognizer(SMALL)
+
+    def _read(self, frame: Frame, change: Change) -> None:
+        if "objects" in self._tasks:
+            self._objects = tuple(self._models.objects().detect(frame.pixels))
+        if "ocr" in self._tasks:
+            looked_at = self._text.update(
+                frame.pixels, change, self._models.detector(), self._models.recognizer(TINY)
+            )
+            for area, kept in looked_at:
+                self._reference.accept(area, kept)
+        else:
+            self._reference.accept((0, 0, frame.pixels.shape[1], frame.pixels.shape[0]))
+
+    def _news(self, frame: Frame) -> list[Percept]:
+        height, width = frame.pixels.shape[:2]
+        regions = tuple(_region(line) for line in self._text.lines if line.line.is_legible)
+        last = self._shown
+        if last is not None and (last.width_px, last.height_px, last.regions, last.objects) == (
+            width,
+            height,
+            regions,
+            self._objects,
+        ):
+            return []
+        unavailable = {"gui": _NO_GUI} if "gui" in self._tasks else {}
+        self._shown = ScreenState(
+            frame.start_sample,
+            width,
+            height,
+            frame.frame_id,
+            regions,
+            objects=self._objects,
+            unavailable=unavailable,
+        )
+        return [self._shown, Checkpoint(frame.start_sample, self._state(self._shown))]
+
+    def _state(self, shown: ScreenState) -> bytes:
+        document = {
+            "start_sample": shown.start_sample,
+            "width_px": shown.width_px,
+            "height_px": shown.height_px,
+            "frame_id": shown.frame_id,
+            "next_number": self._text.next_number,
+            "lines": [asdict(line) for line in self._text.lines],
+            "objects": [asdict(thing) for thing in shown.objects],
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _resume(self, state: bytes) -> None:
+        try:
+            document = json.loads(state)
+            lines = [_line(entry) for entry in document["lines"]]
+            self._objects = tuple(
+                DetectedObject(**(entry | {"box": tuple(entry["box"])})) for entry in document["objects"]
+            )
+            self._text = ScreenText(lines, int(document["next_number"]))
+            self._shown = ScreenState(
+                int(document["start_sample"]),
+                int(document["width_px"]),
+                int(document["height_px"]),
+                str(document["frame_id"]),
+                tuple(_region(line) for line in lines if line.line.is_legible),
+                objects=self._objects,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise MediaError(
+                f"resume state of {len(state)} bytes is not one of vision's: open without it"
+            ) from error
+        self._resumed = self._shown.start_sample
+
+
+def _region(line: ScreenLine) -> TextRegion:
+    text = line.line
+    return TextRegion(line.line_id, text.text, text.xyxy, text.confidence, text.script)
+
+
+def _line(entry: dict[str, object]) -> ScreenLine:
+    line = entry["line"]
+    if not isinstance(line, dict):
+        raise TypeError(f"a line is {type(line).__name__}")
+    text = TextLine(**(line | {"xyxy": tuple(line["xyxy"]), "box": TextBox(**line["box"])}))
+    return ScreenLine(str(entry["line_id"]), text, bool(entry["is_accurate"]))

@@ -1,6 +1,7 @@
 """Finds lines of text: DB (Liao et al. 2020, arXiv 1911.08947) as trained for PP-OCRv6."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
+from services.runtime.percept import BoxXyxy
 
 # From the models' own inference.yml: BGR means and deviations, bitmap threshold and unclip ratio.
 _MEAN = (0.485, 0.456, 0.406)
@@ -40,7 +42,7 @@ class TextBox:
     score: float
 
     @property
-    def xyxy(self) -> tuple[float, float, float, float]:
+    def xyxy(self) -> BoxXyxy:
         """The upright rectangle around it, not clipped to the picture."""
         cos, sin = abs(math.cos(math.radians(self.angle_deg))), abs(math.sin(math.radians(self.angle_deg)))
         half_w = (self.length_px * cos + self.height_px * sin) / 2
@@ -99,7 +101,36 @@ def boxes_of(probability: NDArray[np.float32], box_threshold: float) -> list[Tex
         if score < box_threshold:
             continue
         boxes.append(_unclipped(np.asarray(contour, np.int32), (x, y, w, h), score))
-    return boxes
+    return joined(boxes)
+
+
+def joined(boxes: Sequence[TextBox]) -> list[TextBox]:
+    """Put level boxes together that overlap side by side on one line: the detector broke a line there."""
+    lines: list[TextBox] = []
+    for box in sorted(boxes, key=lambda box: box.center_x - box.length_px / 2):
+        for index, line in enumerate(lines):
+            if _continues(line, box):
+                x0, y0, x1, y1 = _around(line.xyxy, box.xyxy)
+                score = min(line.score, box.score)
+                lines[index] = TextBox((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, 0.0, score)
+                break
+        else:
+            lines.append(box)
+    return lines
+
+
+def _continues(line: TextBox, box: TextBox) -> bool:
+    low, high = sorted((line.height_px, box.height_px))
+    return (
+        line.angle_deg == box.angle_deg == 0
+        and low > 0.7 * high
+        and abs(line.center_y - box.center_y) < 0.2 * low
+        and box.xyxy[0] < line.xyxy[2]
+    )
+
+
+def _around(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def _unclipped(contour: NDArray[np.int32], bounds: tuple[int, int, int, int], score: float) -> TextBox:

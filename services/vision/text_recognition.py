@@ -1,6 +1,7 @@
 """Reads lines of text: CTC (Graves et al. 2006) over PP-OCRv6's recogniser."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,22 @@ from numpy.typing import NDArray
 from engines.engine import Engine
 from services.vision.text_detection import TextBox
 
-_HEIGHT_PX = 48
+LINE_HEIGHT_PX = 48
 _WIDTH_STEP_PX = 64
 _MAX_WIDTH_PX = 3200  # the models' own declared limit; longer lines are squeezed
 _MAX_BATCH = 8
 # A box at least this much taller than long holds a column of text, read turned by 90 degrees.
 _VERTICAL_RATIO = 1.5
 _BLANK = 0
+# Where the recogniser is unsure of a space, the gap in the picture decides: widths at 48 px line height.
+_LIKELY_SPACE = 0.25
+_POSSIBLE_SPACE = 0.1
+_MIN_GAP_PX = 6
+_WIDE_GAP_PX = 16
+# A gap this large a part of the line's known spaces is one too, though not before these, which fixed-width
+# fonts set far from the letter before them.
+_SPACE_RATIO = 0.8
+_CLOSING = frozenset(".,:;!?)]}'\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +67,72 @@ class TextRecognizer:
         for width, members in buckets.items():
             for first in range(0, len(members), _MAX_BATCH):
                 batch = members[first : first + _MAX_BATCH]
-                blob = np.zeros((len(batch), 3, _HEIGHT_PX, width), np.float32)
+                blob = np.zeros((len(batch), 3, LINE_HEIGHT_PX, width), np.float32)
                 for row, (_, line) in enumerate(batch):
                     blob[row, :, :, : line.shape[1]] = line.transpose(2, 0, 1) / np.float32(127.5) - 1
                 out = self._engine.run({self._input: blob}, [self._output])[self._output]
-                for (index, _), probabilities in zip(batch, out, strict=True):
-                    lines[index] = self._decode(probabilities)
+                for (index, line), probabilities in zip(batch, out, strict=True):
+                    lines[index] = self._decode(probabilities, line, width)
         return lines
 
-    def _decode(self, probabilities: NDArray[np.float32]) -> ReadLine:
-        """(steps, classes) -> best path, repeats and blanks removed."""
+    def _decode(self, probabilities: NDArray[np.float32], line: NDArray[np.uint8], width: int) -> ReadLine:
+        """(steps, classes) over `width` pixels -> best path without repeats and blanks, spaces mended."""
         best = probabilities.argmax(axis=1)
         starts = np.flatnonzero((best != _BLANK) & (best != np.concatenate(([-1], best[:-1]))))
         if len(starts) == 0:
             return ReadLine("", 0.0)
-        text = "".join(self._keys[best[step]] for step in starts)
-        return ReadLine(text.strip(), float(probabilities[starts, best[starts]].mean()))
+        confidence = float(probabilities[starts, best[starts]].mean())
+        space = len(self._keys) - 1
+        chars = [(int(step), self._keys[best[step]]) for step in starts if best[step] != space]
+        if not chars:
+            return ReadLine("", 0.0)
+        px_per_step = width / len(best)
+        middles = [((a + 0.5) * px_per_step, (b + 0.5) * px_per_step) for (a, _), (b, _) in _pairs(chars)]
+        gaps = _gaps(line, middles)
+        has_space = [bool((best[a:b] == space).any()) for (a, _), (b, _) in _pairs(chars)]
+        known = [gap for gap, is_space in zip(gaps, has_space, strict=True) if is_space]
+        wide_enough = max(_MIN_GAP_PX, _SPACE_RATIO * float(np.median(known))) if known else math.inf
+        text = [chars[0][1]]
+        for (a, left), (b, right), gap, is_space in zip(chars, chars[1:], gaps, has_space, strict=False):
+            chance = float(probabilities[a : b + 1, space].max())
+            missed = (
+                (chance > _LIKELY_SPACE and gap >= _MIN_GAP_PX)
+                or (chance > _POSSIBLE_SPACE and gap >= _WIDE_GAP_PX)
+                or (gap >= wide_enough and _is_spaced(left) and _is_spaced(right) and right not in _CLOSING)
+            )
+            text.append(f" {right}" if is_space or missed else right)
+        return ReadLine("".join(text), confidence)
+
+
+def _pairs(chars: Sequence[tuple[int, str]]) -> list[tuple[tuple[int, str], tuple[int, str]]]:
+    return list(zip(chars, chars[1:], strict=False))
+
+
+def _is_spaced(char: str) -> bool:
+    """True for a character of a script that puts spaces between words."""
+    return unicodedata.east_asian_width(char) not in "WF"
+
+
+def _gaps(line: NDArray[np.uint8], spans: Sequence[tuple[float, float]]) -> list[int]:
+    """The longest run of columns without ink within each span of x, in pixels."""
+    empty = np.asarray(~ink(line).any(axis=0))
+    end = len(empty) - int(empty[::-1].argmin())  # behind the last ink there is no gap, only margin
+    # Length of the run of empty columns that ends at each column.
+    index = np.arange(len(empty))
+    run = index - np.maximum.accumulate(np.where(empty, -1, index))
+    gaps = []
+    for x0, x1 in spans:
+        first, last = min(int(x0), end), min(int(x1), end)
+        inside = np.minimum(run[first:last], np.arange(1, last - first + 1))
+        gaps.append(int(inside.max(initial=0)))
+    return gaps
+
+
+def ink(line: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(h, w, 3) uint8 -> (h, w): what differs from the most usual colour by 30 % of the largest difference."""
+    background = np.median(line.reshape(-1, 3), axis=0).astype(np.uint8)
+    difference = cv2.absdiff(line, np.broadcast_to(background, line.shape)).max(axis=2)
+    return np.asarray(difference > 0.3 * int(difference.max()))
 
 
 def line_image(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
@@ -80,10 +140,10 @@ def line_image(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
     crop = _crop(pixels, box)
     if crop.shape[0] >= crop.shape[1] * _VERTICAL_RATIO:
         crop = np.rot90(crop)
-    width = min(_MAX_WIDTH_PX, max(1, math.ceil(crop.shape[1] * _HEIGHT_PX / crop.shape[0])))
-    return np.asarray(
-        cv2.resize(np.ascontiguousarray(crop), (width, _HEIGHT_PX), interpolation=cv2.INTER_CUBIC), np.uint8
-    )
+    width = min(_MAX_WIDTH_PX, max(1, math.ceil(crop.shape[1] * LINE_HEIGHT_PX / crop.shape[0])))
+    # Linear, not cubic: ringing around strokes costs accuracy (measured: 4.2 against 4.4 % CER, Lanczos 6.2).
+    size = (width, LINE_HEIGHT_PX)
+    return np.asarray(cv2.resize(np.ascontiguousarray(crop), size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
@@ -91,9 +151,33 @@ def _crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
     if box.angle_deg == 0:
         x0, y0, x1, y1 = box.xyxy
         left, top = max(0, min(width - 1, round(x0))), max(0, min(height - 1, round(y0)))
-        return pixels[top : max(top + 1, min(height, round(y1))), left : max(left + 1, min(width, round(x1)))]
+        right, bottom = max(left + 1, min(width, round(x1))), max(top + 1, min(height, round(y1)))
+        return _without_neighbours(pixels[top:bottom, left:right])
     turn = cv2.getRotationMatrix2D((box.center_x, box.center_y), box.angle_deg, 1.0)
     turn[:, 2] += np.array((box.length_px / 2 - box.center_x, box.height_px / 2 - box.center_y))
     size = (max(1, round(box.length_px)), max(1, round(box.height_px)))
-    level = cv2.warpAffine(pixels, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    level = cv2.warpAffine(pixels, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(level, np.uint8)
+
+
+def _without_neighbours(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Paint over what reaches in from the lines above and below, and frame lines at the edges."""
+    height, width = crop.shape[:2]
+    mask = ink(crop)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    x, y, w, h = (stats[:, column] for column in (0, 1, 2, 3))
+    x1, y1 = x + w, y + h
+    flat = (w >= 2.5 * h) & (w >= 0.25 * height)
+    above = (y1 <= 0.35 * height) & ((y == 0) | flat & (y1 <= 0.2 * height))
+    below = (y1 == height) & (y >= 0.65 * height) & ~flat  # an underscore is the line's own
+    frame = ((x == 0) | (x1 == width)) & (h == height) & (w <= 0.2 * height)
+    foreign = above | below | frame
+    foreign[0] = False  # label 0 is the background
+    if not foreign.any():
+        return crop
+    # One pixel more all around takes the smoothed edges along.
+    grown = cv2.dilate(foreign[labels].astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    own = np.isin(labels, np.flatnonzero(~foreign)[1:])
+    cleaned = crop.copy()
+    cleaned[grown & ~own] = np.median(crop.reshape(-1, 3), axis=0).astype(np.uint8)
+    return cleaned

@@ -1,0 +1,208 @@
+"""The text of a screen over time: only what changed is read again, lines keep their ids."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.percept import BoxXyxy
+from services.vision.change import Area, Change
+from services.vision.ocr import TextLine, in_reading_order
+from services.vision.text_detection import TextBox, TextDetector
+from services.vision.text_recognition import TextRecognizer
+
+# The detector sees this much around a changed area; it is trained on pictures, not on shreds.
+_CONTEXT_PX = 32
+# A line that ends this near to the edge of the area looked at may go on outside.
+_EDGE_PX = 3
+_GROW_PX = 128
+_MAX_ROUNDS = 3
+# Above this share of the picture one look at everything is cheaper than several at parts.
+_MAX_SHARE = 0.6
+_SAME_PLACE = 0.5
+_SAME_TEXT = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenLine:
+    """One line with its id; `is_accurate` once the accurate recogniser has read it."""
+
+    line_id: str
+    line: TextLine
+    is_accurate: bool = False
+
+
+class ScreenText:
+    """All lines of the picture last seen, in reading order."""
+
+    def __init__(self, lines: Sequence[ScreenLine] = (), next_number: int = 1) -> None:
+        self.lines = list(lines)
+        self.next_number = next_number
+
+    def update(
+        self,
+        pixels: NDArray[np.uint8],
+        change: Change,
+        detector: TextDetector,
+        recognizer: TextRecognizer,
+    ) -> list[tuple[Area, list[BoxXyxy]]]:
+        """Read what changed; gives the areas looked at, each with the boxes in it that were left as they were."""
+        changed = [line for line in self.lines if change.within(line.line.xyxy)]
+        kept = [line for line in self.lines if not change.within(line.line.xyxy)]
+        areas: list[Area] = []
+        fresh: list[TextBox] = []
+        for area, boxes in self._look(pixels, change, detector, changed):
+            for box in boxes:
+                if change.within(box.xyxy):
+                    # It may be a line that was there before and went on: then it replaces that one.
+                    grown = [line for line in kept if _overlap(line.line.xyxy, box.xyxy) > _SAME_PLACE]
+                    changed += grown
+                    kept = [line for line in kept if line not in grown]
+                elif any(_overlap(line.line.xyxy, box.xyxy) > _SAME_PLACE for line in kept):
+                    continue
+                fresh.append(box)
+            areas.append(area)
+        read = [
+            TextLine.of(box, text, pixels.shape)
+            for box, text in zip(fresh, recognizer.read(pixels, fresh), strict=True)
+        ]
+        self._replace(kept, changed, in_reading_order(read))
+        return [(area, [line.line.xyxy for line in kept if _meets(line.line.xyxy, area)]) for area in areas]
+
+    def _look(
+        self,
+        pixels: NDArray[np.uint8],
+        change: Change,
+        detector: TextDetector,
+        changed: Sequence[ScreenLine],
+    ) -> list[tuple[Area, list[TextBox]]]:
+        """Areas that hold all changes and whole lines, and the boxes found there."""
+        height, width = pixels.shape[:2]
+        boxes = [line.line.xyxy for line in changed]
+        everything = [(0, 0, width, height)]
+        areas = _grown([_widened(area, _CONTEXT_PX) for area in change.areas], boxes, width, height)
+        for _ in range(_MAX_ROUNDS):
+            if sum(_size(area) for area in areas) > _MAX_SHARE * width * height:
+                areas = everything
+            found = [(area, _detect(pixels, area, detector)) for area in areas]
+            cut = [
+                (area, box)
+                for area, members in found
+                for box in members
+                if change.within(box.xyxy) and _leaves(box.xyxy, area, width, height)
+            ]
+            if not cut:
+                return found
+            more = [_widened(_pixels(box.xyxy), _GROW_PX) for _, box in cut]
+            areas = _grown([*areas, *more], boxes, width, height)
+        return [(area, _detect(pixels, area, detector)) for area in everything]
+
+    def _replace(
+        self, kept: Sequence[ScreenLine], gone: Iterable[ScreenLine], read: Sequence[TextLine]
+    ) -> None:
+        gone = list(gone)
+        lines = list(kept)
+        for line in read:
+            old = max(gone, key=lambda candidate: _likeness(candidate.line, line), default=None)
+            if old is not None and _likeness(old.line, line) > 0:
+                gone.remove(old)
+                lines.append(ScreenLine(old.line_id, line))
+            else:
+                lines.append(ScreenLine(f"r{self.next_number:06d}", line))
+                self.next_number += 1
+        by_line = {id(line.line): line for line in lines}
+        self.lines = [by_line[id(line)] for line in in_reading_order([line.line for line in lines])]
+
+    def read_again(
+        self, pixels: NDArray[np.uint8], recognizer: Callable[[], TextRecognizer], at_most: int | None = None
+    ) -> None:
+        """Read lines that only the live recogniser has read with the accurate one, in reading order."""
+        waiting = [index for index, line in enumerate(self.lines) if not line.is_accurate][:at_most]
+        if not waiting:
+            return
+        boxes = [self.lines[index].line.box for index in waiting]
+        for index, text in zip(waiting, recognizer().read(pixels, boxes), strict=True):
+            old = self.lines[index]
+            line = TextLine.of(old.line.box, text, pixels.shape)
+            self.lines[index] = replace(old, line=line, is_accurate=True)
+
+
+def _detect(pixels: NDArray[np.uint8], area: Area, detector: TextDetector) -> list[TextBox]:
+    x0, y0, x1, y1 = area
+    return [
+        replace(box, center_x=box.center_x + x0, center_y=box.center_y + y0)
+        for box in detector.detect(pixels[y0:y1, x0:x1])
+    ]
+
+
+def _pixels(box: BoxXyxy) -> Area:
+    x0, y0, x1, y1 = box
+    return int(x0), int(y0), int(x1) + 1, int(y1) + 1
+
+
+def _widened(area: Area, by_px: int) -> Area:
+    x0, y0, x1, y1 = area
+    return x0 - by_px, y0 - by_px, x1 + by_px, y1 + by_px
+
+
+def _grown(areas: Sequence[Area], boxes: Sequence[BoxXyxy], width: int, height: int) -> list[Area]:
+    """Take in the whole of every box that an area meets, put areas that meet together, clip to the picture."""
+    todo = [*areas]
+    done: list[Area] = []
+    lines = [_widened(_pixels(box), _CONTEXT_PX) for box in boxes]
+    while todo:
+        area = todo.pop()
+        for other in [other for other in (*done, *lines) if _meets(other, area)]:
+            if other in done:
+                done.remove(other)
+            else:
+                lines.remove(other)
+            area = (
+                min(area[0], other[0]),
+                min(area[1], other[1]),
+                max(area[2], other[2]),
+                max(area[3], other[3]),
+            )
+            todo.append(area)
+            break
+        else:
+            done.append(area)
+    return sorted((max(0, x0), max(0, y0), min(width, x1), min(height, y1)) for x0, y0, x1, y1 in done)
+
+
+def _size(area: Area) -> int:
+    return (area[2] - area[0]) * (area[3] - area[1])
+
+
+def _leaves(box: BoxXyxy, area: Area, width: int, height: int) -> bool:
+    """True where a box ends at an edge of the area that is not an edge of the picture."""
+    return (
+        (area[0] > 0 and box[0] < area[0] + _EDGE_PX)
+        or (area[1] > 0 and box[1] < area[1] + _EDGE_PX)
+        or (area[2] < width and box[2] > area[2] - _EDGE_PX)
+        or (area[3] < height and box[3] > area[3] - _EDGE_PX)
+    )
+
+
+def _meets(a: BoxXyxy, b: BoxXyxy) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _overlap(a: BoxXyxy, b: BoxXyxy) -> float:
+    """Common area as a part of the smaller one's."""
+    common = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+    return common / smaller if smaller > 0 else 0.0
+
+
+def _likeness(old: TextLine, new: TextLine) -> float:
+    """How surely `new` is the same line as `old`, edited: 0 for another line."""
+    place = _overlap(old.xyxy, new.xyxy)
+    if place < _SAME_PLACE:
+        return 0.0
+    if new.text.startswith(old.text) or old.text.startswith(new.text):
+        return place
+    text = SequenceMatcher(None, old.text, new.text, autojunk=False).ratio()
+    return place * text if text >= _SAME_TEXT else 0.0
