@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from tools.errors import FAILED, INTERRUPTED, ToolError
+
 app = typer.Typer(
     name="sensorium",
     help="Hears a meeting and watches its screen, live, on this machine.",
@@ -19,8 +21,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="Model weights: fetch, list, verify.")
 app.add_typer(models_app, name="models")
-
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class TranscriptFormat(StrEnum):
@@ -59,24 +59,20 @@ SessionId = Annotated[str, typer.Argument(metavar="ID", help="A session as `sens
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn what may go wrong into one sentence on stderr and an exit code."""
-    from engines.engine import EngineError
-    from tools.client import GatewayError
-    from tools.media import MediaFileError
-    from tools.output import InputError
-    from tools.services import ServicesError
-    from tools.state import AlreadyUpError
-    from tools.supervisor import PortTakenError
-
     try:
         yield
-    except (InputError, MediaFileError) as error:
-        _fail(error, BAD_INPUT)
-    except GatewayError as error:
-        _fail(error, BAD_INPUT if error.is_input else FAILED)
-    except (EngineError, ServicesError, AlreadyUpError, PortTakenError, OSError) as error:
-        _fail(error, FAILED)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    except ToolError as error:
+        _fail(error, error.exit_code)
+    except OSError as error:
+        _fail(error, FAILED)
+    except Exception as error:  # the top of a command; importing this error would slow every other one
+        from engines.engine import EngineError
+
+        if not isinstance(error, EngineError):
+            raise
+        _fail(error, FAILED)
 
 
 def _fail(error: Exception, code: int) -> None:

@@ -10,6 +10,7 @@ import grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2, session_pb2_grpc
 from services.runtime.channel import CLIENT_OPTIONS
+from tools.errors import GatewayError
 from tools.media import SAMPLE_RATE, Audio, Item
 from tools.replay import Replay, ReplayGapError
 
@@ -24,14 +25,6 @@ WRITE_FAILED = "Internal error from Core"
 
 EventSink = Callable[[session_pb2.Event], None]
 Report = Callable[[str], None]
-
-
-class GatewayError(Exception):
-    """A call that failed, in words for people. `is_input` tells that what was sent is at fault."""
-
-    def __init__(self, message: str, *, is_input: bool = False) -> None:
-        super().__init__(message)
-        self.is_input = is_input
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from tools.errors import MediaFileError
+
 SAMPLE_RATE = 16_000
 CHUNK_SAMPLES = SAMPLE_RATE // 10
 PICTURE_SAMPLES = SAMPLE_RATE // 2
@@ -35,10 +37,6 @@ JPEG_QUALITY = 95
 Samples = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Report = Callable[[str], None]
-
-
-class MediaFileError(ValueError):
-    """The file cannot be read as sound or video; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from engines import fetch as engines_fetch
 from engines import models as engines_models
 from engines.manifest import manifest, manifests
-from tools.output import InputError
+from tools.errors import InputError
 
 ENGLISH = (
     "silero-vad",

@@ -3,9 +3,7 @@
 import sys
 from pathlib import Path
 
-
-class InputError(ValueError):
-    """What the caller gave cannot be used; the message says why."""
+from tools.errors import InputError
 
 
 def say(sentence: str) -> None:

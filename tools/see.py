@@ -12,7 +12,8 @@ from services.runtime import wire
 from services.runtime.settings import service_address
 from tools import models
 from tools.client import gateway
-from tools.output import InputError, say
+from tools.errors import InputError
+from tools.output import say
 from tools.services import gateway_for, is_local
 
 TASKS = ("ocr", "gui", "objects")

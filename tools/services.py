@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.runtime.settings import service_address
+from tools.errors import ServicesError
 from tools.health import is_serving, until_serving
 from tools.state import ServiceState, is_held, state_folder
 from tools.supervisor import Supervisor, free_addresses, service_specs
@@ -18,10 +19,6 @@ START_S = 180.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "")
 
 Report = Callable[[str], None]
-
-
-class ServicesError(RuntimeError):
-    """The services cannot be reached or started; the message says what to do."""
 
 
 def is_local(address: str) -> bool:

@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-
-class AlreadyUpError(RuntimeError):
-    """Another supervisor holds the state folder."""
+from tools.errors import AlreadyUpError
 
 
 @dataclass(frozen=True, slots=True)

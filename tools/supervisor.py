@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.runtime.settings import PORTS, service_address
+from tools.errors import PortTakenError
 from tools.state import ServiceState
 
 SERVICES = ("asr", "diarization", "vision", "decoder", "gateway")
@@ -26,10 +27,6 @@ FAILING_AFTER = 3
 GRACE_S = 15.0
 
 LIFELINE = Path(__file__).with_name("lifeline.py")
-
-
-class PortTakenError(RuntimeError):
-    """Something else listens where a service should."""
 
 
 @dataclass(frozen=True, slots=True)

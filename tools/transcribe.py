@@ -14,9 +14,10 @@ from services.gateway.transcript import fold
 from services.runtime.settings import service_address
 from tools import models
 from tools.client import LiveSession, in_real_time, in_thread
+from tools.errors import InputError
 from tools.live_view import LiveView
 from tools.media import CHUNK_SAMPLES, MediaInfo, probe, read
-from tools.output import InputError, say, write_result
+from tools.output import say, write_result
 from tools.services import gateway_for, is_local
 
 # At full speed larger pieces cost less; results do not depend on them.

@@ -16,9 +16,10 @@ from typing import Any
 from services.runtime.server import until_signal
 from services.runtime.settings import service_address
 from tools import state
+from tools.errors import AlreadyUpError, InputError, ServicesError
 from tools.health import all_serving
-from tools.output import InputError, say
-from tools.services import ServicesError, last_words, wait_for
+from tools.output import say
+from tools.services import last_words, wait_for
 from tools.state import ServiceState, state_folder
 from tools.supervisor import GRACE_S, SERVICES, ServiceSpec, Supervisor, require_free, service_specs
 
@@ -66,7 +67,7 @@ def up_detached(names: Sequence[str]) -> None:
     """Start a supervisor of its own and return when all services serve. Raises AlreadyUpError, ServicesError."""
     folder = state_folder()
     if state.is_held(folder):
-        raise state.AlreadyUpError("Sensorium is already up")
+        raise AlreadyUpError("Sensorium is already up")
     folder.mkdir(parents=True, exist_ok=True)
     with _supervisor_log().open("wb") as log:
         process = subprocess.Popen(

@@ -14,8 +14,7 @@ from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
 from tools import models
-from tools.cli import BAD_INPUT, FAILED
-from tools.output import InputError
+from tools.errors import BAD_INPUT, FAILED, InputError
 from tools.see import as_json, as_text, parse_tasks
 from tools.sessions import answer_json, session_json
 from tools.supervisor import SERVICES, free_addresses

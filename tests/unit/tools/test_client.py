@@ -8,8 +8,9 @@ import pytest
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2, session_pb2_grpc
 from services.runtime.channel import SERVER_OPTIONS
-from tools.client import GatewayError, LiveSession, gateway, in_real_time, pages
-from tools.media import Audio, MediaFileError, Picture
+from tools.client import LiveSession, gateway, in_real_time, pages
+from tools.errors import GatewayError, MediaFileError
+from tools.media import Audio, Picture
 from tools.supervisor import free_addresses
 
 CHUNK = 1_600

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tools.media import SAMPLE_RATE, Audio, MediaFileError, Picture, probe, read
+from tools.errors import MediaFileError
+from tools.media import SAMPLE_RATE, Audio, Picture, probe, read
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 

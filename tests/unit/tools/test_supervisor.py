@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from tools import state
-from tools.services import ServicesError, wait_for
-from tools.supervisor import PortTakenError, ServiceSpec, Supervisor, free_addresses, require_free, service_specs
+from tools.errors import AlreadyUpError, PortTakenError, ServicesError
+from tools.services import wait_for
+from tools.supervisor import ServiceSpec, Supervisor, free_addresses, require_free, service_specs
 
 # Says hello in its log, says that it is ready in a named pipe when it gets one, then waits for SIGTERM.
 CHILD = """
@@ -154,7 +155,7 @@ def test_every_service_is_told_where_all_of_them_are(monkeypatch):
 def test_only_one_supervisor_holds_a_folder(tmp_path):
     with state.held(tmp_path):
         assert state.is_held(tmp_path)
-        with pytest.raises(state.AlreadyUpError), state.held(tmp_path):
+        with pytest.raises(AlreadyUpError), state.held(tmp_path):
             pass
     assert not state.is_held(tmp_path)
 
