@@ -33,7 +33,7 @@ class House:
         """URL of the page."""
         return f"http://{self.environment['SENSORIUM_HTTP_ADDRESS']}"
 
-    def cli(self, *arguments: str, timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
+    def cli(self, *arguments: str, timeout_s: float = 280.0) -> "subprocess.CompletedProcess[str]":
         """Run `sensorium` with its output caught."""
         command = [sys.executable, "-m", "tools.cli", *arguments]
         return subprocess.run(
