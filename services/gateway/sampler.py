@@ -10,32 +10,54 @@ CHANGED_LEVELS = 10
 SETTLED_AFTER_S = (0.5, 2.0)
 
 
+# A picture that keeps changing (a film, scrolling) is read ever less often: reading costs what speech
+# needs. The first change and the picture at rest are always read at once.
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 4.0
+
+
 class FrameSampler:
-    """Says for each picture of one track whether to send it; `thumbnail` is (h, w) uint8 grey."""
+    """Says for each picture of one track whether to send it; `thumbnail` is (h, w) uint8 grey.
+
+    `is_waiting` is true while the newest picture was put off; ask again later, also without a new one.
+    """
 
     def __init__(self) -> None:
+        self.is_waiting = False
         self._sent: NDArray[np.uint8] | None = None
         self._previous: NDArray[np.uint8] | None = None
         self._moved_at_s = 0.0
         self._resent = 0
+        self._pause_s = FIRST_PAUSE_S
+        self._next_at_s = float("-inf")
 
     def wants(self, thumbnail: NDArray[np.uint8], at_s: float) -> bool:
         """True when the picture shown at `at_s` differs from the last one sent, or has come to rest."""
-        if _differs(self._previous, thumbnail):
-            self._moved_at_s = at_s
+        moves = self._previous is None or _differs(self._previous, thumbnail)
         self._previous = thumbnail
-        if _differs(self._sent, thumbnail):
-            self._sent = thumbnail
-            self._resent = 0
-            return True
+        if moves:
+            self._moved_at_s = at_s
+        self.is_waiting = False
+        if self._sent is None or _differs(self._sent, thumbnail):
+            return self._wants_changed(thumbnail, at_s, moves)
         still_s = at_s - self._moved_at_s
+        if still_s >= SETTLED_AFTER_S[0]:
+            self._pause_s = FIRST_PAUSE_S
         if self._resent < len(SETTLED_AFTER_S) and still_s >= SETTLED_AFTER_S[self._resent]:
             self._resent = sum(1 for after_s in SETTLED_AFTER_S if still_s >= after_s)
             return True
         return False
 
-
-def _differs(a: NDArray[np.uint8] | None, b: NDArray[np.uint8]) -> bool:
-    if a is None or a.shape != b.shape:
+    def _wants_changed(self, thumbnail: NDArray[np.uint8], at_s: float, moves: bool) -> bool:
+        if moves and at_s < self._next_at_s:
+            self.is_waiting = True
+            return False
+        self._next_at_s = at_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._sent = thumbnail
+        self._resent = 0
         return True
-    return int(np.abs(a.astype(np.int16) - b).max()) > CHANGED_LEVELS
+
+
+def _differs(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
+    return a.shape != b.shape or int(np.abs(a.astype(np.int16) - b).max()) > CHANGED_LEVELS

@@ -86,7 +86,7 @@ class Peer:
         self._next_sample = session.resume_sample
         self._backlog = Backlog(BACKLOG_SAMPLES)
         self._sound_waits = asyncio.Event()
-        self._newest: tuple[av.VideoFrame, int, float] | None = None
+        self._newest: tuple[av.VideoFrame, int] | None = None
         self._frame_waits = asyncio.Event()
         self._sound_came = False
         self._no_more_sound = False
@@ -173,7 +173,7 @@ class Peer:
                 if isinstance(frame, av.VideoFrame):
                     self._alive()
                     # Overflow policy: the newest picture replaces one that still waits.
-                    self._newest = (frame, self._mixer.position, time.monotonic())
+                    self._newest = (frame, self._mixer.position)
                     self._frame_waits.set()
         except MediaStreamError:
             return
@@ -193,16 +193,18 @@ class Peer:
         last_sample = -1
         while True:
             await self._frame_waits.wait()
-            self._frame_waits.clear()
             if self._newest is None:
+                self._frame_waits.clear()
                 continue
-            frame, at_sample, at_s = self._newest
-            self._newest = None
+            frame, at_sample = self._newest
             thumbnail = await loop.run_in_executor(self._executor, _thumbnail, frame)
-            # Two pictures never share a name, even when the clock stood still between them.
-            at_sample = max(at_sample, last_sample + 1)
-            if sampler.wants(thumbnail, at_s):
-                last_sample = at_sample
+            wanted = sampler.wants(thumbnail, time.monotonic())
+            if self._newest[0] is frame and not sampler.is_waiting:
+                # A picture that was put off stays and is looked at again, even if no other comes.
+                self._newest = None
+            if wanted:
+                # Two pictures never share a name, even when the clock stood still between them.
+                last_sample = at_sample = max(at_sample, last_sample + 1)
                 image = await loop.run_in_executor(self._executor, _jpeg, frame)
                 await self.session.push_frame(image, at_sample, f"{at_sample}")
             await asyncio.sleep(FRAME_INTERVAL_S)

@@ -1,6 +1,6 @@
 // The transcript: a bounded window of utterances, the words being said, and jumps to evidence.
 
-import { clock, join, runs } from "./model.js";
+import { clock, join, Meeting, runs } from "./model.js";
 
 const WINDOW = 200; // utterances in the document at most
 const STEP = 80; // how far "show earlier" moves
@@ -10,7 +10,7 @@ const UNSURE = 0.5;
 const PAUSE = 20 * 16000;
 
 export class TranscriptView {
-  #meeting;
+  #meeting = new Meeting();
   #first = 0;
   #isFollowing = true;
   #nodes = new Map();
