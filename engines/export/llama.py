@@ -25,7 +25,7 @@ from engines.engine import FetchError
 
 Float = NDArray[np.float32]
 _BLOCK = 32
-_MICROSOFT = "com.microsoft"
+MICROSOFT = "com.microsoft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class _Graph:
         ]
         # accuracy level 4: activations become int8 per block, which is what VNNI multiplies
         self.node(
-            "MatMulNBits", inputs, [name], name=name, domain=_MICROSOFT,
+            "MatMulNBits", inputs, [name], name=name, domain=MICROSOFT,
             K=weight.shape[1], N=weight.shape[0], bits=8, block_size=_BLOCK, accuracy_level=4,
         )  # fmt: skip
         return name
@@ -171,7 +171,7 @@ def build(source: Gguf) -> onnx.ModelProto:
             "GroupQueryAttention",
             [qkv, "", "", f"past_key.{i}", f"past_value.{i}", "seqlens_k", "total_length", *rotary],
             [f"attention.{i}", f"present_key.{i}", f"present_value.{i}"],
-            domain=_MICROSOFT, num_heads=shape.heads, kv_num_heads=shape.kv_heads, do_rotary=1,
+            domain=MICROSOFT, num_heads=shape.heads, kv_num_heads=shape.kv_heads, do_rotary=1,
         )  # fmt: skip
         for kind in ("key", "value"):
             for side, values in (("past", inputs), ("present", outputs)):
@@ -187,7 +187,7 @@ def build(source: Gguf) -> onnx.ModelProto:
         graph.linear(f"normed.{i * 2 + 1}", gate_up, f"gate_up.{i}")
         graph.node("Split", [f"gate_up.{i}"], [f"gate.{i}", f"up.{i}"], axis=-1, num_outputs=2)
         # x * sigmoid(1 * x) is SiLU
-        graph.node("QuickGelu", [f"gate.{i}"], [f"silu.{i}"], domain=_MICROSOFT, alpha=1.0)
+        graph.node("QuickGelu", [f"gate.{i}"], [f"silu.{i}"], domain=MICROSOFT, alpha=1.0)
         graph.node("Mul", [f"silu.{i}", f"up.{i}"], [f"hidden.{i}"])
         branch = graph.linear(f"hidden.{i}", source.weight(f"blk.{i}.ffn_down.weight"), f"down.{i}")
     graph.node("Add", [stream, branch], ["stream"])
@@ -197,7 +197,7 @@ def build(source: Gguf) -> onnx.ModelProto:
     graph.linear("normed", vocabulary, "logits")
     return helper.make_model(
         helper.make_graph(graph.nodes, "llama", inputs, outputs, graph.weights),
-        opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid(_MICROSOFT, 1)],
+        opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid(MICROSOFT, 1)],
         ir_version=10,
     )
 
@@ -208,7 +208,7 @@ def _add_and_norm(graph: _Graph, stream: str, branch: str, norm: str, index: int
         "SkipSimplifiedLayerNormalization",
         [stream, branch, norm],
         outputs,
-        domain=_MICROSOFT,
+        domain=MICROSOFT,
         epsilon=epsilon,
     )
 

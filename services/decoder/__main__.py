@@ -10,6 +10,8 @@ import grpc
 
 from engines.engine import EngineError
 from protos.decoder.v1 import decoder_pb2_grpc
+from services.decoder.model import SmallDecoder
+from services.decoder.sentence import SentenceEncoder
 from services.decoder.service import SERVICE_NAME, TIERS, DecoderSettings, DecoderSkin
 from services.runtime.server import serving, until_signal
 from services.runtime.settings import ServiceSettings, service_parser, settings_from
@@ -49,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:
-    skin = DecoderSkin(settings, decoder_settings)
+    models = SmallDecoder(settings.threads), SentenceEncoder(settings.threads)
+    skin = DecoderSkin(settings, decoder_settings, *models)
 
     def add(server: grpc.aio.Server) -> None:
         decoder_pb2_grpc.add_DecoderServiceServicer_to_server(skin, server)

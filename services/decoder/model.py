@@ -3,7 +3,9 @@
 Calls of one `Cache` come one at a time; the weights may be used from anywhere.
 """
 
-import hashlib
+import json
+import math
+import mmap
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from tokenizers import Tokenizer
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.engine import TensorError
 from engines.manifest import manifest
-from engines.models import model_file
+from engines.models import DIGESTS, model_file
 
 Float = NDArray[np.float32]
 
@@ -40,7 +42,10 @@ class Cache:
         self.capacity = capacity
         self.length = 0
         # (layer, key or value, batch, head, position, channel)
-        self.buffers: Float = np.zeros((layers, 2, 1, kv_heads, capacity, head_dim), np.float32)
+        shape = (layers, 2, 1, kv_heads, capacity, head_dim)
+        # numpy's own large arrays ask for huge pages, which would take all of the capacity at once
+        memory = mmap.mmap(-1, 4 * math.prod(shape))
+        self.buffers: Float = np.frombuffer(memory, np.float32).reshape(shape)
         self.bound = [
             ort.OrtValue.ortvalue_from_numpy(self.buffers[layer, kind])
             for layer in range(layers)
@@ -95,8 +100,8 @@ class SmallDecoder:
         self.end_token = self._special[_END]
         self.dimension = int(self._embeddings.shape[1])
         self.parameters = manifest(NAME).parameters
-        digest = hashlib.sha256(np.ascontiguousarray(self._embeddings[::64]).tobytes())
-        self.space_id = f"{NAME}:{digest.hexdigest()[:16]}"
+        digests = json.loads(model_file(NAME, DIGESTS).read_text())
+        self.space_id = f"{NAME}:{digests['embeddings.npy'][:16]}"
 
     def _layers(self) -> int:
         return sum(spec.name.startswith("past_key.") for spec in self._session.get_inputs())

@@ -27,7 +27,7 @@ from services.decoder.sentence import SentenceEncoder
 
 LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS = 0.6, 0.1, 0.2, 0.2
 # Where the best line is as likely as not to be the answer, and how fast that changes.
-EVEN_SCORE, STEEPNESS = 0.48, 12.0
+EVEN_SCORE, STEEPNESS = 0.48, 8.0
 MAX_LINES = 40_000
 _FORGOTTEN_AT_ONCE = 1_000
 # Only these many lines, best by cosine and BM25, are looked at closely.

@@ -63,18 +63,24 @@ class DecoderSettings:
 class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
     """The decoder behind the wire. Models run in one owned thread, never on the event loop.
 
-    Raises ModelMissingError; ValueError for a setting out of range.
+    Raises ValueError for a setting out of range.
     """
 
-    def __init__(self, settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        decoder_settings: DecoderSettings,
+        decoder: SmallDecoder,
+        encoder: SentenceEncoder,
+    ) -> None:
         if decoder_settings.tier not in TIERS:
             raise ValueError(f"tier is {decoder_settings.tier!r}, must be one of {', '.join(TIERS)}")
         self.streams = Streams(settings.max_streams)
         self._asks = Streams(MAX_ASKS)
         self._settings = decoder_settings
         self._max_sessions = settings.max_streams
-        self._decoder = SmallDecoder(settings.threads)
-        self._encoder = SentenceEncoder(settings.threads)
+        self._decoder = decoder
+        self._encoder = encoder
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="decoder-compute")
         # least recently used first
         self._sessions: OrderedDict[str, Session] = OrderedDict()
