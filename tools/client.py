@@ -130,10 +130,12 @@ class LiveSession:
                 except grpc.aio.AioRpcError as error:
                     if self._last_seq > last_seq or self.session_id != session_id:
                         lost_s, backoff_s = None, FIRST_BACKOFF_S
-                    lost_s = loop.time() if lost_s is None else lost_s
-                    if not self._may_retry(error) or loop.time() - lost_s > self._patience_s:
+                    away_s = 0.0 if lost_s is None else loop.time() - lost_s
+                    if not self._may_retry(error) or away_s > self._patience_s:
                         raise explained(error, self._address) from error
-                    self._on_trouble(f"the connection to the gateway broke ({error.code().name}); trying again")
+                    if lost_s is None:
+                        lost_s = loop.time()
+                        self._on_trouble("the connection to the gateway broke; trying again")
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
         finally:

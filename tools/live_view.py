@@ -11,6 +11,7 @@ from rich.text import Text
 
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
+from services.gateway.transcript import plain
 from services.runtime import wire
 from services.runtime.percept import SAMPLE_RATE
 
@@ -55,7 +56,7 @@ class LiveView:
         """Show one event."""
         match event.WhichOneof("event"):
             case "partial":
-                self._partial = wire.transcript_from_proto(event.partial).text
+                self._partial = plain(wire.transcript_from_proto(event.partial).text)
             case "utterance":
                 name = event.utterance.utterance_id
                 if name not in self._finals:
@@ -63,7 +64,7 @@ class LiveView:
                     self._partial = ""
                 self._finals[name] = event.utterance
             case "screen":
-                self._screen = " | ".join(region.text for region in event.screen.regions if region.text)
+                self._screen = plain(" | ".join(region.text for region in event.screen.regions if region.text))
             case "speaker_name":
                 self._names[event.speaker_name.speaker] = event.speaker_name.name
             case "progress":
@@ -83,9 +84,9 @@ class LiveView:
 
     def _line(self, utterance: media_pb2.Transcript) -> Text:
         colour = self._colours.setdefault(utterance.speaker, COLOURS[len(self._colours) % len(COLOURS)])
-        name = self._names.get(utterance.speaker) or utterance.speaker
+        name = plain(self._names.get(utterance.speaker) or utterance.speaker)
         line = Text(f"{name}: " if name else "", style=f"bold {colour}")
-        line.append(wire.transcript_from_proto(utterance).text, style=colour)
+        line.append(plain(wire.transcript_from_proto(utterance).text), style=colour)
         return line
 
     def _bar(self) -> Table:

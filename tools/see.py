@@ -8,6 +8,7 @@ from typing import Any
 
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
+from services.gateway.transcript import plain
 from services.runtime import wire
 from services.runtime.settings import service_address
 from tools import models
@@ -89,8 +90,8 @@ def as_json(response: session_pb2.SeeResponse) -> dict[str, Any]:
 
 def as_text(response: session_pb2.SeeResponse) -> str:
     """One line for each thing seen."""
-    lines = [region.text for region in response.screen.regions if region.text]
-    lines += [f"[{e.class_name}] {e.text}".rstrip() + _at(e.box) for e in response.screen.elements]
+    lines = [plain(region.text) for region in response.screen.regions if region.text]
+    lines += [f"[{e.class_name}] {plain(e.text)}".rstrip() + _at(e.box) for e in response.screen.elements]
     lines += [f"({o.class_name}){_at(o.box)}" for o in response.screen.objects]
     lines += [f"no {task}: {reason}" for task, reason in sorted(response.screen.unavailable.items())]
     return "".join(line + "\n" for line in lines)

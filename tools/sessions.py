@@ -11,7 +11,7 @@ from typing import Any
 from protos.decoder.v1 import decoder_pb2
 from protos.session.v1 import session_pb2
 from services.gateway.formats import evidence_json, seconds
-from services.gateway.transcript import Document, evidence_from_proto, fold
+from services.gateway.transcript import Document, evidence_from_proto, fold, plain
 from services.runtime.settings import service_address
 from tools import models
 from tools.client import CALL_S, gateway, pages
@@ -43,7 +43,7 @@ def session_json(summary: session_pb2.SessionSummary) -> dict[str, Any]:
     started = datetime.fromtimestamp(summary.started_unix_ms / 1000, UTC)
     return {
         "session": summary.session_id,
-        "title": summary.title,
+        "title": plain(summary.title),
         "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "duration_s": seconds(summary.end_sample),
         "language": summary.language,
@@ -128,16 +128,16 @@ def print_answer(session_id: str, question: str) -> None:
 
     def tell(text: str) -> None:
         heard.append(text)
-        sys.stdout.write(text)
+        sys.stdout.write("".join(c for c in text if c.isprintable() or c == "\n"))
         sys.stdout.flush()
 
     answer = ask(session_id, question, tell)
     if "".join(heard) != answer.text:
-        sys.stdout.write(("\n" if heard else "") + answer.text)
+        sys.stdout.write(("\n" if heard else "") + plain(answer.text))
     sys.stdout.write("\n")
     for item in answer.evidence:
         who = "(screen)" if item.kind == "screen" else item.speaker or "somebody"
-        print(f"  {seconds(item.start_sample):8.1f} s  {who}: {item.text}")
+        print(f"  {seconds(item.start_sample):8.1f} s  {plain(who)}: {plain(item.text)}")
 
 
 def answer_text(answer: decoder_pb2.Answer) -> str:

@@ -85,6 +85,8 @@ class _Run:
         self._info = info
         self._config = config
         self._session: LiveSession | None = None
+        # Told at the end: in between it would tear the view.
+        self._damage: list[str] = []
 
     @property
     def events(self) -> Sequence[session_pb2.Event]:
@@ -101,8 +103,12 @@ class _Run:
         console = Console(stderr=True)
         async with gateway_for(services, say) as address:
             view = LiveView(console, self._info.duration_s) if console.is_terminal else None
-            with view or nullcontext():
-                await self._send(address, view)
+            try:
+                with view or nullcontext():
+                    await self._send(address, view)
+            finally:
+                for sentence in self._damage:
+                    say(sentence)
 
     async def _send(self, address: str, view: LiveView | None) -> None:
         def take(event: session_pb2.Event) -> None:
@@ -120,7 +126,7 @@ class _Run:
             job.path,
             video=job.has_video,
             chunk_samples=CHUNK_SAMPLES if job.in_real_time else FAST_CHUNK_SAMPLES,
-            on_damage=say,
+            on_damage=self._damage.append,
         )
         media = in_thread(items)
         await session.run(in_real_time(media) if job.in_real_time else media)

@@ -3,6 +3,7 @@
 Pure: no clock, no I/O. Positions are samples at 16 000 Hz on the media clock, spans half-open.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from services.runtime.percept import SAMPLE_RATE, BoxXyxy, ScreenState, SpeakerT
 
 # What is on the screen for a shorter time is a transition, not something that was shown.
 MIN_SCREEN_SAMPLES = 3 * SAMPLE_RATE // 10
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +134,14 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
     end_sample = max([end_sample, *(t.end_sample for t in said), *(t.end_sample for t in heard), *screens])
 
     def named(speaker: str) -> str:
-        return names.get(speaker) or speaker
+        return plain(names.get(speaker) or speaker)
 
     segments = [
         replace(segment, speaker=named(segment.speaker)) for transcript in said for segment in segments_of(transcript)
     ]
     return Document(
         session_id=session_id,
-        title=title,
+        title=plain(title),
         language=_majority(said),
         end_sample=end_sample,
         segments=tuple(sorted(segments, key=lambda s: (s.start_sample, s.end_sample))),
@@ -152,6 +154,11 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
         ),
         answers=tuple(_with_names(answer, names) for answer in answers.values()),
     )
+
+
+def plain(text: str) -> str:
+    """The text in one line without control characters: it may end up on somebody's terminal."""
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def segments_of(transcript: Transcript) -> list[Segment]:
@@ -179,7 +186,7 @@ def _in_order(transcript: Transcript) -> list[Word]:
     words: list[Word] = []
     at = 0
     for word in transcript.words:
-        text = " ".join(word.text.split())
+        text = plain(word.text)
         if text:
             at = max(at, word.start_sample)
             words.append(replace(word, text=text, start_sample=at, end_sample=max(at, word.end_sample)))
@@ -218,15 +225,15 @@ def _screens(states: Sequence[ScreenState], end_sample: int) -> tuple[Screen, ..
 
 
 def _clean(regions: Iterable[TextRegion]) -> Iterable[TextRegion]:
-    return (replace(region, text=" ".join(region.text.split())) for region in regions)
+    return (replace(region, text=plain(region.text)) for region in regions)
 
 
 def _answer(part: session_pb2.AnswerPart) -> Answer:
     answer = part.part.answer
     return Answer(
         question_id=part.question_id,
-        question=part.question,
-        text=answer.text,
+        question=plain(part.question),
+        text=plain(answer.text),
         abstained=answer.abstained,
         confidence=answer.confidence if answer.HasField("confidence") else None,
         evidence=tuple(evidence_from_proto(item) for item in answer.evidence),
@@ -238,7 +245,7 @@ def evidence_from_proto(message: decoder_pb2.Evidence) -> Evidence:
     """Message to dataclass."""
     return Evidence(
         message.kind,
-        message.text,
+        plain(message.text),
         message.speaker,
         message.start_sample,
         message.end_sample,

@@ -183,6 +183,19 @@ def test_languages_without_spaces_are_joined_without():
     assert fold([_utterance("a", ("你", 0, 1), ("好", 1, 2), language="zh")]).segments[0].text == "你好"
 
 
+def test_control_characters_reach_nobodys_terminal():
+    document = fold(
+        [_utterance("u1", ("\x1b[31mred\x07\n", 0, 1, "S1")), _screen(0, "\x9b2J\rtext"), _name("S1", "\x1bPriya")]
+    )
+    assert document.segments[0].text == "[31mred"
+    assert document.segments[0].speaker == "Priya"
+    assert document.screens[0].lines == ("2J text",)
+
+
+def test_joiners_that_scripts_need_stay():
+    assert fold([_utterance("u1", ("می\u200cخواهم", 0, 1))]).segments[0].text == "می\u200cخواهم"
+
+
 def test_times_of_words_never_go_back():
     document = fold([_utterance("a", ("one", 1, 2), ("two", 0.5, 0.7), ("three", 3, 3.5))])
     starts = [word.start_sample for word in document.segments[0].words]
