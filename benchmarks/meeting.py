@@ -216,6 +216,8 @@ class _Meeting:
     def _take(self, event: session_pb2.Event) -> None:
         now_s = self._now_s()
         self._record.events.append((now_s, event))
+        if event.HasField("expert_status"):
+            say(event.expert_status.message)
         if event.unix_ms:
             self._record.gateway_to_client_s.append(max(0.0, time.time() - event.unix_ms / 1000))
         if event.HasField("progress") and (sent_s := self._sent_s.get(event.progress.received_sample)) is not None:
