@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from services.runtime.stage import MediaError
 
-# A decoded picture takes 3 bytes a pixel (6 while 16-bit): at most 100 MB, twice that for a moment.
+# A decoded picture takes 3 bytes a pixel, 100 MB at most; a 16-bit one with alpha 15 while it is decoded.
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 33_554_432
@@ -24,9 +24,10 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def decode_image(data: bytes) -> NDArray[np.uint8]:
     """A whole JPEG, PNG or WebP file -> (h, w, 3) uint8 BGR.
 
-    Grey, 16-bit and CMYK pictures become 8-bit BGR; transparent parts lie over white; EXIF
-    orientation is applied. Of an animation the first picture is taken. Raises MediaError for any
-    other kind of file, a broken one, sides outside MIN_SIDE_PX to MAX_SIDE_PX or more than MAX_PIXELS.
+    Grey, 16-bit and CMYK pictures become 8-bit BGR; transparent parts lie over white; the EXIF
+    orientation of a JPEG is applied, that of PNG and WebP is not. Of an animation the first picture
+    is taken. Raises MediaError for any other kind of file, a broken one, sides outside MIN_SIDE_PX to
+    MAX_SIDE_PX or more than MAX_PIXELS.
     """
     if len(data) > MAX_FILE_BYTES:
         raise MediaError(f"image has {len(data)} bytes; at most {MAX_FILE_BYTES} are taken: send it smaller")
@@ -64,9 +65,11 @@ def _to_bgr(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     if values.ndim == 2 or values.shape[2] == 1:
         return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2BGR), np.uint8)
     if values.shape[2] == 4:
-        alpha = values[..., 3:].astype(np.uint16)
-        over = values[..., :3] * alpha + 255 * (255 - alpha)
-        return ((over + 127) // 255).astype(np.uint8)
+        over_white = np.empty((*values.shape[:2], 3), np.uint8)
+        for row, out in zip(values, over_white, strict=True):  # by rows: the products are 16-bit
+            alpha = row[:, 3:].astype(np.uint16)
+            out[:] = (row[:, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        return over_white
     return values
 
 
@@ -78,7 +81,8 @@ def image_size(data: bytes) -> tuple[int, int]:
                 raise MediaError("PNG image has no IHDR: the file is damaged")
             width, height = struct.unpack(">II", data[16:24])
         elif data.startswith(_JPEG):
-            width, height = _jpeg_size(data)
+            at = _jpeg_frame(data)
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
         elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             width, height = _webp_size(data)
         else:
@@ -89,8 +93,8 @@ def image_size(data: bytes) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """ITU-T T.81 B.1.1: walk the segments to the frame header."""
+def _jpeg_frame(data: bytes) -> int:
+    """Where the frame header is: ITU-T T.81 B.1.1, walking the segments."""
     at = 2
     while True:
         if data[at] != 0xFF:
@@ -100,8 +104,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             at += 1 if marker == 0xFF else 2
             continue
         if marker in _JPEG_FRAMES:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
+            return at
         (length,) = struct.unpack(">H", data[at + 2 : at + 4])
         at += 2 + length
 
@@ -125,8 +128,10 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_whole(data: bytes) -> bool:
+    """True when the mark of its end is there."""
     if data.startswith(_PNG):
-        return b"IEND" in data[-4096:]
+        return b"IEND" in data
     if data.startswith(_JPEG):
-        return b"\xff\xd9" in data[-4096:]
+        # Coded data cannot hold the end mark; a thumbnail with one lies before the frame header.
+        return data.find(b"\xff\xd9", _jpeg_frame(data)) >= 0
     return len(data) >= int.from_bytes(data[4:8], "little") + 8

@@ -18,7 +18,9 @@ _BITMAP_THRESHOLD = 0.2
 _UNCLIP_RATIO = 1.4
 _STRIDE_PX = 32
 _MIN_SIDE_PX = 3.0
-# Lines tilted less than this many pixels from end to end are cut out as level rectangles.
+# Lines that rise from end to end by no more than this part of their height and a bit are cut out level:
+# the angle of a thin kernel is not known better, and screens are level.
+_LEVEL_RISE = 0.25
 _LEVEL_RISE_PX = 1.5
 # The network sees at most this many pixels: 1080p as it is, 4K at half size. Memory grows with it
 # (about 350 bytes a pixel in the tiny model), so this is also the bound on memory.
@@ -141,7 +143,7 @@ def _unclipped(contour: NDArray[np.int32], bounds: tuple[int, int, int, int], sc
     while angle <= -45:
         angle, length, across = angle + 90, across, length
     rise = abs(math.sin(math.radians(angle))) * max(length, across)
-    if rise < _LEVEL_RISE_PX:
+    if rise < _LEVEL_RISE * min(length, across) + _LEVEL_RISE_PX:
         x, y, w, h = bounds
         center_x, center_y, length, across, angle = x + w / 2, y + h / 2, float(w), float(h), 0.0
     else:

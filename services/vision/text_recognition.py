@@ -152,12 +152,29 @@ def _crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
         x0, y0, x1, y1 = box.xyxy
         left, top = max(0, min(width - 1, round(x0))), max(0, min(height - 1, round(y0)))
         right, bottom = max(left + 1, min(width, round(x1))), max(top + 1, min(height, round(y1)))
+        left, right = _to_ends_of_ink(pixels[top:bottom], left, right)
         return _without_neighbours(pixels[top:bottom, left:right])
     turn = cv2.getRotationMatrix2D((box.center_x, box.center_y), box.angle_deg, 1.0)
     turn[:, 2] += np.array((box.length_px / 2 - box.center_x, box.height_px / 2 - box.center_y))
     size = (max(1, round(box.length_px)), max(1, round(box.height_px)))
     level = cv2.warpAffine(pixels, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(level, np.uint8)
+
+
+def _to_ends_of_ink(band: NDArray[np.uint8], left: int, right: int) -> tuple[int, int]:
+    """Where the ends of a line lie whose first or last character the detector cut through."""
+    height, width = band.shape[:2]
+    first, last = max(0, left - height), min(width, right + height)
+    columns = np.asarray(ink(band[:, first:last]).any(axis=0))
+    before, after = columns[: left - first + 1][::-1], columns[right - first - 1 :]
+    # Ink without an end in reach is a frame or a picture, not a character.
+    if not before.all():
+        cut = int(before.argmin())
+        left = max(first, left - cut - 1) if cut else left
+    if not after.all():
+        cut = int(after.argmin())
+        right = min(last, right + cut + 1) if cut else right
+    return left, right
 
 
 def _without_neighbours(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
