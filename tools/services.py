@@ -58,10 +58,15 @@ async def _started(names: Sequence[str], say: Report) -> AsyncIterator[str]:
         if any(state.state == "failing" for state in states):
             failing.set()
 
-    async with Supervisor(service_specs(every, addresses, http), folder, on_change=notice) as supervisor:
-        await wait_for(addresses, say, failing, supervisor)
-        yield addresses["gateway"]
-    shutil.rmtree(folder, ignore_errors=True)
+    has_started = False
+    try:
+        async with Supervisor(service_specs(every, addresses, http), folder, on_change=notice) as supervisor:
+            await wait_for(addresses, say, failing, supervisor)
+            has_started = True
+            yield addresses["gateway"]
+    finally:
+        if has_started:  # else the logs say why not
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def wait_for(
