@@ -108,8 +108,15 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(kind, list(inputs), names, name=names[0], **attributes))
         return names
 
+    def linear_by_row(self, x: str, weight: Int8Matrix, bias: NDArray[np.float32]) -> str:
+        """As `linear`, but every row of x is quantised by its own range: for activations with outliers."""
+        largest = self.op("ReduceMax", self.op("Abs", x), self.integers(-1), keepdims=1)
+        largest = self.op("Max", largest, self.constant(np.array(1e-9, np.float32)))
+        product = self.linear(self.op("Div", x, largest), weight)
+        return self.op("Add", self.op("Mul", product, largest), self.constant(bias))
+
     def linear(self, x: str, weight: Weight, bias: NDArray[np.float32] | None = None) -> str:
-        """Product of x and the weight, plus the bias."""
+        """Product of x and the weight, plus the bias; eight-bit weights take x in eight bits, one range for all."""
         if isinstance(weight, Int8Matrix):
             quantised, scale, zero = self.ops("DynamicQuantizeLinear", 3, x)
             product = self.op(

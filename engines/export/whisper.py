@@ -78,7 +78,7 @@ class _Blocks:
             self.weights[f"{name}/weight"][rows] * factor,
             self.weights[f"{name}/bias"][rows] * factor,
         )
-        return self.g.linear(x, quantise(np.ascontiguousarray(weight.T)), bias)
+        return self.g.linear_by_row(x, quantise(np.ascontiguousarray(weight.T)), bias)
 
     def split_heads(self, x: str) -> str:
         return self.g.heads(x, self.heads, HEAD)
@@ -92,7 +92,7 @@ class _Blocks:
         )
         weight[: self.width] *= HEAD**-0.5
         bias[: self.width] *= HEAD**-0.5
-        y = self.g.linear(x, quantise(np.ascontiguousarray(weight.T)), bias)
+        y = self.g.linear_by_row(x, quantise(np.ascontiguousarray(weight.T)), bias)
         parts = self.g.ops("Split", 3, y, self.g.integers(*[self.width] * 3), axis=-1)
         return [self.split_heads(part) for part in parts]
 

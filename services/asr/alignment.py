@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.asr.vad import WINDOW
 from services.runtime.percept import Word
 
 
@@ -13,7 +14,7 @@ from services.runtime.percept import Word
 class Hypothesis:
     """What a recogniser wrote: tokens without the special ones and their log-probabilities.
 
-    `end_log_prob` is that of the end token. `attention` (tokens + 1, frames) says which frames each
+    `end_log_prob` is that of the end token, `is_cut` tells that the limit ended it instead. `attention` (tokens + 1, frames) says which frames each
     token (last: the end token) looked at; None when it was not asked for.
     """
 
@@ -21,6 +22,7 @@ class Hypothesis:
     log_probs: NDArray[np.float32]
     end_log_prob: float
     attention: NDArray[np.float32] | None = None
+    is_cut: bool = False
 
     @property
     def mean_log_prob(self) -> float:
@@ -57,12 +59,14 @@ def to_words(
     groups: Sequence[tuple[str, int]],
     start_sample: int,
     end_sample: int,
+    active: NDArray[np.bool_],
     samples_per_frame: int,
 ) -> tuple[Word, ...]:
-    """Words of an utterance on the media clock.
+    """Words of an utterance at [start_sample, end_sample) on the media clock.
 
-    `groups` are each word's text and number of tokens, in order. Words lie in [start_sample,
-    end_sample), in order, without overlap; a word's confidence is its tokens' geometric mean.
+    `groups` are each word's text and number of tokens, in order; `active` says which windows of
+    WINDOW samples from `start_sample` on hold speech. Words lie in these windows, in order, without
+    overlap; a word's confidence is its tokens' geometric mean.
     """
     if not groups:
         return ()
@@ -72,9 +76,17 @@ def to_words(
     for i, (text, count) in enumerate(groups):
         log_probs = hypothesis.log_probs[position : position + count]
         position += count
-        confidence = float(np.exp(log_probs.mean())) if count else None
-        words.append(Word(text, start_sample + edges[i], start_sample + edges[i + 1], confidence))
+        start, end = _without_silence(edges[i], edges[i + 1], active)
+        words.append(Word(text, start_sample + start, start_sample + end, float(np.exp(log_probs.mean()))))
     return tuple(words)
+
+
+def _without_silence(start: int, end: int, active: NDArray[np.bool_]) -> tuple[int, int]:
+    inside = np.flatnonzero(active[start // WINDOW : -(-end // WINDOW)])
+    if len(inside) == 0:
+        return start, end
+    first = start // WINDOW
+    return max(start, (first + int(inside[0])) * WINDOW), min(end, (first + int(inside[-1]) + 1) * WINDOW)
 
 
 def _edges(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.asr.vad import WINDOW
 
@@ -20,7 +21,7 @@ MIN_SPEECH = _windows(0.1)
 # Audio before the first and after the last speech window: weak consonants lie below the threshold.
 LEAD, TAIL = _windows(0.3), _windows(0.2)
 # (utterance shorter than, pause that ends it): the longer it is, the sooner it may end
-PAUSES = ((_windows(12.0), _windows(0.45)), (_windows(18.0), _windows(0.3)), (_windows(25.0), _windows(0.16)))
+PAUSES = ((_windows(12.0), _windows(0.6)), (_windows(18.0), _windows(0.3)), (_windows(25.0), _windows(0.16)))
 MAX_LENGTH = PAUSES[-1][0]
 # Where an utterance without a pause is cut: the quietest point of this last stretch.
 CUT_STRETCH = _windows(6.0)
@@ -30,23 +31,22 @@ SILENCE, SILENCE_KEPT = _windows(5.0), LEAD
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A closed utterance in windows; `resume` is where the next search begins, `speech` counts speech windows."""
+    """A closed utterance in windows; `active` says which of them hold speech. The next search begins at `end`."""
 
     start: int
     end: int
-    resume: int
-    speech: int
+    active: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing was said up to window `resume`."""
+    """Nothing was said in windows before `end`."""
 
-    resume: int
+    end: int
 
 
 class Endpointer:
-    """Walks over windows counted from 0; after a Span or a Silence a new one begins at its `resume`."""
+    """Walks over windows counted from 0; after a Span or a Silence a new one begins at its end."""
 
     def __init__(self) -> None:
         self._probabilities: list[float] = []
@@ -60,9 +60,9 @@ class Endpointer:
         return self._start
 
     @property
-    def speech(self) -> int:
-        """Speech windows of the open utterance."""
-        return sum(p >= ONSET for p in self._probabilities[self._start :]) if self._start is not None else 0
+    def active(self) -> NDArray[np.bool_]:
+        """Which windows of the open utterance hold speech."""
+        return np.array(self._probabilities[self._start :]) >= OFFSET
 
     @property
     def silent(self) -> int:
@@ -86,7 +86,7 @@ class Endpointer:
         length = now - self._start
         pause = next((pause for limit, pause in PAUSES if length < limit), 0)
         if now - self._last_speech >= max(pause, 1):
-            return self._close(min(now, self._last_speech + TAIL), now)
+            return self._close(min(now, self._last_speech + TAIL))
         if length >= MAX_LENGTH:
             return self._cut()
         return None
@@ -96,12 +96,12 @@ class Endpointer:
         if self._start is None:
             return None
         now = len(self._probabilities)
-        return self._close(min(now, self._last_speech + TAIL), now)
+        return self._close(min(now, self._last_speech + TAIL))
 
-    def _close(self, end: int, resume: int) -> Span:
+    def _close(self, end: int) -> Span:
         assert self._start is not None
-        speech = sum(p >= ONSET for p in self._probabilities[self._start : end])
-        return Span(self._start, end, min(end, resume), speech)
+        active = np.array(self._probabilities[self._start : end]) >= OFFSET
+        return Span(self._start, end, active)
 
     def _cut(self) -> Span:
         # The least speech-like, then the quietest of 0.16 s stretches.
@@ -111,4 +111,4 @@ class Endpointer:
         level = np.convolve(self._levels[first:], kernel, "same")
         cost = probability + level / max(float(level.max()), 1e-9)
         cut = first + 2 + int(np.argmin(cost[2:-2]))
-        return self._close(cut, cut)
+        return self._close(cut)

@@ -1,7 +1,8 @@
 """Which language is spoken: one answer per utterance, with inertia."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 # So sure must the first utterance be to set the language, and a later one to change it.
 SURE_FIRST, SURE_CHANGE = 0.5, 0.8
@@ -19,6 +20,18 @@ class LanguageState:
 
     language: str = ""
     unchecked_s: float = 0.0
+
+    @staticmethod
+    def from_bytes(data: bytes) -> "LanguageState":
+        """Read what `to_bytes` wrote. Raises ValueError."""
+        try:
+            return LanguageState(**json.loads(data))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    def to_bytes(self) -> bytes:
+        """For a checkpoint."""
+        return json.dumps(asdict(self)).encode()
 
     def heard(self, speech_s: float) -> "LanguageState":
         """After so much speech whose language was not looked at."""

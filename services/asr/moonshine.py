@@ -58,7 +58,8 @@ class Moonshine:
             log_probs.append(float(row[token]))
             row = log_softmax(run.step([token])[0])
         attention = run.attention().mean(axis=(1, 2)) if align else None
-        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), float(row[_END]), attention)
+        cut = len(tokens) >= limit
+        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), float(row[_END]), attention, cut)
 
     def starts_word(self, token: int) -> bool:
         """Whether a word begins with this token."""
@@ -68,15 +69,17 @@ class Moonshine:
         """Length of the longest part of `tokens` that ends where a word ends, the last word left out."""
         return next((i for i in range(len(tokens) - 1, 0, -1) if self._starts_word[tokens[i]]), 0)
 
-    def words(self, hypothesis: Hypothesis, start_sample: int, end_sample: int) -> tuple[Word, ...]:
-        """The words of an utterance that lies at [start_sample, end_sample)."""
+    def words(
+        self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]
+    ) -> tuple[Word, ...]:
+        """The words of an utterance at [start_sample, end_sample); `active` as in `to_words`."""
         groups: list[tuple[str, int]] = []
         begin = 0
         for i in range(1, len(hypothesis.tokens) + 1):
             if i == len(hypothesis.tokens) or self._starts_word[hypothesis.tokens[i]]:
                 groups.append((self._tokenizer.decode(hypothesis.tokens[begin:i]).strip(), i - begin))
                 begin = i
-        return to_words(hypothesis, groups, start_sample, end_sample, SAMPLES_PER_FRAME)
+        return to_words(hypothesis, groups, start_sample, end_sample, active, SAMPLES_PER_FRAME)
 
 
 def _word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """The asr service: its models, loaded once, Whisper at its first use."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
 
 from engines.engine import Engine, ModelMissingError
@@ -56,13 +57,14 @@ class AsrExpert:
     def open_stage(self, config: StageConfig) -> Stage:
         """Begin a stream. Raises MediaError for an unknown language or option, ModelMissingError."""
         options = parse_options(config.options)
-        if config.language not in ("", "en"):
-            recogniser = self.whisper
-            if recogniser is None:
+        if not is_fetched(whisper.MODEL):
+            if config.language not in ("", "en") or options.second_pass:
                 raise ModelMissingError(
-                    f"language {config.language!r} needs {whisper.MODEL}; "
-                    f"run `sensorium models fetch {whisper.MODEL}`"
+                    f"language {config.language!r} and second_pass {config.options.get('second_pass', 'off')!r} "
+                    f"need {whisper.MODEL}; run `sensorium models fetch {whisper.MODEL}`"
                 )
+            config = replace(config, language="en")
+        elif config.language not in ("", "en") and (recogniser := self.whisper) is not None:
             if config.language not in recogniser.languages:
                 raise MediaError(
                     f"language is {config.language!r}; must be empty (detected) or one of "

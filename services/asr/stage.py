@@ -4,9 +4,8 @@ Everything happens at windows of 512 samples counted from the last checkpoint, s
 cut into pieces changes nothing, and a stage that starts at a checkpoint repeats what follows it.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from services.asr.endpointing import MIN_SPEECH, Endpointer, Silence, Span
 from services.asr.language import LanguageState
 from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.settings import AsrOptions
+from services.asr.trust import is_invented
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript, Word
@@ -28,6 +28,8 @@ PARTIAL_STEP = 9
 WHISPER_PARTIAL_STEP = 96
 # Partials of a stream whose language is not known yet: only what is surely English.
 SURELY_ENGLISH_LOG_PROB = -0.55
+# The second pass replaces the first where its mean log-probability is above the first's plus this.
+SECOND_PASS_MARGIN = -0.06
 
 
 class Recognisers(Protocol):
@@ -47,11 +49,42 @@ class Recognisers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Utterance:
+    """Audio between two pauses, (end_sample - start_sample,); `active` windows of it hold speech."""
+
+    start_sample: int
+    end_sample: int
+    audio: NDArray[np.float32]
+    active: NDArray[np.bool_]
+
+    @property
+    def speech_s(self) -> float:
+        """How much of it is speech."""
+        return int(self.active.sum()) * WINDOW / SAMPLE_RATE
+
+    def transcript(self, hypothesis: Hypothesis, words: tuple[Word, ...], language: str) -> Transcript | None:
+        """The final; None when nothing was said."""
+        if not words or is_invented(" ".join(word.text for word in words), hypothesis):
+            return None
+        return Transcript(
+            utterance_id=f"u{self.start_sample:012d}",
+            is_final=True,
+            start_sample=self.start_sample,
+            end_sample=self.end_sample,
+            words=words,
+            stable_words=len(words),
+            language=language,
+            confidence=float(np.exp(min(0.0, hypothesis.mean_log_prob))),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _SecondPass:
     """A closed English utterance that Whisper shall read once the stream has gone on to `due_sample`."""
 
-    final: Transcript
-    audio: NDArray[np.float32]
+    first: Transcript
+    utterance: _Utterance
+    hypothesis: Hypothesis
     due_sample: int
 
 
@@ -64,11 +97,14 @@ class AsrStage:
         self._pinned = config.language
         self._language = LanguageState(config.language)
         if config.resume_state:
-            self._language = LanguageState(**json.loads(config.resume_state))
+            try:
+                self._language = LanguageState.from_bytes(config.resume_state)
+            except ValueError as error:
+                raise MediaError(f"resume_state is not of an asr checkpoint: {error}") from error
         self._base_sample = config.start_sample
         self._audio = np.zeros(0, np.float32)
         self._second_pass: _SecondPass | None = None
-        self._checkpoint_sample: int | None = None
+        self._end_sample: int | None = None
         self._begin(config.start_sample)
 
     def _begin(self, sample: int) -> None:
@@ -78,7 +114,7 @@ class AsrStage:
         self._windows = 0
         self._detector = SpeechDetector(self._recognisers.vad)
         self._endpointer = Endpointer()
-        self._drafts: list[tuple[int, ...]] = []
+        self._draft: tuple[int, ...] = ()
         self._stable: tuple[int, ...] = ()
         self._shown = False
 
@@ -96,26 +132,26 @@ class AsrStage:
 
     def flush(self) -> Sequence[Percept]:
         """End of media: the open utterance becomes final; the rest of a window is filled with silence."""
-        end_sample = self._base_sample + len(self._audio)
+        self._end_sample = self._base_sample + len(self._audio)
         results = list(self.push_audio(np.zeros(-len(self._audio) % WINDOW, np.float32)))
         if (span := self._endpointer.flush()) is not None:
-            results += self._close(span, end_sample)
+            results += self._close(span)
         return results + self._run_second_pass()
 
     def _window(self) -> list[Percept]:
-        window = self._audio[self._windows * WINDOW :][:WINDOW]
         results: list[Percept] = []
         if self._second_pass is not None and self._sample(self._windows) >= self._second_pass.due_sample:
             results += self._run_second_pass()
+        window = self._audio[self._windows * WINDOW :][:WINDOW]
         self._windows += 1
         level = float(np.sqrt(np.mean(window * window)))
         event = self._endpointer.step(self._detector.probability(window), level)
         match event:
             case Span():
-                results += self._close(event, self._sample(self._windows))
+                results += self._close(event)
             case Silence():
                 results += self._run_second_pass()
-                self._begin(self._sample(event.resume))
+                self._begin(self._sample(event.end))
                 results.append(self._checkpoint())
             case None:
                 results += self._partial()
@@ -125,187 +161,158 @@ class AsrStage:
         return self._base_sample + window * WINDOW
 
     def _checkpoint(self) -> Checkpoint:
-        return Checkpoint(self._base_sample, json.dumps(asdict(self._language)).encode())
+        return Checkpoint(self._base_sample, self._language.to_bytes())
 
-    def _cut(self, start_sample: int, end_sample: int) -> NDArray[np.float32]:
-        return self._audio[start_sample - self._base_sample : end_sample - self._base_sample]
+    def _utterance(self, start: int, end: int, active: NDArray[np.bool_]) -> _Utterance:
+        start_sample, end_sample = self._sample(start), self._sample(end)
+        if self._end_sample is not None:
+            end_sample = min(end_sample, self._end_sample)
+        audio = self._audio[start_sample - self._base_sample : end_sample - self._base_sample]
+        return _Utterance(start_sample, end_sample, audio, active)
 
     # Partials
 
     def _partial(self) -> list[Percept]:
         start = self._endpointer.start
-        if start is None or not self._options.partials or self._endpointer.speech < MIN_SPEECH:
+        if start is None or not self._options.partials:
             return []
         whisper = self._language.language not in ("", "en")
         step = WHISPER_PARTIAL_STEP if whisper else PARTIAL_STEP
-        if (self._windows - start) % step or self._endpointer.silent >= PARTIAL_STEP:
+        if (self._windows - start) % step or self._endpointer.silent >= step:
             return []
-        start_sample, end_sample = self._sample(start), self._sample(self._windows)
-        audio = self._cut(start_sample, end_sample)
-        if whisper:
-            return self._whisper_partial(audio, start_sample, end_sample)
-        draft = self._drafts[-1] if self._drafts else ()
+        utterance = self._utterance(start, self._windows, self._endpointer.active)
+        if utterance.active.sum() < MIN_SPEECH or len(utterance.audio) < MIN_SAMPLES:
+            return []
+        partial = self._whisper_partial(utterance) if whisper else self._english_partial(utterance)
+        self._shown = self._shown or partial is not None
+        return [] if partial is None else [partial]
+
+    def _english_partial(self, utterance: _Utterance) -> Transcript | None:
         moonshine = self._recognisers.moonshine
-        hypothesis = moonshine.transcribe(audio, draft=draft, forced=len(self._stable), align=True)
-        self._drafts = [*self._drafts[-1:], hypothesis.tokens]
+        hypothesis = moonshine.transcribe(
+            utterance.audio, draft=self._draft, forced=len(self._stable), align=True
+        )
+        last, self._draft = self._draft, hypothesis.tokens
         if not self._language.language and hypothesis.mean_log_prob < SURELY_ENGLISH_LOG_PROB:
-            return []
-        words = moonshine.words(hypothesis, start_sample, end_sample)
-        if not words:
-            return []
-        self._stable = self._agreed(hypothesis)
-        stable = sum(self._recognisers.moonshine.starts_word(token) for token in self._stable)
-        self._shown = True
-        return [
-            Transcript(
-                utterance_id=_utterance_id(start_sample),
-                is_final=False,
-                start_sample=start_sample,
-                end_sample=end_sample,
-                words=words,
-                stable_words=stable,
-                language="en",
-                confidence=_confidence(hypothesis),
-            )
-        ]
+            return None
+        agreed = moonshine.whole_words(_common(last, hypothesis.tokens))
+        self._stable = hypothesis.tokens[: max(agreed, len(self._stable))]
+        words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
+        stable = sum(map(moonshine.starts_word, self._stable))
+        found = utterance.transcript(hypothesis, words, "en")
+        return None if found is None else replace(found, is_final=False, stable_words=stable)
 
-    def _agreed(self, hypothesis: Hypothesis) -> tuple[int, ...]:
-        """The whole words that this and the last hypothesis begin with; never less than before."""
-        if len(self._drafts) < 2:
-            return self._stable
-        last = self._drafts[-2]
-        common = 0
-        while common < min(len(last), len(hypothesis.tokens)) and last[common] == hypothesis.tokens[common]:
-            common += 1
-        common = self._recognisers.moonshine.whole_words(hypothesis.tokens[:common])
-        return hypothesis.tokens[: max(common, len(self._stable))]
-
-    def _whisper_partial(
-        self, audio: NDArray[np.float32], start_sample: int, end_sample: int
-    ) -> list[Percept]:
+    def _whisper_partial(self, utterance: _Utterance) -> Transcript | None:
         whisper = self._recognisers.whisper
         if whisper is None:
-            return []
-        language = self._language.language
-        hypothesis = whisper.transcribe(whisper.encode(audio), language)
-        words = whisper.words(hypothesis, language, start_sample, end_sample)
-        if not words:
-            return []
-        self._shown = True
-        return [
-            Transcript(
-                utterance_id=_utterance_id(start_sample),
-                is_final=False,
-                start_sample=start_sample,
-                end_sample=end_sample,
-                words=words,
-                language=language,
-                confidence=_confidence(hypothesis),
-            )
-        ]
+            return None
+        _, found = _by_whisper(whisper, utterance, whisper.encode(utterance.audio), self._language.language)
+        return None if found is None else replace(found, is_final=False, stable_words=0)
 
     # Finals
 
-    def _close(self, span: Span, now_sample: int) -> list[Percept]:
+    def _close(self, span: Span) -> list[Percept]:
         results = self._run_second_pass()
-        start_sample, end_sample = self._sample(span.start), min(self._sample(span.end), now_sample)
-        audio = self._cut(start_sample, end_sample)
+        due_sample = self._sample(self._windows) + WINDOW
+        utterance = self._utterance(span.start, span.end, span.active)
         final = None
-        if span.speech >= MIN_SPEECH and len(audio) >= MIN_SAMPLES:
-            final = self._final(audio, start_sample, end_sample, span.speech * WINDOW / SAMPLE_RATE)
+        if utterance.active.sum() >= MIN_SPEECH and len(utterance.audio) >= MIN_SAMPLES:
+            final = self._final(utterance, due_sample)
         if final is not None:
             results.append(final)
         elif self._shown:
-            results.append(_nothing(start_sample, end_sample))
-        self._begin(self._sample(span.resume))
-        if final is not None and self._wants_second_pass(final):
-            self._second_pass = _SecondPass(final, audio, now_sample + WINDOW)
-        else:
+            results.append(_nothing(utterance))
+        self._begin(self._sample(span.end))
+        if self._second_pass is None:
             results.append(self._checkpoint())
         return results
 
-    def _final(
-        self, audio: NDArray[np.float32], start_sample: int, end_sample: int, speech_s: float
-    ) -> Transcript | None:
-        whisper = None if self._pinned == "en" else self._recognisers.whisper
-        language = self._language.language or ("" if whisper else "en")
-        english = None
-        if language in ("", "en"):
-            forced = len(self._stable)
-            english = self._recognisers.moonshine.transcribe(
-                audio, draft=self._stable, forced=forced, align=True
-            )
-            language = "en"
-        encoded: Encoded | None = None
-        if whisper is not None and not self._pinned:
-            score = english.mean_log_prob if english is not None else 0.0
-            if self._language.needs_check(score, speech_s):
-                encoded = whisper.encode(audio)
-                language, self._language = self._language.checked(whisper.identify(encoded), speech_s)
+    def _final(self, utterance: _Utterance, due_sample: int) -> Transcript | None:
+        """What was said, by the recogniser of its language; English may get a second pass."""
+        if self._language.language not in ("", "en"):
+            whisper = self._recognisers.whisper
+            if whisper is None:
+                return None
+            encoded = whisper.encode(utterance.audio)
+            language = self._identified(whisper, encoded, utterance)
+            return _by_whisper(whisper, utterance, encoded, language)[1]
+        moonshine = self._recognisers.moonshine
+        hypothesis = moonshine.transcribe(
+            utterance.audio, draft=self._stable, forced=len(self._stable), align=True
+        )
+        words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
+        english = utterance.transcript(hypothesis, words, "en")
+        if not self._pinned:
+            if self._language.needs_check(hypothesis.mean_log_prob, utterance.speech_s):
+                if (whisper := self._recognisers.whisper) is not None:
+                    return self._checked(whisper, utterance, hypothesis, english)
             else:
-                self._language = self._language.heard(speech_s)
-        if english is not None and language == "en":
-            words = self._recognisers.moonshine.words(english, start_sample, end_sample)
-            return _transcript(english, words, "en", start_sample, end_sample)
-        if whisper is None:
-            return None
-        encoded = encoded or whisper.encode(audio)
-        return self._by_whisper(whisper, encoded, language, start_sample, end_sample)
+                self._language = self._language.heard(utterance.speech_s)
+        if english is not None and self._has_second_pass:
+            self._second_pass = _SecondPass(english, utterance, hypothesis, due_sample)
+        return english
 
-    def _by_whisper(
-        self, whisper: Whisper, encoded: Encoded, language: str, start_sample: int, end_sample: int
+    def _identified(self, whisper: Whisper, encoded: Encoded, utterance: _Utterance) -> str:
+        """The utterance's language; the stream's follows it."""
+        if self._pinned:
+            return self._pinned
+        language, self._language = self._language.checked(whisper.identify(encoded), utterance.speech_s)
+        return language
+
+    def _checked(
+        self, whisper: Whisper, utterance: _Utterance, hypothesis: Hypothesis, english: Transcript | None
     ) -> Transcript | None:
-        hypothesis = whisper.transcribe(encoded, language)
-        words = whisper.words(hypothesis, language, start_sample, end_sample)
-        return _transcript(hypothesis, words, language, start_sample, end_sample)
+        """What was said where the language is in doubt; `english` is the first pass."""
+        encoded = whisper.encode(utterance.audio)
+        language = self._identified(whisper, encoded, utterance)
+        if language == "en" and not self._has_second_pass:
+            return english
+        other, transcript = _by_whisper(whisper, utterance, encoded, language)
+        return english if language == "en" and not _is_better(other, hypothesis) else transcript
 
     # Second pass
 
-    def _wants_second_pass(self, final: Transcript) -> bool:
-        return self._options.second_pass and final.language == "en" and self._recognisers.whisper is not None
+    @property
+    def _has_second_pass(self) -> bool:
+        wanted = self._options.second_pass
+        if wanted is None:
+            wanted = self._pinned != "en"
+        return wanted and self._recognisers.whisper is not None
 
     def _run_second_pass(self) -> list[Percept]:
-        if self._second_pass is None:
-            return []
         waiting, self._second_pass = self._second_pass, None
-        whisper = self._recognisers.whisper
+        if waiting is None or (whisper := self._recognisers.whisper) is None:
+            return []
+        second = self._checked(whisper, waiting.utterance, waiting.hypothesis, waiting.first)
         results: list[Percept] = []
-        if whisper is not None:
-            first = waiting.final
-            better = self._by_whisper(
-                whisper, whisper.encode(waiting.audio), "en", first.start_sample, first.end_sample
-            )
-            if better is not None and better.words != first.words:
-                results.append(replace(better, revision=first.revision + 1))
-        results.append(self._checkpoint())
-        return results
+        if second is not None and second is not waiting.first:
+            results.append(replace(second, revision=waiting.first.revision + 1))
+        return [*results, self._checkpoint()]
 
 
-def _utterance_id(start_sample: int) -> str:
-    return f"u{start_sample:012d}"
+def _is_better(second: Hypothesis, first: Hypothesis) -> bool:
+    return len(second.tokens) > 0 and second.mean_log_prob > first.mean_log_prob + SECOND_PASS_MARGIN
 
 
-def _confidence(hypothesis: Hypothesis) -> float:
-    return float(np.exp(min(0.0, hypothesis.mean_log_prob)))
-
-
-def _transcript(
-    hypothesis: Hypothesis, words: tuple[Word, ...], language: str, start_sample: int, end_sample: int
-) -> Transcript | None:
-    if not words:
-        return None
-    return Transcript(
-        utterance_id=_utterance_id(start_sample),
-        is_final=True,
-        start_sample=start_sample,
-        end_sample=end_sample,
-        words=words,
-        stable_words=len(words),
-        language=language,
-        confidence=_confidence(hypothesis),
+def _by_whisper(
+    whisper: Whisper, utterance: _Utterance, encoded: Encoded, language: str
+) -> tuple[Hypothesis, Transcript | None]:
+    hypothesis = whisper.transcribe(encoded, language)
+    words = whisper.words(
+        hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active
     )
+    return hypothesis, utterance.transcript(hypothesis, words, language)
 
 
-def _nothing(start_sample: int, end_sample: int) -> Transcript:
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """The tokens that both begin with."""
+    length = next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+    return one[:length]
+
+
+def _nothing(utterance: _Utterance) -> Transcript:
     """Takes back a partial that turned out not to be speech."""
-    return Transcript(_utterance_id(start_sample), False, start_sample, end_sample, ())
+    name = f"u{utterance.start_sample:012d}"
+    return Transcript(name, False, utterance.start_sample, utterance.end_sample, ())

@@ -106,12 +106,18 @@ class Whisper:
             np.array(log_probs, np.float32),
             float(scores[self._end]),
             attention[:, :, :frames].mean(axis=1),
+            len(tokens) >= limit,
         )
 
     def words(
-        self, hypothesis: Hypothesis, language: str, start_sample: int, end_sample: int
+        self,
+        hypothesis: Hypothesis,
+        language: str,
+        start_sample: int,
+        end_sample: int,
+        active: NDArray[np.bool_],
     ) -> tuple[Word, ...]:
-        """The words of an utterance that lies at [start_sample, end_sample)."""
+        """The words of an utterance at [start_sample, end_sample); `active` as in `to_words`."""
         groups: list[tuple[str, int]] = []
         pending: list[int] = []
         for token in hypothesis.tokens:
@@ -130,4 +136,4 @@ class Whisper:
             else:
                 groups.append((text.strip(), len(pending)))
             pending = []
-        return to_words(hypothesis, groups, start_sample, end_sample, SAMPLES_PER_FRAME)
+        return to_words(hypothesis, groups, start_sample, end_sample, active, SAMPLES_PER_FRAME)

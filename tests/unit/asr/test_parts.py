@@ -1,0 +1,134 @@
+"""Rules of the parts that need no stream."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from services.asr.alignment import Hypothesis, to_words, token_ends
+from services.asr.endpointing import CUT_STRETCH, MAX_LENGTH, Endpointer, Silence, Span
+from services.asr.language import LanguageState
+from services.asr.mel import log_mel
+from services.asr.service import AsrExpert
+from services.asr.trust import compression
+from services.asr.vad import WINDOW
+from tests.unit.asr.conftest import Samples
+
+
+def test_alignment_is_the_best_of_all_segmentations() -> None:
+    attention = np.random.default_rng(3).random((4, 9), np.float32)
+
+    def worth(ends: tuple[int, ...]) -> float:
+        edges = (0, *ends)
+        return sum(attention[i, edges[i] : edges[i + 1]].sum() for i in range(4))
+
+    every = [(*cut, 9) for cut in itertools.combinations(range(1, 9), 3)]
+    assert tuple(token_ends(attention)) == max(every, key=worth)
+
+
+def test_more_tokens_than_frames_still_give_ordered_words() -> None:
+    hypothesis = Hypothesis((5, 6, 7), np.zeros(3, np.float32), 0.0, np.ones((4, 2), np.float32))
+    groups = [("a", 1), ("b", 1), ("c", 1)]
+    words = to_words(hypothesis, groups, 100, 100 + 3 * WINDOW, np.ones(3, np.bool_), 384)
+    assert [(w.start_sample, w.end_sample) for w in words] == [
+        (100 + i * WINDOW, 100 + (i + 1) * WINDOW) for i in range(3)
+    ]
+
+
+def _first_event(probabilities: list[float], levels: list[float] | None = None) -> Span | Silence | None:
+    endpointer = Endpointer()
+    levels = levels or [0.1] * len(probabilities)
+    steps = (endpointer.step(p, level) for p, level in zip(probabilities, levels, strict=True))
+    return next((event for event in steps if event is not None), None)
+
+
+def test_a_short_pause_does_not_end_an_utterance() -> None:
+    assert _first_event([0.9] * 30 + [0.1] * 10 + [0.9] * 30) is None
+
+
+def test_a_pause_ends_an_utterance_and_keeps_some_of_its_edges() -> None:
+    span = _first_event([0.0] * 50 + [0.9] * 30 + [0.0] * 20)
+    assert isinstance(span, Span)
+    assert span.start < 50 and 80 < span.end < 100
+    assert int(span.active.sum()) == 30 and len(span.active) == span.end - span.start
+
+
+def test_a_monologue_is_cut_where_it_is_quietest() -> None:
+    quiet = MAX_LENGTH - CUT_STRETCH // 2
+    levels = [0.1] * MAX_LENGTH
+    levels[quiet - 2 : quiet + 3] = [0.01] * 5
+    span = _first_event([0.9] * MAX_LENGTH, levels)
+    assert isinstance(span, Span) and abs(span.end - quiet) <= 2
+
+
+def test_a_language_once_known_changes_only_on_strong_evidence() -> None:
+    language, state = LanguageState().checked({"de": 0.9, "en": 0.1}, 3.0)
+    assert (language, state.language) == ("de", "de")
+    language, state = state.checked({"nl": 0.6, "de": 0.4}, 3.0)
+    assert (language, state.language) == ("de", "de")
+    language, state = state.checked({"en": 0.97, "de": 0.03}, 3.0)
+    assert (language, state.language) == ("en", "en")
+
+
+def test_a_word_does_not_set_the_language_of_a_stream() -> None:
+    language, state = LanguageState().checked({"de": 0.9, "en": 0.1}, 0.4)
+    assert (language, state.language) == ("de", "")
+
+
+def test_clear_english_is_not_checked_again_and_again() -> None:
+    state = LanguageState("en")
+    assert not state.needs_check(-0.2, 5.0)
+    assert state.needs_check(-1.2, 5.0)
+    assert LanguageState("en", unchecked_s=1000.0).needs_check(-0.2, 5.0)
+
+
+def test_log_mel_is_the_published_definition(speech: Samples) -> None:
+    audio = np.pad(speech.astype(np.float64), (0, 480_000 - len(speech)))
+    padded = np.pad(audio, 200, mode="reflect")
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    got = log_mel(speech)
+    assert got.shape == (80, 3000)
+    centre = _mel_edges()
+    column = []
+    for frame in (0, 3, 111, 400, len(speech) // 160 + 1, 2999):
+        spectrum = np.abs(np.fft.rfft(padded[frame * 160 : frame * 160 + 400] * hann)) ** 2
+        bins = np.arange(201) * 40.0
+        energies = [
+            sum(
+                max(0.0, min((b - lo) / (mid - lo), (hi - b) / (hi - mid))) * 2 / (hi - lo) * e
+                for b, e in zip(bins, spectrum, strict=True)
+            )
+            for lo, mid, hi in zip(centre[:-2], centre[1:-1], centre[2:], strict=True)
+        ]
+        column.append((frame, np.log10(np.maximum(energies, 1e-10))))
+    top = got.max() * 4 - 4
+    for frame, want in column:
+        np.testing.assert_allclose(got[:, frame], (np.maximum(want, top - 8) + 4) / 4, atol=2e-4)
+
+
+def _mel_edges() -> list[float]:
+    """Slaney: 15 mel up to 1 kHz in steps of 200/3 Hz, then 27 mel a factor of 6.4."""
+    top = 15 + 27 * np.log(8) / np.log(6.4)
+    mels = np.linspace(0, top, 82)
+    return [m * 200 / 3 if m < 15 else 1000 * 6.4 ** ((m - 15) / 27) for m in mels]
+
+
+def test_a_loop_is_told_from_speech() -> None:
+    assert compression("I really liked that account of himself better than anything else he said.") < 1.5
+    assert compression("Thank you. " * 20) > 2.4
+
+
+@pytest.mark.parametrize("forced", [0, 6])
+def test_a_draft_does_not_change_what_moonshine_writes(
+    expert: AsrExpert, speech: Samples, forced: int
+) -> None:
+    free = expert.moonshine.transcribe(speech)
+    drafted = expert.moonshine.transcribe(speech, draft=free.tokens[:9], forced=forced)
+    assert drafted.tokens == free.tokens
+    np.testing.assert_allclose(drafted.log_probs, free.log_probs, atol=0.5)
+
+
+def test_a_wrong_draft_is_left_where_it_goes_wrong(expert: AsrExpert, speech: Samples) -> None:
+    free = expert.moonshine.transcribe(speech)
+    wrong = (*free.tokens[:4], 1000, 1001, 1002)
+    assert expert.moonshine.transcribe(speech, draft=wrong).tokens == free.tokens

@@ -1,0 +1,200 @@
+"""Rules of the asr stage on real speech and on sounds that are no speech."""
+
+import numpy as np
+import pytest
+
+from services.asr.endpointing import MAX_LENGTH
+from services.asr.service import AsrExpert, new_expert
+from services.asr.vad import WINDOW
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript
+from services.runtime.stage import MediaError, StageConfig
+from tests.unit.asr.conftest import Samples, Transcribe
+
+SENTENCE = "that account of himself"
+
+
+def finals(said: list[Percept]) -> list[Transcript]:
+    """The finals in order."""
+    return [p for p in said if isinstance(p, Transcript) and p.is_final]
+
+
+def silence(seconds: float) -> Samples:
+    """Digital silence."""
+    return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+
+
+@pytest.fixture(scope="session")
+def talk(speech: Samples) -> Samples:
+    """The sentence, a long silence, the sentence cut short, a pause, the sentence."""
+    parts = [
+        silence(0.4),
+        speech[: 3 * SAMPLE_RATE],
+        silence(6.5),
+        speech[: 2 * SAMPLE_RATE],
+        silence(0.9),
+        speech,
+    ]
+    return np.concatenate(parts)
+
+
+@pytest.fixture(scope="session")
+def told(transcribe: Transcribe, talk: Samples) -> list[Percept]:
+    """What the stage says about the talk."""
+    return transcribe(talk)
+
+
+def test_a_sentence_is_heard(transcribe: Transcribe, speech: Samples) -> None:
+    (final,) = finals(transcribe(speech))
+    assert SENTENCE in final.text.lower()
+    assert final.language == "en"
+    assert final.stable_words == len(final.words)
+    assert final.confidence is not None and 0.5 < final.confidence <= 1
+
+
+@pytest.mark.parametrize("pieces", [(160,), (4_000, 1, 77), (1_000_000,)])
+def test_results_do_not_depend_on_chunk_size(
+    transcribe: Transcribe, talk: Samples, told: list[Percept], pieces: tuple[int, ...]
+) -> None:
+    assert transcribe(talk, pieces=pieces) == told
+
+
+def test_results_do_not_depend_on_chunk_size_down_to_one_sample(
+    transcribe: Transcribe, speech: Samples
+) -> None:
+    clip = speech[: int(1.2 * SAMPLE_RATE)]
+    assert transcribe(clip, pieces=(1,)) == transcribe(clip)
+
+
+@pytest.mark.parametrize("second_pass,every", [("off", 1), ("whisper", 3)])
+def test_replay_from_any_checkpoint_gives_the_same_finals(
+    transcribe: Transcribe, talk: Samples, second_pass: str, every: int
+) -> None:
+    options = {"second_pass": second_pass, "partials": "off"}
+    said = transcribe(talk, options=options)
+    checkpoints = [(i, p) for i, p in enumerate(said) if isinstance(p, Checkpoint)]
+    assert len(checkpoints) >= 4
+    for i, checkpoint in checkpoints[::every]:
+        again = transcribe(
+            talk[checkpoint.resume_sample :],
+            start_sample=checkpoint.resume_sample,
+            resume_state=checkpoint.state,
+            options=options,
+        )
+        assert finals(again) == finals(said[i:])
+
+
+def test_no_final_crosses_a_checkpoint(told: list[Percept]) -> None:
+    for i, checkpoint in enumerate(told):
+        if isinstance(checkpoint, Checkpoint):
+            assert all(final.end_sample <= checkpoint.resume_sample for final in finals(told[:i]))
+            assert all(final.start_sample >= checkpoint.resume_sample for final in finals(told[i:]))
+
+
+def test_silence_makes_a_checkpoint_about_every_five_seconds(transcribe: Transcribe) -> None:
+    said = transcribe(silence(21))
+    positions = [p.resume_sample / SAMPLE_RATE for p in said if isinstance(p, Checkpoint)]
+    assert len(said) == len(positions) == 4
+    assert np.all(np.diff(positions) < 5.1)
+
+
+def test_partials_come_first_and_their_stable_words_stay(transcribe: Transcribe, speech: Samples) -> None:
+    said = [p for p in transcribe(speech) if isinstance(p, Transcript)]
+    assert len(said) > 8 and not said[0].is_final and said[-1].is_final
+    assert said[0].end_sample - said[0].start_sample < 0.9 * SAMPLE_RATE
+    for earlier, later in zip(said[:-1], said[1:], strict=True):
+        kept = earlier.stable_words
+        assert [w.text for w in later.words[:kept]] == [w.text for w in earlier.words[:kept]]
+        assert later.stable_words >= kept
+    assert said[-2].stable_words > len(said[-1].words) // 2
+
+
+def test_words_are_in_order_and_inside_their_utterance(told: list[Percept], talk: Samples) -> None:
+    for said in told:
+        if isinstance(said, Transcript):
+            edges = [said.start_sample]
+            for word in said.words:
+                assert word.start_sample < word.end_sample
+                assert word.confidence is not None and 0 <= word.confidence <= 1
+                edges += [word.start_sample, word.end_sample]
+            assert edges == sorted(edges) and edges[-1] <= said.end_sample
+            assert said.end_sample <= len(talk)
+
+
+def test_positions_count_from_the_start_of_the_stream(transcribe: Transcribe, speech: Samples) -> None:
+    (here,), (there,) = finals(transcribe(speech)), finals(transcribe(speech, start_sample=70_001))
+    assert there.start_sample == here.start_sample + 70_001
+    assert there.utterance_id == f"u{there.start_sample:012d}"
+    assert there.text == here.text
+
+
+def test_speech_without_a_pause_is_cut_before_the_limit(transcribe: Transcribe, speech: Samples) -> None:
+    running = np.concatenate([speech[3_000:-6_000]] * 9)
+    said = finals(transcribe(running, options={"partials": "off", "second_pass": "off"}))
+    assert len(said) >= 2
+    assert all(final.end_sample - final.start_sample <= MAX_LENGTH * WINDOW for final in said)
+    heard = " ".join(final.text.lower() for final in said)
+    assert heard.count("account of himself") >= 8
+
+
+def _sounds() -> dict[str, Samples]:
+    rng = np.random.default_rng(7)
+    seconds = np.arange(20 * SAMPLE_RATE) / SAMPLE_RATE
+    chord = sum(np.sin(2 * np.pi * f * seconds) for f in (220.0, 277.2, 329.6, 440.0))
+    beat = 0.5 + 0.5 * np.sign(np.sin(2 * np.pi * 2 * seconds))
+    clicks = np.zeros_like(seconds)
+    for start in rng.integers(0, len(clicks) - 400, 120):
+        clicks[start : start + 400] += rng.standard_normal(400) * np.exp(-np.arange(400) / 60)
+    brown = np.cumsum(rng.standard_normal(len(seconds)))
+    brown -= np.convolve(brown, np.ones(800) / 800, "same")
+    sounds = {
+        "silence": np.zeros_like(seconds),
+        "white noise": rng.standard_normal(len(seconds)) * 0.1,
+        "hum": brown / np.abs(brown).max() * 0.5,
+        "keyboard": clicks * 0.4,
+        "music": chord * beat * 0.1,
+        "tone": np.sin(2 * np.pi * 1000 * seconds) * 0.5,
+        "clipping": np.sign(np.sin(2 * np.pi * 90 * seconds)),
+    }
+    return {name: sound.astype(np.float32) for name, sound in sounds.items()}
+
+
+@pytest.mark.parametrize("name", _sounds())
+def test_what_is_no_speech_gives_no_words(transcribe: Transcribe, name: str) -> None:
+    said = transcribe(_sounds()[name], language="", options={})
+    assert [p.text for p in said if isinstance(p, Transcript)] == []
+
+
+def test_english_that_is_pinned_never_loads_whisper(speech: Samples) -> None:
+    alone = new_expert()
+    stage = alone.open_stage(StageConfig(language="en"))
+    said = [*stage.push_audio(speech), *stage.flush()]
+    assert finals(said)
+    assert {m.name: m.is_loaded for m in alone.models()} == {
+        "silero-vad": True,
+        "moonshine-tiny-en": True,
+        "whisper-base": False,
+    }
+
+
+def test_the_language_is_found(transcribe: Transcribe, speech: Samples) -> None:
+    said = finals(transcribe(speech, language="", options={"partials": "off"}))
+    assert {final.language for final in said} == {"en"}
+
+
+def test_the_second_pass_replaces_the_final_under_the_same_id(
+    transcribe: Transcribe, speech: Samples
+) -> None:
+    first, second = finals(transcribe(speech, options={"second_pass": "whisper", "partials": "off"}))
+    assert (second.utterance_id, second.revision) == (first.utterance_id, first.revision + 1)
+    assert SENTENCE in second.text.lower()
+
+
+def test_wrong_settings_are_refused_by_name(expert: AsrExpert) -> None:
+    with pytest.raises(MediaError, match="partials, second_pass"):
+        expert.open_stage(StageConfig(options={"phrases": "Zau al-Makan"}))
+    with pytest.raises(MediaError, match="'perhaps'; must be one of on, off"):
+        expert.open_stage(StageConfig(options={"partials": "perhaps"}))
+    with pytest.raises(MediaError, match="'klingon'; must be empty"):
+        expert.open_stage(StageConfig(language="klingon"))
+    with pytest.raises(MediaError, match="resume_state"):
+        expert.open_stage(StageConfig(resume_state=b"nonsense"))
