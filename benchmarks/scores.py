@@ -55,6 +55,10 @@ def score(record: Record, truth: Mapping[str, Any]) -> dict[str, Any]:
             **screen_lines(record, truth),
             **answers(record.asked, truth),
         },
+        "answers": [
+            {"asked_s": round(a.asked_s, 2), "question": a.question, "answer": a.answer.text, "tier": a.answer.tier}
+            for a in record.asked
+        ],
         "transcript": [
             {
                 "start_s": round(segment.start_sample / SAMPLE_RATE, 2),
