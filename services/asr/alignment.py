@@ -14,8 +14,9 @@ from services.runtime.percept import Word
 class Hypothesis:
     """What a recogniser wrote: tokens without the special ones and their log-probabilities.
 
-    `end_log_prob` is that of the end token, `is_cut` tells that the limit ended it instead. `attention` (tokens + 1, frames) says which frames each
-    token (last: the end token) looked at; None when it was not asked for.
+    `end_log_prob` is that of the end token; `is_cut` tells that the limit ended the text instead.
+    `attention` (tokens + 1, frames) says which frames each token (last: the end token) looked at;
+    None when it was not asked for.
     """
 
     tokens: tuple[int, ...]
