@@ -39,6 +39,8 @@ MAX_ID_CHARS = 200
 MAX_NAME_CHARS = 200
 MAX_QUESTION_CHARS = 2_000
 MAX_REGIONS = 2_000
+MAX_REGION_CHARS = 4_000
+MAX_WORDS = 10_000
 # A span beyond it is a mistake of the sender, and would touch too many slots of time.
 MAX_SPAN_SAMPLES = 24 * 3600 * 16_000
 MAX_ASKS = 64
@@ -350,6 +352,10 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
                 )
             _check_id("utterance_id", percept.utterance_id)
             _check_span("utterance", percept.start_sample, percept.end_sample)
+            if len(percept.words) > MAX_WORDS:
+                raise MediaError(
+                    f"an utterance has {len(percept.words)} words, must have {MAX_WORDS} or fewer"
+                )
             for word in percept.words:
                 _check_span("word", word.start_sample, word.end_sample)
             return session.add_transcript(percept)
@@ -364,6 +370,11 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
                 raise MediaError(
                     f"a screen has {len(percept.regions)} regions, must have {MAX_REGIONS} or fewer"
                 )
+            for region in percept.regions:
+                if len(region.text) > MAX_REGION_CHARS:
+                    raise MediaError(
+                        f"a region has {len(region.text)} characters, must have {MAX_REGION_CHARS} or fewer"
+                    )
             session.add_screen(percept)
             return []
         case _:

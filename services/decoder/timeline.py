@@ -73,6 +73,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.names: OrderedDict[str, str] = OrderedDict()
+        # how far the media is known to have come, by any percept, also a superseded one
         self.last_sample = 0
         self._said: dict[str, Transcript] = {}
         self._fused: dict[str, Transcript] = {}
@@ -108,6 +109,7 @@ class Timeline:
 
     def add_transcript(self, said: Transcript) -> Transcript | None:
         """Take a final; returns the fused utterance when it is new or changed."""
+        self.last_sample = max(self.last_sample, said.end_sample)
         name = said.utterance_id
         known = self._said.get(name)
         if known is not None:
@@ -116,7 +118,6 @@ class Timeline:
             self._said_slots.remove(name, known.start_sample, known.end_sample)
         self._said[name] = said
         self._said_slots.add(name, said.start_sample, said.end_sample)
-        self.last_sample = max(self.last_sample, said.end_sample)
         fused = self._fuse(name)
         if len(self._said) > MAX_UTTERANCES:
             self._forget_utterances()
@@ -124,6 +125,7 @@ class Timeline:
 
     def add_turn(self, turn: SpeakerTurn) -> list[Transcript]:
         """Take a turn; returns the utterances whose speakers it changed, in order of time."""
+        self.last_sample = max(self.last_sample, turn.end_sample)
         known = self._turns.get(turn.turn_id)
         if known == turn or (known is not None and known.is_final and not turn.is_final):
             return []
@@ -133,7 +135,6 @@ class Timeline:
             self._turn_slots.remove(turn.turn_id, known.start_sample, known.end_sample)
         self._turns[turn.turn_id] = turn
         self._turn_slots.add(turn.turn_id, turn.start_sample, turn.end_sample)
-        self.last_sample = max(self.last_sample, turn.end_sample)
         if len(self._turns) > MAX_TURNS:
             self._forget_turns()
         changed = [fused for name in touched if (fused := self._fuse(name)) is not None]
@@ -141,6 +142,7 @@ class Timeline:
 
     def add_screen(self, state: ScreenState) -> list[ScreenLine]:
         """Take a state; returns the lines that are new or say something else, in reading order."""
+        self.last_sample = max(self.last_sample, state.start_sample)
         changed = []
         for region in state.regions:
             if not region.text.strip():
@@ -160,7 +162,6 @@ class Timeline:
             self._screen[name] = merged
             if known is None or known.text != merged.text:
                 changed.append(merged)
-        self.last_sample = max(self.last_sample, state.start_sample)
         if len(self._screen) > MAX_SCREEN_LINES:
             self._forget_screen_lines()
         return changed
