@@ -59,7 +59,8 @@ class _Slots:
 
     def near(self, start: int, end: int) -> set[str]:
         found: set[str] = set()
-        for slot in _slots(start - NEAREST_TURN_SAMPLES, end + NEAREST_TURN_SAMPLES):
+        # one more: a gap of exactly NEAREST_TURN_SAMPLES still counts, seen from either side
+        for slot in _slots(start - NEAREST_TURN_SAMPLES - 1, end + NEAREST_TURN_SAMPLES + 1):
             found |= self._ids.get(slot, set())
         return found
 

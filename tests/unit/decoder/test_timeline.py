@@ -111,6 +111,17 @@ def test_a_screen_line_is_kept_once_with_its_first_and_last_sighting() -> None:
     assert (second.text, second.first_sample) == ("New", 5 * S)
 
 
+def test_a_turn_half_a_second_away_counts_whichever_comes_first() -> None:
+    said, spoke = utterance("u", 20, "yes"), turn("t", "S1", 12.5, 19.5)
+    words_first, turn_first = Timeline(), Timeline()
+    words_first.add_transcript(said)
+    words_first.add_turn(spoke)
+    turn_first.add_turn(spoke)
+    turn_first.add_transcript(said)
+    assert words_first.utterances() == turn_first.utterances()
+    assert words_first.utterances()[0].speaker == "S1"
+
+
 def test_the_oldest_utterances_go_when_there_are_too_many() -> None:
     timeline = Timeline()
     for i in range(MAX_UTTERANCES + 1):
@@ -146,7 +157,7 @@ turns = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(percepts, max_size=20),
     st.lists(turns, max_size=12, unique_by=lambda t: t.turn_id),
