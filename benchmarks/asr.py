@@ -28,14 +28,10 @@ def read(path: Path) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def finals(
-    expert: AsrExpert, samples: NDArray[np.float32], language: str, options: dict[str, str]
-) -> list[Transcript]:
+def finals(expert: AsrExpert, samples: NDArray[np.float32], language: str, options: dict[str, str]) -> list[Transcript]:
     """The last revision of every utterance."""
     stage = expert.open_stage(StageConfig(language=language, options=options))
-    said = [
-        p for i in range(0, len(samples), SAMPLE_RATE) for p in stage.push_audio(samples[i : i + SAMPLE_RATE])
-    ]
+    said = [p for i in range(0, len(samples), SAMPLE_RATE) for p in stage.push_audio(samples[i : i + SAMPLE_RATE])]
     said += stage.flush()
     return list({p.utterance_id: p for p in said if isinstance(p, Transcript) and p.is_final}.values())
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,10 @@ def _settings() -> GatewaySettings:
 class _HttpServer(uvicorn.Server):
     """Uvicorn on our loop; signals are handled by the process."""
 
-    def install_signal_handlers(self) -> None:
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
+        yield
 
 
 async def _serve(settings: GatewaySettings) -> None:
@@ -74,6 +77,8 @@ async def _serve(settings: GatewaySettings) -> None:
         host, _, port = settings.http.rpartition(":")
         app = new_app(sessions, allowed_hosts=settings.hosts)
         config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, ws="none")
+        # Event streams last as long as their readers look; they are cut after this.
+        config.timeout_graceful_shutdown = 1
         http = _HttpServer(config)
         async with serving(settings.service, SERVICE_NAME, add, skin.streams):
             page = asyncio.create_task(http.serve())
@@ -81,7 +86,6 @@ async def _serve(settings: GatewaySettings) -> None:
             await asyncio.wait((page, stop), return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
             http.should_exit = True
-            http.force_exit = True
             await page
 
 

@@ -58,7 +58,10 @@ class Sessions:
         """Sessions over channels to the experts and the decoder at their configured addresses."""
         channels = {}
         for name in (*EXPERTS, "decoder"):
-            channel = grpc.aio.insecure_channel(_target(service_address(name)), options=CLIENT_OPTIONS)
+            # A session's context lives in one decoder; experts are taken in turn.
+            policy = (("grpc.lb_policy_name", "round_robin"),) if name != "decoder" else ()
+            options = (*CLIENT_OPTIONS, *policy)
+            channel = grpc.aio.insecure_channel(_target(service_address(name)), options=options)
             channels[name] = await stack.enter_async_context(channel)
         return cls(store, channels, max_sessions)
 
