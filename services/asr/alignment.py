@@ -97,6 +97,7 @@ def _edges(
     attention = hypothesis.attention
     if attention is None or attention.shape[1] < len(attention):
         return [round(length * i / len(groups)) for i in range(len(groups) + 1)]
-    ends = token_ends(attention)
+    # Frames that all tokens look at say nothing: what counts is each token's share of a frame.
+    ends = token_ends(attention / np.maximum(attention.sum(axis=0), 1e-9))
     last = np.cumsum([count for _, count in groups]) - 1
     return [0, *(min(length, int(ends[i]) * samples_per_frame) for i in last)]
