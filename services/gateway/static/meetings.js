@@ -25,8 +25,6 @@ export async function fillMeetings(list, currentId, onDelete) {
       title.textContent = summary.title || "Meeting without a title";
       const about = document.createElement("small");
       const facts = [when.format(Number(summary.started_unix_ms ?? 0)), clock(Number(summary.end_sample ?? 0))];
-      const said = Number(summary.utterances ?? 0);
-      facts.push(`${said} ${said === 1 ? "utterance" : "utterances"}`);
       about.textContent = facts.join(" · ");
       link.append(title, about);
       if (summary.is_live) {

@@ -72,12 +72,17 @@ export class QuestionsView {
       while (this.list.children.length > MOST_SHOWN) this.list.firstElementChild.remove();
     }
     const question = make("p", "asked", answer.question);
-    const text = make("p", answer.whole?.abstained ? "said abstained" : "said", answer.text || (answer.whole ? "No answer." : "Looking…"));
+    const text = make("p", answer.whole?.abstained ? "said abstained" : "said", this.#named(answer.text) || (answer.whole ? "No answer." : "Looking…"));
     text.classList.toggle("streaming", !answer.whole);
     node.setAttribute("aria-busy", String(!answer.whole));
     node.replaceChildren(question, text, this.#evidence(answer), this.#footer(answer));
     this.list.scrollTop = this.list.scrollHeight;
-    if (isNews && answer.whole) this.answered.textContent = `Answer: ${answer.text}`;
+    if (isNews && answer.whole) this.answered.textContent = `Answer: ${this.#named(answer.text)}`;
+  }
+
+  /** The decoder speaks of "S2"; people know her by name. */
+  #named(text) {
+    return text.replace(/\bS\d+\b/g, (id) => (this.#meeting.speakers.has(id) ? this.#meeting.nameOf(id) : id));
   }
 
   #evidence(answer) {
