@@ -23,6 +23,7 @@ TASKS = ("ocr", "gui", "objects")
 QUALITIES = ("fast", "accurate")
 # Lines read again for each picture that brings nothing new: about 200 ms of one core.
 _LINES_PER_REST = 8
+_OBJECT_JITTER_PX = 4
 _NO_GUI = "this version has no model for GUI elements"
 
 
@@ -108,16 +109,8 @@ class VisionStage:
     def _news(self, frame: Frame) -> list[Percept]:
         height, width = frame.pixels.shape[:2]
         regions = tuple(_region(line) for line in self._text.lines if line.line.is_legible)
-        last = self._shown
-        if last is not None and (last.width_px, last.height_px, last.regions, last.objects) == (
-            width,
-            height,
-            regions,
-            self._objects,
-        ):
-            return []
         unavailable = {"gui": _NO_GUI} if "gui" in self._tasks else {}
-        self._shown = ScreenState(
+        state = ScreenState(
             frame.start_sample,
             width,
             height,
@@ -126,7 +119,10 @@ class VisionStage:
             objects=self._objects,
             unavailable=unavailable,
         )
-        return [self._shown, Checkpoint(frame.start_sample, self._state(self._shown))]
+        if self._shown is not None and _shows_the_same(self._shown, state):
+            return []
+        self._shown = state
+        return [state, Checkpoint(frame.start_sample, self._state(state))]
 
     def _state(self, shown: ScreenState) -> bytes:
         document = {
@@ -161,6 +157,29 @@ class VisionStage:
                 f"resume state of {len(state)} bytes is not one of vision's: open without it"
             ) from error
         self._resumed = self._shown.start_sample
+
+
+def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
+    """True where only confidences differ, or boxes of objects by a few pixels: no news to anybody."""
+    if (a.width_px, a.height_px, len(a.regions), len(a.objects)) != (
+        b.width_px,
+        b.height_px,
+        len(b.regions),
+        len(b.objects),
+    ):
+        return False
+    return all(
+        (old.region_id, old.text, old.box) == (new.region_id, new.text, new.box)
+        for old, new in zip(a.regions, b.regions, strict=True)
+    ) and all(
+        old.class_id == new.class_id
+        and max(abs(p - q) for p, q in zip(old.box, new.box, strict=True)) <= _OBJECT_JITTER_PX
+        for old, new in zip(_in_place(a.objects), _in_place(b.objects), strict=True)
+    )
+
+
+def _in_place(things: Sequence[DetectedObject]) -> list[DetectedObject]:
+    return sorted(things, key=lambda thing: (thing.class_id, thing.box))
 
 
 def _region(line: ScreenLine) -> TextRegion:

@@ -100,7 +100,9 @@ class TextRecognizer:
                 or (chance > _POSSIBLE_SPACE and gap >= _WIDE_GAP_PX)
                 or (gap >= wide_enough and _is_spaced(left) and _is_spaced(right) and right not in _CLOSING)
             )
-            text.append(f" {right}" if is_space or missed else right)
+            # The room inside empty brackets is often taken for a space.
+            is_empty = (left, right) == ("(", ")") and gap < _WIDE_GAP_PX
+            text.append(f" {right}" if (is_space or missed) and not is_empty else right)
         return ReadLine("".join(text), confidence)
 
 

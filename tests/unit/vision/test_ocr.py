@@ -1,0 +1,100 @@
+import cv2
+import numpy as np
+import pytest
+
+from services.runtime.percept import BoxXyxy
+from services.vision.ocr import TextLine, in_reading_order, script_of
+from services.vision.service import VisionExpert
+from services.vision.text_detection import TextBox, boxes_of, joined
+from services.vision.text_recognition import ReadLine, ink, line_image
+from tests.unit.vision.conftest import Draw
+
+
+def box(x0: float, y0: float, x1: float, y1: float, score: float = 0.9) -> TextBox:
+    return TextBox((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, 0.0, score)
+
+
+def line(text: str, where: BoxXyxy) -> TextLine:
+    return TextLine.of(box(*where), ReadLine(text, 0.9), (720, 1280))
+
+
+def test_a_level_kernel_becomes_a_box_larger_by_the_unclip_distance() -> None:
+    probability = np.zeros((64, 320), np.float32)
+    probability[30:40, 50:250] = 0.9
+    (found,) = boxes_of(probability, 0.4)
+    grow = 200 * 10 * 1.4 / (2 * (200 + 10))
+    assert found.xyxy == pytest.approx((50 - grow, 30 - grow, 250 + grow, 40 + grow))
+
+
+def test_faint_kernels_are_left_out() -> None:
+    probability = np.zeros((64, 320), np.float32)
+    probability[30:40, 50:250] = 0.3
+    assert boxes_of(probability, 0.4) == []
+
+
+def test_boxes_that_overlap_on_one_line_are_one_and_neighbours_stay_two() -> None:
+    broken = [box(10, 10, 60, 30), box(55, 11, 120, 31)]
+    assert [b.xyxy for b in joined(broken)] == [pytest.approx((10, 10, 120, 31))]
+    for apart in ([box(10, 10, 60, 30), box(65, 10, 90, 30)], [box(10, 10, 60, 30), box(55, 28, 90, 48)]):
+        assert len(joined(apart)) == 2
+
+
+def test_reading_order_is_rows_then_left_to_right() -> None:
+    lines = [
+        line("d", (300, 52, 400, 72)),
+        line("b", (300, 8, 400, 28)),
+        line("a", (10, 10, 100, 30)),
+        line("c", (10, 50, 100, 70)),
+    ]
+    assert [item.text for item in in_reading_order(lines)] == ["a", "b", "c", "d"]
+
+
+def test_the_script_is_that_of_most_letters() -> None:
+    assert [script_of(text) for text in ("Hello 世", "你好", "だいじょうぶ未来", "12 + 3", "Ωμέγα")] == [
+        "Latn",
+        "Hani",
+        "Jpan",
+        "",
+        "Grek",
+    ]
+
+
+def test_what_reaches_in_from_the_line_above_is_painted_over(draw: Draw) -> None:
+    pixels = draw((("clean text", 40, 100),))
+    plain = line_image(pixels, box(36, 80, 150, 108))
+    pixels[80:83, 60:64] = 0  # the foot of a letter above
+    assert not ink(line_image(pixels, box(36, 80, 150, 108)))[:4].any()
+    assert plain.shape[0] == 48
+
+
+def test_a_line_cut_through_its_last_letter_is_read_whole(expert: VisionExpert, draw: Draw) -> None:
+    pixels = draw((("settings", 40, 100),))
+    right = int(np.flatnonzero((pixels < 128).any(axis=(0, 2)))[-1])
+    (read,) = expert.recognizer("ppocrv6-small").read(pixels, [box(36, 80, right - 3, 108)])
+    assert read.text == "settings"
+
+
+def test_a_lines_text_does_not_depend_on_the_others_in_its_batch(expert: VisionExpert, draw: Draw) -> None:
+    texts = ["first line of text", "second", "a third, rather longer line of text"]
+    pixels = draw([(text, 40, 60 + 60 * row) for row, text in enumerate(texts)])
+    boxes = expert.detector().detect(pixels)
+    recognizer = expert.recognizer("ppocrv6-tiny")
+    together = recognizer.read(pixels, boxes)
+    assert [one.text for one in together] == [recognizer.read(pixels, [b])[0].text for b in boxes]
+    assert sorted(one.text for one in together) == sorted(texts)
+
+
+def test_tilted_and_upright_lines_are_read(expert: VisionExpert, draw: Draw) -> None:
+    pixels = draw((("Boarding pass", 240, 180),))
+    turn = cv2.getRotationMatrix2D((320, 180), 12, 1.0)
+    tilted = np.asarray(cv2.warpAffine(pixels, turn, (640, 360), borderValue=(255, 255, 255)), np.uint8)
+    upright = np.ascontiguousarray(np.rot90(pixels, 3))
+    for picture in (tilted, upright):
+        found = expert.recognizer("ppocrv6-small").read(picture, expert.detector().detect(picture))
+        assert [one.text for one in found] == ["Boarding pass"]
+
+
+def test_light_on_dark_is_read(expert: VisionExpert, draw: Draw) -> None:
+    pixels = 255 - draw((("dark theme", 40, 100),))
+    found = expert.recognizer("ppocrv6-small").read(pixels, expert.detector().detect(pixels))
+    assert [one.text for one in found] == ["dark theme"]

@@ -1,0 +1,209 @@
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+
+from services.runtime.image import decode_image
+from services.runtime.percept import Checkpoint, Percept, ScreenState
+from services.runtime.stage import Frame, MediaError, Stage, StageConfig
+from services.vision.service import VisionExpert, new_expert
+from tests.unit.vision.conftest import Draw, Pixels
+
+FAST = StageConfig(options={"quality": "fast"})
+SLIDE = (("Quarterly review", 40, 60), ("Revenue grew in March", 40, 140), ("Questions to Priya", 40, 220))
+
+
+def screen(percepts: Sequence[Percept]) -> ScreenState:
+    states = [percept for percept in percepts if isinstance(percept, ScreenState)]
+    assert len(states) == 1
+    return states[0]
+
+
+def texts(state: ScreenState) -> list[str]:
+    return [region.text for region in state.regions]
+
+
+def play(stage: Stage, frames: Sequence[Pixels]) -> list[ScreenState]:
+    out: list[Percept] = []
+    for number, pixels in enumerate(frames):
+        out += stage.push_frame(Frame(pixels, number * 16_000, f"f{number}"))
+    return [percept for percept in [*out, *stage.flush()] if isinstance(percept, ScreenState)]
+
+
+def assert_same_screen(kept: ScreenState, fresh: ScreenState) -> None:
+    assert texts(kept) == texts(fresh)
+    for a, b in zip(kept.regions, fresh.regions, strict=True):
+        assert np.abs(np.subtract(a.box, b.box)).max() <= 3
+
+
+def test_a_slide_is_read_in_order_with_boxes(expert: VisionExpert, draw: Draw) -> None:
+    state = screen(expert.open_stage(FAST).push_frame(Frame(draw(SLIDE), 320, "f")))
+    assert texts(state) == [text for text, _, _ in SLIDE]
+    assert (state.start_sample, state.frame_id, state.width_px, state.height_px) == (320, "f", 640, 360)
+    for region, (_, x, y) in zip(state.regions, SLIDE, strict=True):
+        x0, y0, x1, y1 = region.box
+        assert x0 < x + 5 < x1 and y0 < y - 5 < y1
+        assert region.confidence is not None and region.confidence > 0.9 and region.script == "Latn"
+    assert len({region.region_id for region in state.regions}) == 3
+
+
+def test_a_slide_as_people_show_it_is_read_without_a_wrong_word(
+    expert: VisionExpert, slide_png: bytes
+) -> None:
+    state = screen(expert.open_stage(FAST).push_frame(Frame(decode_image(slide_png), 0)))
+    assert texts(state) == [
+        "Lobster à la Newberg",
+        *("Ingredient", "Quantity"),
+        *("Lobster meat", "1 pound"),
+        *("Butter", "1 teaspoonful"),
+        *("Cream", "1/2 pint"),
+        *("Yolks of eggs", "4"),
+        *("Sherry", "1 wine glass"),
+        "Monday reading circle",
+    ]
+
+
+def test_an_unchanged_screen_says_nothing(expert: VisionExpert, draw: Draw) -> None:
+    stage = expert.open_stage(FAST)
+    assert len(stage.push_frame(Frame(draw(SLIDE), 0))) == 2
+    assert stage.push_frame(Frame(draw(SLIDE), 16_000)) == []
+    assert stage.flush() == []
+
+
+def test_after_typing_the_screen_equals_a_full_read_and_other_lines_keep_their_ids(
+    expert: VisionExpert, draw: Draw
+) -> None:
+    typed = "status of the new release"
+    frames = [draw((*SLIDE, (typed[:end], 40, 300))) for end in range(6, len(typed) + 1, 6)]
+    frames.append(draw((*SLIDE, (typed, 40, 300))))
+    states = play(expert.open_stage(FAST), frames)
+    assert_same_screen(states[-1], screen(expert.open_stage(FAST).push_frame(Frame(frames[-1], 0))))
+    assert texts(states[-1])[-1] == typed
+    first, last = ([region.region_id for region in state.regions] for state in (states[0], states[-1]))
+    assert first == last
+
+
+def test_after_a_new_slide_the_screen_equals_a_full_read_and_ids_are_new(
+    expert: VisionExpert, draw: Draw
+) -> None:
+    other = draw((("Hiring plan for autumn", 60, 80), ("Two engineers in Lisbon", 60, 160)))
+    states = play(expert.open_stage(FAST), [draw(SLIDE), other])
+    assert_same_screen(states[-1], screen(expert.open_stage(FAST).push_frame(Frame(other, 0))))
+    assert not {r.region_id for r in states[0].regions} & {r.region_id for r in states[-1].regions}
+
+
+def test_a_line_that_loses_its_middle_becomes_two(expert: VisionExpert, draw: Draw) -> None:
+    whole, parts = (
+        draw((("alpha bravo charlie delta echo", 40, 100),)),
+        draw((("alpha", 40, 100), ("echo", 400, 100))),
+    )
+    states = play(expert.open_stage(FAST), [whole, parts])
+    assert texts(states[-1]) == ["alpha", "echo"]
+
+
+def test_a_blinking_cursor_leaves_the_other_lines_alone(expert: VisionExpert, draw: Draw) -> None:
+    plain = draw(SLIDE)
+    cursor = plain.copy()
+    cursor[200:226, 240:242] = 0
+    states = play(expert.open_stage(FAST), [plain, cursor, plain, cursor, plain])
+    assert_same_screen(states[-1], screen(expert.open_stage(FAST).push_frame(Frame(plain, 0))))
+    assert {tuple(r.region_id for r in state.regions[:2]) for state in states} == {("r000001", "r000002")}
+
+
+def test_codec_noise_is_no_change(expert: VisionExpert, draw: Draw) -> None:
+    stage = expert.open_stage(FAST)
+    for number, quality in enumerate((70, 90, 80)):
+        _, data = cv2.imencode(".jpg", draw(SLIDE), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        said = stage.push_frame(Frame(decode_image(data.tobytes()), number))
+        assert bool(said) == (number == 0)
+
+
+def test_rest_and_end_bring_the_accurate_reading_under_the_same_ids(expert: VisionExpert, draw: Draw) -> None:
+    pixels = draw((*SLIDE, ("[can_]write_eof(), write()", 40, 300)))
+    stage = expert.open_stage(StageConfig())
+    first = screen(stage.push_frame(Frame(pixels, 0)))
+    assert "[can_]write_eof(), write()" not in texts(first)
+    final = [percept for percept in stage.flush() if isinstance(percept, ScreenState)]
+    last = final[-1] if final else first
+    assert [r.region_id for r in first.regions] == [r.region_id for r in last.regions]
+    assert stage.flush() == []
+    rested = expert.open_stage(StageConfig())
+    states = play(rested, [pixels, pixels])
+    assert texts(states[-1]) == texts(last)
+    assert "[can_]write_eof(), write()" in texts(last)
+
+
+def test_a_stage_resumed_from_a_checkpoint_goes_on_as_if_nothing_had_happened(
+    expert: VisionExpert, draw: Draw
+) -> None:
+    frames = [draw(SLIDE), draw((*SLIDE, ("one more thing", 40, 300)))]
+    stage = expert.open_stage(FAST)
+    checkpoint = stage.push_frame(Frame(frames[0], 0))[-1]
+    assert isinstance(checkpoint, Checkpoint) and checkpoint.resume_sample == 0
+    expected = stage.push_frame(Frame(frames[1], 16_000))
+    again = expert.open_stage(
+        StageConfig(resume_state=checkpoint.state, start_sample=0, options={"quality": "fast"})
+    )
+    assert again.push_frame(Frame(frames[0], 0)) == []
+    assert list(again.push_frame(Frame(frames[1], 16_000))) == list(expected)
+
+
+def test_a_foreign_resume_state_is_refused(expert: VisionExpert) -> None:
+    for state in (b"\xff\xfe", b"{}", b"[1]", b'{"lines": [3], "objects": []}'):
+        with pytest.raises(MediaError, match="resume state"):
+            expert.open_stage(StageConfig(resume_state=state))
+
+
+def test_a_resized_screen_is_read_anew(expert: VisionExpert, draw: Draw) -> None:
+    small = draw(SLIDE)
+    large = np.full((480, 800, 3), 255, np.uint8)
+    large[:360, :640] = small
+    states = play(expert.open_stage(FAST), [small, large])
+    assert [(state.width_px, state.height_px) for state in states] == [(640, 360), (800, 480)]
+    assert texts(states[0]) == texts(states[1])
+
+
+def test_a_large_screen_is_read_within_the_detector_bound(expert: VisionExpert, draw: Draw) -> None:
+    large = np.asarray(cv2.resize(draw(SLIDE), (3840, 2160), interpolation=cv2.INTER_CUBIC), np.uint8)
+    state = screen(expert.open_stage(FAST).push_frame(Frame(large, 0)))
+    assert texts(state) == [text for text, _, _ in SLIDE]
+    assert state.regions[0].box[2] > 900
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 640), (640, 8), (33, 31)])
+def test_any_allowed_size_is_read_or_empty(expert: VisionExpert, shape: tuple[int, int]) -> None:
+    stage = expert.open_stage(StageConfig(tasks=("ocr", "objects")))
+    noise = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    states = play(stage, [noise, 255 - noise])
+    for box in [region.box for state in states for region in state.regions]:
+        assert 0 <= box[0] < box[2] <= shape[1] and 0 <= box[1] < box[3] <= shape[0]
+
+
+def test_only_the_models_of_the_asked_tasks_are_opened(draw: Draw, expert: VisionExpert) -> None:
+    lone = new_expert()
+    assert [model.is_loaded for model in lone.models()] == [False, False, False]
+    screen(lone.open_stage(StageConfig(tasks=("objects",))).push_frame(Frame(draw(SLIDE), 0)))
+    assert {model.name for model in lone.models() if model.is_loaded} == {"nanodet-g"}
+    screen(lone.open_stage(FAST).push_frame(Frame(draw(SLIDE), 0)))
+    assert {model.name for model in lone.models() if model.is_loaded} == {"nanodet-g", "ppocrv6-tiny"}
+    gui = lone.open_stage(StageConfig(tasks=("gui",)))
+    assert "no model" in screen(gui.push_frame(Frame(draw(SLIDE), 0))).unavailable["gui"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        StageConfig(tasks=("smell",)),
+        StageConfig(options={"colour": "red"}),
+        StageConfig(options={"quality": "best"}),
+    ],
+)
+def test_unknown_tasks_and_options_are_refused(expert: VisionExpert, config: StageConfig) -> None:
+    with pytest.raises(MediaError, match=r"smell|colour|best"):
+        expert.open_stage(config)
+
+
+def test_audio_is_refused(expert: VisionExpert) -> None:
+    with pytest.raises(MediaError, match="frames"):
+        expert.open_stage(FAST).push_audio(np.zeros(10, np.float32))
