@@ -78,8 +78,9 @@ class DecoderLink:
         tries = 0
         while True:
             try:
-                await self._stream()
-                return
+                if await self._stream():
+                    return
+                continue
             except grpc.aio.AioRpcError as error:
                 log.warning("decoder lost", extra={"fields": {"code": error.code().name}})
             if self.is_available:
@@ -89,30 +90,31 @@ class DecoderLink:
             await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
             tries += 1
 
-    async def _stream(self) -> None:
+    async def _stream(self) -> bool:
+        """One Observe from the beginning; True when it ended because of `finish`."""
         call = self._stub.Observe()
         sender = asyncio.create_task(self._send(call))
         try:
             async for response in call:
                 if response.WhichOneof("event") == "utterance":
                     await self._on_fused(response.utterance)
-            await sender
+            return await sender
         finally:
             sender.cancel()
             call.cancel()
 
-    async def _send(self, call: "grpc.aio.StreamStreamCall[Request, decoder_pb2.ObserveResponse]") -> None:
+    async def _send(self, call: "grpc.aio.StreamStreamCall[Request, decoder_pb2.ObserveResponse]") -> bool:
+        self._overflowed = False
         try:
             await self._begin(call)
-            while (request := await self._waiting.get()) is not None:
-                if self._overflowed:
-                    self._overflowed = False
-                    await self._begin(call)
+            while (request := await self._waiting.get()) is not None and not self._overflowed:
                 await call.write(request)
-            self._waiting.put_nowait(None)  # a broken stream's successor must end too
+            if request is None:
+                self._waiting.put_nowait(None)  # a broken stream's successor must end too
             await call.done_writing()
+            return request is None
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return  # the reading side sees the same failure and reports it
+            return False  # the reading side sees the same failure and reports it
 
     async def _begin(self, call: "grpc.aio.StreamStreamCall[Request, decoder_pb2.ObserveResponse]") -> None:
         await call.write(Request(config=decoder_pb2.ObserveConfig(session_id=self._session_id, reset=True)))

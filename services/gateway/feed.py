@@ -103,10 +103,11 @@ class Feed:
                     async for event in self.history(watcher.last_seq):
                         watcher.last_seq = event.seq
                         yield event
-                while (next_event := watcher.take()) is not None:
+                if (next_event := watcher.take()) is not None:
                     yield next_event
-                if self.is_closed and not watcher.must_catch_up:
+                elif self.is_closed:
                     return
-                await watcher.wait()
+                else:
+                    await watcher.wait()
         finally:
             self._watchers.discard(watcher)
