@@ -1,0 +1,133 @@
+"""Accuracy and cost of the vision stage on media with ground truth.
+
+`python -m benchmarks.vision --media DIR [--limit N]`: DIR/vision/manifest.jsonl names pages (`ocr_dom+gui`: words
+of the DOM) and photos (`coco_det`: YOLO-format boxes). Prints one line of JSON: the bag-of-words character
+error of the live and of the accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from services.runtime.image import decode_image
+from services.runtime.percept import BoxXyxy, Percept, ScreenState
+from services.runtime.stage import Frame, StageConfig
+from services.vision.service import VisionExpert, new_expert
+
+Row = dict[str, Any]
+Detections = dict[int, list[tuple[str, float, BoxXyxy]]]
+
+
+def timed(run: Callable[[], Sequence[Percept]]) -> tuple[ScreenState | None, float]:
+    """The state that `run` brings, if any, and its CPU milliseconds."""
+    start = time.process_time()
+    percepts = run()
+    spent_ms = (time.process_time() - start) * 1000
+    return next((percept for percept in percepts if isinstance(percept, ScreenState)), None), spent_ms
+
+
+def missed_characters(words: Sequence[str], state: ScreenState) -> int:
+    """Characters of those words that no word read equals, wherever it stands."""
+    read = Counter(word for region in state.regions for word in region.text.split())
+    return sum(len(word) * count for word, count in (Counter(words) - read).items())
+
+
+def ocr(expert: VisionExpert, media: Path, rows: Sequence[Row]) -> Row:
+    """Read every page as a stream of one frame."""
+    total, live_missed, accurate_missed = 0, 0, 0
+    live_ms, accurate_ms = [], []
+    for row in rows:
+        frame = Frame(decode_image((media / row["image"]).read_bytes()), 0)
+        stage = expert.open_stage(StageConfig(tasks=("ocr",)))
+        live, spent_live_ms = timed(lambda: stage.push_frame(frame))  # noqa: B023
+        final, spent_accurate_ms = timed(stage.flush)
+        if live is None:
+            raise SystemExit(f"{row['image']}: the first frame brought no state")
+        words = [word for entry in row["gt"]["words"] for word in entry[0].split()]
+        total += sum(map(len, words))
+        live_missed += missed_characters(words, live)
+        accurate_missed += missed_characters(words, final or live)
+        if frame.pixels.shape[:2] == (720, 1280):
+            live_ms.append(spent_live_ms)
+            accurate_ms.append(spent_accurate_ms)
+    return {
+        "pages": len(rows),
+        "live_bag_cer": round(live_missed / total, 4),
+        "accurate_bag_cer": round(accurate_missed / total, 4),
+        "live_cpu_ms_720p": round(sum(live_ms) / len(live_ms)),
+        "reread_cpu_ms_720p": round(sum(accurate_ms) / len(accurate_ms)),
+    }
+
+
+def objects(expert: VisionExpert, media: Path, rows: Sequence[Row]) -> Row:
+    """Detect on every photo."""
+    truths: dict[int, dict[str, list[BoxXyxy]]] = {}
+    found: Detections = {}
+    start = time.process_time()
+    for row in rows:
+        pixels = decode_image((media / row["image"]).read_bytes())
+        height, width = pixels.shape[:2]
+        for class_id, x, y, w, h in row["gt"]:
+            box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+            truths.setdefault(int(class_id), {}).setdefault(row["image"], []).append(box)
+        for thing in expert.objects().detect(pixels):
+            found.setdefault(thing.class_id, []).append((row["image"], thing.confidence or 0.0, thing.box))
+    spent_ms = (time.process_time() - start) * 1000
+    precisions = [average_precision(found.get(class_id, []), boxes) for class_id, boxes in truths.items()]
+    return {
+        "photos": len(rows),
+        "map50": round(sum(precisions) / len(precisions), 3),
+        "cpu_ms": round(spent_ms / len(rows)),
+    }
+
+
+def average_precision(found: Sequence[tuple[str, float, BoxXyxy]], truths: dict[str, list[BoxXyxy]]) -> float:
+    """Area under the precision-recall curve at IoU .5, all points."""
+    left = {image: list(boxes) for image, boxes in truths.items()}
+    total = sum(map(len, truths.values()))
+    points, hits = [], 0
+    for rank, (image, _, box) in enumerate(sorted(found, key=lambda item: -item[1]), 1):
+        best = max(left.get(image, []), key=lambda truth: iou(box, truth), default=None)
+        if best is not None and iou(box, best) >= 0.5:
+            left[image].remove(best)
+            hits += 1
+        points.append((hits / total, hits / rank))
+    area, last, best_after = 0.0, 1.0, 0.0
+    for recall, precision in reversed(points):
+        area += (last - recall) * best_after
+        last, best_after = recall, max(best_after, precision)
+    return area + last * best_after
+
+
+def iou(a: BoxXyxy, b: BoxXyxy) -> float:
+    """Intersection over union."""
+    common = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common + 1e-9)
+
+
+def main() -> None:
+    """Run what the manifest has media for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--limit", type=int)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    media = options.media / "vision"
+    rows = [json.loads(line) for line in (media / "manifest.jsonl").open()]
+    expert = new_expert(threads=1)
+    report = {}
+    for name, task, run in (("ocr", "ocr_dom+gui", ocr), ("objects", "coco_det", objects)):
+        chosen = [row for row in rows if row["task"] == task][: options.limit]
+        if chosen:
+            report[name] = run(expert, media, chosen)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
