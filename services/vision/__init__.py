@@ -1,0 +1,1 @@
+"""Screens: text, controls and objects in pictures, only where something changed."""
