@@ -1,8 +1,8 @@
 """Which voices are one person: average-linkage clustering over everything that the memory keeps.
 
-A *voice* is one local speaker of one segmentation window. Every new window's voices are clustered anew
-together with all kept ones, so a later minute may correct an earlier label. Memory is bounded: beyond
-`MAX_VOICES` the oldest are folded into one mean per person and cannot be corrected any more.
+A *voice* is one person's speech within one block. Every new block's voices are clustered anew together with all
+kept ones, so a later minute may correct an earlier label. Memory is bounded: beyond `MAX_VOICES` the oldest are
+folded into one mean per person and cannot be corrected any more.
 """
 
 import struct
@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from services.diarization.embedding import DIMENSION
+from services.diarization.linkage import average_linkage
 
 # Mean cosine of two clusters above which they are one person.
-MIN_SIMILARITY = 0.40
+MIN_SIMILARITY = 0.53
 # A voice heard for less than this (s) joins a person but never makes one.
 MIN_FOUNDING_S = 1.0
 # About 25 minutes of a lively meeting: the horizon of corrections.
 MAX_VOICES = 256
 _VERSION = b"voices1\n"
 _HEAD = struct.Struct("<iii")
-_VOICE = np.dtype(
-    [("window", "<i4"), ("speaker", "<i4"), ("duration_s", "<f4"), ("vector", "i1", (DIMENSION,))]
-)
+_VOICE = np.dtype([("block", "<i4"), ("speaker", "<i4"), ("duration_s", "<f4"), ("vector", "i1", (DIMENSION,))])
 _PERSON = np.dtype([("speaker", "<i4"), ("weight", "<f4"), ("sum", "<f4", (DIMENSION,))])
 _SPAN = np.dtype([("voice", "<i4"), ("turn", "<i4"), ("start", "<i8"), ("end", "<i8")])
 
@@ -40,13 +39,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One local speaker of window number `window`.
+    """One person within block number `block`.
 
     `vector` is the embedding times 127 as int8, `duration_s` the speech it was made of, `speaker` the
     person, counted from 1; 0 before the first clustering.
     """
 
-    window: int
+    block: int
     vector: NDArray[np.int8]
     duration_s: float
     spans: tuple[Span, ...]
@@ -82,7 +81,7 @@ class Speakers:
     _past: dict[int, _Person] = field(default_factory=dict)
 
     def add(self, voices: list[Voice]) -> list[Voice]:
-        """Cluster one window's voices with all others.
+        """Cluster one block's voices with all others.
 
         Returns every voice whose speaker is new or has changed, oldest first.
         """
@@ -102,9 +101,7 @@ class Speakers:
         people = self._centroids()
         found = [0] * len(units)
         if people and units:
-            similarity = np.array(
-                [[float(unit @ centroid) for centroid in people.values()] for unit in units]
-            )
+            similarity = np.array([[float(unit @ centroid) for centroid in people.values()] for unit in units])
             for row, column in zip(*linear_sum_assignment(-similarity), strict=True):
                 if similarity[row, column] >= MIN_SIMILARITY:
                     found[row] = list(people)[column]
@@ -136,9 +133,9 @@ class Speakers:
         weights = [self._past[s].weight for s in past] + [self.voices[i].duration_s for i in founding]
         sums = [self._past[s].sum for s in past]
         sums += [self.voices[i].duration_s * self.voices[i].unit for i in founding]
-        # Past people are different by decision, voices of one window by the segmentation.
-        owners = [-1] * len(past) + [self.voices[i].window for i in founding]
-        groups = _average_linkage(np.array(sums, np.float32).reshape(-1, DIMENSION), weights, owners)
+        # Past people are different by decision, voices of one block by the segmentation.
+        owners = [-1] * len(past) + [self.voices[i].block for i in founding]
+        groups = average_linkage(np.array(sums, np.float32).reshape(-1, DIMENSION), weights, owners, MIN_SIMILARITY)
         votes = np.zeros((len(groups), self.speaker_count + 1))
         for row, group in enumerate(groups):
             for node in group:
@@ -168,12 +165,12 @@ class Speakers:
         return speakers
 
     def _place_short(self, labels: list[int], speakers: list[int], sums: list[NDArray[np.float32]]) -> None:
-        """Give each voice that founds nobody the nearest person whom no other voice of its window has."""
+        """Give each voice that founds nobody the nearest person whom no other voice of its block has."""
         centroids = np.array([total / max(float(np.linalg.norm(total)), 1e-6) for total in sums])
         for index, voice in enumerate(self.voices):
             if labels[index]:
                 continue
-            taken = {labels[i] for i, other in enumerate(self.voices) if other.window == voice.window}
+            taken = {labels[i] for i, other in enumerate(self.voices) if other.block == voice.block}
             order = np.argsort(-(centroids @ voice.unit), kind="stable")
             free = [speakers[row] for row in order if speakers[row] not in taken]
             labels[index] = free[0] if free else speakers[order[0]]
@@ -183,7 +180,7 @@ class Speakers:
         voices = np.zeros(len(self.voices), _VOICE)
         spans = []
         for index, voice in enumerate(self.voices):
-            voices[index] = (voice.window, voice.speaker, voice.duration_s, voice.vector)
+            voices[index] = (voice.block, voice.speaker, voice.duration_s, voice.vector)
             spans += [(index, span.turn, span.start_sample, span.end_sample) for span in voice.spans]
         past = np.zeros(len(self._past), _PERSON)
         for index, (speaker, person) in enumerate(self._past.items()):
@@ -217,43 +214,8 @@ class Speakers:
         for span in spans:
             of_voice[span["voice"]].append(Span(int(span["turn"]), int(span["start"]), int(span["end"])))
         kept = [
-            Voice(int(v["window"]), v["vector"].copy(), float(v["duration_s"]), tuple(s), int(v["speaker"]))
+            Voice(int(v["block"]), v["vector"].copy(), float(v["duration_s"]), tuple(s), int(v["speaker"]))
             for v, s in zip(voices, of_voice, strict=True)
         ]
         people = {int(p["speaker"]): _Person(float(p["weight"]), p["sum"].copy()) for p in past}
         return cls(kept, count, people)
-
-
-def _average_linkage(sums: NDArray[np.float32], weights: list[float], owners: list[int]) -> list[list[int]]:
-    """Groups of node indices, in order of their first node.
-
-    Nodes are weighted sums of unit vectors, so the product of two sums over the product of their weights is
-    the mean cosine between their members. Nodes of one owner are never joined.
-    """
-    count = len(weights)
-    groups: list[list[int]] = [[index] for index in range(count)]
-    if count < 2:
-        return groups
-    total = sums.astype(np.float64)
-    weight = np.array(weights)
-    owner = np.array(owners)
-    apart = owner[:, None] == owner[None, :]
-    dot = total @ total.T
-    alive = np.ones(count, np.bool_)
-    while True:
-        similarity = dot / np.outer(weight, weight)
-        similarity[apart | ~alive[:, None] | ~alive[None, :]] = -2.0
-        best = int(similarity.argmax())
-        a, b = sorted(divmod(best, count))
-        if similarity[a, b] < MIN_SIMILARITY:
-            break
-        groups[a] = sorted(groups[a] + groups[b])
-        weight[a] += weight[b]
-        dot[a] += dot[b]
-        dot[:, a] += dot[:, b]
-        apart[a] |= apart[b]
-        apart[:, a] |= apart[:, b]
-        alive[b] = False
-    return sorted(
-        (group for group, is_alive in zip(groups, alive, strict=True) if is_alive), key=lambda g: g[0]
-    )

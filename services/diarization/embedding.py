@@ -31,9 +31,7 @@ def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([extractor.get_frame(i) for i in range(count)])
 
 
-def embed(
-    engine: Engine, features: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float32] | None:
+def embed(engine: Engine, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
     """Unit vector (192,) float32 of the voice in a window.
 
     `features` are the window's fbank rows, `mask` (frames,) tells where the voice is alone; None when

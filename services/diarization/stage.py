@@ -1,8 +1,8 @@
 """Live speaker turns, pure: audio in, turns out.
 
-The stream is cut into windows of 5 to 10 s, at pauses where there are any. A window's speech is segmented
-as it grows (turns that are not final) and once more when it is whole: its voices are embedded and clustered
-with all earlier ones, its turns become final and a checkpoint follows. No window needs sound from before its
+The stream is cut into blocks of 5 to 9.3 s, at pauses where there are any. Segmentation looks at a block as it
+grows, and turns are reported as not final. When it is whole, its voices are embedded and clustered with all
+earlier ones, its turns become final and a checkpoint follows. Nothing in a block needs sound from before its
 start, so a stage made from a checkpoint does the very same.
 
 A final turn keeps its span. Its speaker may be corrected as more is heard, by the same `turn_id` again, within
@@ -18,21 +18,30 @@ from numpy.typing import NDArray
 from engines.engine import Engine
 from services.diarization.clustering import Span, Speakers, Voice, quantised
 from services.diarization.embedding import embed, fbank, seconds
-from services.diarization.segmentation import FRAME_FIELD, active_speakers, frame_at, frame_start, runs
+from services.diarization.segmentation import FRAME_STEP, Tracks, active_speakers, frame_at, frame_start, runs
+from services.diarization.utterances import Utterance, by_voice, mean_voice
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeakerTurn
 from services.runtime.stage import Frame, MediaError, StageConfig
 
-WINDOW = 10 * SAMPLE_RATE
-# A window is cut between these, at the last pause, else at the border.
-MIN_CUT = 5 * SAMPLE_RATE
-MAX_CUT = 9 * SAMPLE_RATE
+# One step is 29 frames of the segmentation (0.49 s). A block has 9.8 s, about what the model was trained on.
+STEP = 29 * FRAME_STEP
+BLOCK_STEPS = 20
+# Every second step the block so far votes on who speaks, once it is long enough (4.9 s).
+VOTE_STEPS = 2
+MIN_VOTE_STEPS = 10
+# A block is cut between these, in the last pause, else at the later one.
+MIN_CUT = 10 * STEP
+MAX_CUT = 19 * STEP
 MIN_PAUSE_S = 0.2
 # Shorter silence inside a turn is part of it; shorter turns are none.
 MAX_GAP_S = 0.2
 MIN_TURN_S = 0.1
 # Voices need this much speech alone (s), else overlapped speech is used too.
 MIN_ALONE_S = 0.4
-LATENCIES_S = ("0.5", "2", "5")
+# Steps between two reports of a growing block, by the option's value.
+LATENCY_STEPS = {"0.5": 1, "2": 4, "5": 10}
+# The rest of a stream is looked at when it is at least this long.
+MIN_REST = SAMPLE_RATE // 4
 _VERSION = b"stage1\n"
 _HEAD = struct.Struct("<qii")
 
@@ -44,20 +53,27 @@ class DiarizationStage:
         """Raises MediaError for an unknown option or a state that is not ours."""
         self._segmentation = segmentation
         self._embedding = embedding
-        self._step = int(_latency_s(config.options) * SAMPLE_RATE)
+        self._report_steps = _report_steps(config.options)
         self._speakers = Speakers()
-        self._window = 0
+        self._block = 0
         self._turn = 0
         if config.resume_state:
-            resume_sample, self._window, self._turn, self._speakers = _read_state(config.resume_state)
+            resume_sample, self._block, self._turn, self._speakers = _read_state(config.resume_state)
             if config.start_sample < resume_sample:
                 raise MediaError(
                     f"start_sample is {config.start_sample}, before the checkpoint's resume_sample {resume_sample}"
                 )
-        # Where the window starts on the media clock, and its sound so far.
+        # Where the block starts on the media clock, its sound so far, and what was made of it.
         self._start = config.start_sample
         self._samples = np.zeros(0, np.float32)
-        self._next_step = self._step
+        self._begin_block()
+
+    def _begin_block(self) -> None:
+        self._steps = 0
+        self._tracks = Tracks()
+        # Per track, for reports: the last embedding and how much speech (s) it was made of.
+        self._units: dict[int, NDArray[np.float32]] = {}
+        self._embedded_s: dict[int, float] = {}
         self._live: dict[str, SpeakerTurn] = {}
 
     def push_audio(self, samples: NDArray[np.float32]) -> Sequence[Percept]:
@@ -66,14 +82,10 @@ class DiarizationStage:
             raise MediaError("audio holds values that are not finite, must be in [-1, 1]")
         out: list[Percept] = []
         self._samples = np.concatenate([self._samples, samples])
-        while True:
-            if len(self._samples) >= self._next_step and self._next_step < WINDOW:
-                out += self._look(self._samples[: self._next_step])
-                self._next_step += self._step
-            elif len(self._samples) >= WINDOW:
-                out += self._close()
-            else:
-                return out
+        while len(self._samples) >= (self._steps + 1) * STEP:
+            self._steps += 1
+            out += self._advance()
+        return out
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
         """Raises MediaError: there is nothing to hear in a picture."""
@@ -81,19 +93,45 @@ class DiarizationStage:
 
     def flush(self) -> Sequence[Percept]:
         """End of media: the rest as finals."""
-        if len(self._samples) < FRAME_FIELD:
+        if len(self._samples) < MIN_REST:
             return []
-        return self._finals(self._samples, len(self._samples))
+        self._tracks.add(active_speakers(self._segmentation, self._samples))
+        return self._settle(self._tracks.active(), len(self._samples))
 
-    def _look(self, samples: NDArray[np.float32]) -> list[Percept]:
-        """Turns of a growing window that are new or differ from what was said before."""
-        active = active_speakers(self._segmentation, samples)
-        heard = self._voices(samples, active)
-        names = self._speakers.guess([unit for _, unit in heard])
+    def _advance(self) -> list[Percept]:
+        """One step more: vote, and report or close the block when it is time."""
+        votes = self._steps >= MIN_VOTE_STEPS and self._steps % VOTE_STEPS == 0
+        reports = self._steps % self._report_steps == 0
+        if not (votes or reports):
+            return []
+        # What is looked at between the votes is forgotten, so that finals do not depend on the latency.
+        tracks = self._tracks if votes else self._tracks.copy()
+        tracks.add(active_speakers(self._segmentation, self._samples[: self._steps * STEP]))
+        if self._steps == BLOCK_STEPS:
+            return self._close()
+        return self._report(tracks.active()) if reports else []
+
+    def _report(self, active: NDArray[np.bool_]) -> list[Percept]:
+        """Turns of the growing block that are new or differ from what was reported before."""
+        if not active.any():
+            return []
+        alone = active & (active.sum(axis=1) == 1)[:, None]
+        features = fbank(self._samples[: self._steps * STEP])
+        voices: dict[int, NDArray[np.float32]] = {}
+        for track in range(active.shape[1]):
+            # A voice is embedded anew when twice as much of it is heard.
+            heard_s = seconds(alone[:, track])
+            if heard_s >= 2 * self._embedded_s.get(track, MIN_ALONE_S / 2):
+                unit = embed(self._embedding, features, alone[:, track])
+                if unit is not None:
+                    self._embedded_s[track], self._units[track] = heard_s, unit
+            if track in self._units:
+                voices[track] = self._units[track]
+        names = self._speakers.guess(list(voices.values()))
         turns = sorted(
-            (start, end, name)
-            for (local, _), name in zip(heard, names, strict=True)
-            for start, end in self._spans(active[:, local], len(samples))
+            (*self._span(first, last), name)
+            for track, name in zip(voices, names, strict=True)
+            for first, last in _utterances(active[:, track])
         )
         out: list[Percept] = []
         for number, (start, end, name) in enumerate(turns, self._turn):
@@ -101,95 +139,83 @@ class DiarizationStage:
             if self._live.get(turn.turn_id) != turn:
                 self._live[turn.turn_id] = turn
                 out.append(turn)
+        # Tracks of a look that is forgotten have no number of their own.
+        for track in [track for track in self._units if track >= self._tracks.votes.shape[1]]:
+            del self._units[track], self._embedded_s[track]
         return out
 
     def _close(self) -> list[Percept]:
-        """The window is whole: find the cut, settle what is before it, begin the next."""
-        samples = self._samples[:WINDOW]
-        active = active_speakers(self._segmentation, samples)
+        """The block is whole: find the cut, settle what is before it, begin the next."""
+        active = self._tracks.active()
         cut = _cut(active)
-        out = self._finals(samples[:cut], cut, active)
+        out = self._settle(active[: frame_at(cut)], cut)
         self._start += cut
         self._samples = self._samples[cut:]
-        self._next_step = self._step
-        self._window += 1
-        self._live.clear()
-        head = _HEAD.pack(self._start, self._window, self._turn)
+        self._block += 1
+        self._begin_block()
+        head = _HEAD.pack(self._start, self._block, self._turn)
         out.append(Checkpoint(self._start, _VERSION + head + self._speakers.to_bytes()))
         return out
 
-    def _finals(
-        self, samples: NDArray[np.float32], cut: int, active: NDArray[np.bool_] | None = None
-    ) -> list[Percept]:
-        if active is None:
-            active = active_speakers(self._segmentation, samples)
-        active = active[: frame_at(cut)]
-        heard = [
-            (spans[0], spans, local, unit)
-            for local, unit in self._voices(samples, active)
-            if (spans := self._spans(active[:, local], cut))
-        ]
-        numbers = {
-            span: number
-            for number, span in enumerate(sorted((s, h[2]) for h in heard for s in h[1]), self._turn)
-        }
-        self._turn += len(numbers)
-        alone = active.sum(axis=1) == 1
-        voices = [
-            Voice(
-                window=self._window,
-                vector=quantised(unit),
-                duration_s=max(seconds(active[:, local] & alone), 0.1),
-                spans=tuple(Span(numbers[span, local], *span) for span in spans),
-            )
-            for _, spans, local, unit in sorted(heard, key=lambda h: (h[0], h[2]))
-        ]
-        if not voices:
-            return []
-        changed = self._speakers.add(voices)
-        turns = [(span, voice.speaker) for voice in changed for span in voice.spans]
-        return [
-            _turn(span, speaker, is_final=True) for span, speaker in sorted(turns, key=lambda t: t[0].turn)
-        ]
-
-    def _voices(
-        self, samples: NDArray[np.float32], active: NDArray[np.bool_]
-    ) -> list[tuple[int, NDArray[np.float32]]]:
-        """Local speakers (column of `active`) that say enough, with their embeddings."""
+    def _settle(self, active: NDArray[np.bool_], length: int) -> list[Percept]:
+        """Finals of the block's first `length` samples, and of earlier turns that get another speaker."""
         if not active.any():
             return []
-        features = fbank(samples)
-        alone = active.sum(axis=1) == 1
-        found = []
-        for local in range(active.shape[1]):
-            mask = active[:, local] & alone
-            if seconds(mask) < MIN_ALONE_S:
-                mask = active[:, local]
+        features = fbank(self._samples[:length])
+        tracks = [self._hear(features, active, track) for track in range(active.shape[1])]
+        groups = [group for utterances in tracks for group in by_voice(utterances)]
+        groups.sort(key=lambda group: group[0].start_sample)
+        order = sorted((u.start_sample, index) for index, group in enumerate(groups) for u in group)
+        numbers = {key: number for number, key in enumerate(order, self._turn)}
+        self._turn += len(numbers)
+        voices = [
+            Voice(
+                block=self._block,
+                vector=quantised(mean_voice(group)),
+                duration_s=sum(u.duration_s for u in group),
+                spans=tuple(Span(numbers[u.start_sample, index], u.start_sample, u.end_sample) for u in group),
+            )
+            for index, group in enumerate(groups)
+        ]
+        changed = self._speakers.add(voices)
+        turns = sorted(((span, voice.speaker) for voice in changed for span in voice.spans), key=lambda t: t[0].turn)
+        return [_turn(span, speaker, is_final=True) for span, speaker in turns]
+
+    def _hear(self, features: NDArray[np.float32], active: NDArray[np.bool_], track: int) -> list[Utterance]:
+        """The utterances of one track that are long enough to know a voice by."""
+        alone = active[:, track] & (active.sum(axis=1) == 1)
+        heard = []
+        for first, last in _utterances(active[:, track]):
+            mask = np.zeros(len(active), np.bool_)
+            mask[first:last] = active[first:last, track]
+            if seconds(mask & alone) >= MIN_ALONE_S:
+                mask &= alone
             unit = embed(self._embedding, features, mask)
             if unit is not None:
-                found.append((local, unit))
-        return found
+                heard.append(Utterance(*self._span(first, last), seconds(mask), unit))
+        return heard
 
-    def _spans(self, mask: NDArray[np.bool_], length: int) -> list[tuple[int, int]]:
-        """Turns of one local speaker on the media clock, short gaps closed."""
-        spans: list[tuple[int, int]] = []
-        for first, last in runs(mask):
-            start, end = frame_start(first), min(frame_start(last), length)
-            if spans and start - spans[-1][1] < MAX_GAP_S * SAMPLE_RATE:
-                spans[-1] = (spans[-1][0], end)
-            else:
-                spans.append((start, end))
-        shortest = MIN_TURN_S * SAMPLE_RATE
-        return [(self._start + start, self._start + end) for start, end in spans if end - start >= shortest]
+    def _span(self, first: int, last: int) -> tuple[int, int]:
+        """Frames of the block -> samples of the media clock."""
+        return self._start + frame_start(first), self._start + frame_start(last)
+
+
+def _utterances(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Half-open frame spans of one track, short gaps closed and what is too short left out."""
+    joined: list[tuple[int, int]] = []
+    for first, last in runs(mask):
+        if joined and first - joined[-1][1] < MAX_GAP_S * SAMPLE_RATE / FRAME_STEP:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return [(first, last) for first, last in joined if last - first >= MIN_TURN_S * SAMPLE_RATE / FRAME_STEP]
 
 
 def _cut(active: NDArray[np.bool_]) -> int:
-    """Sample at which a whole window is cut: the middle of the last pause between the limits, else the last limit."""
+    """Sample at which a whole block is cut: the middle of the last pause between the limits, else the last limit."""
     silent = active.sum(axis=1) == 0
     first, last = frame_at(MIN_CUT), frame_at(MAX_CUT)
-    pauses = [
-        (a, b) for a, b in runs(silent[first:last]) if seconds(silent[first + a : first + b]) >= MIN_PAUSE_S
-    ]
+    pauses = [(a, b) for a, b in runs(silent[first:last]) if seconds(silent[first + a : first + b]) >= MIN_PAUSE_S]
     if not pauses:
         return MAX_CUT
     start, end = pauses[-1]
@@ -197,30 +223,26 @@ def _cut(active: NDArray[np.bool_]) -> int:
 
 
 def _turn(span: Span, speaker: int, *, is_final: bool) -> SpeakerTurn:
-    return SpeakerTurn(
-        f"turn-{span.turn}", f"S{speaker}", span.start_sample, span.end_sample, is_final=is_final
-    )
+    return SpeakerTurn(f"turn-{span.turn}", f"S{speaker}", span.start_sample, span.end_sample, is_final=is_final)
 
 
-def _latency_s(options: Mapping[str, str]) -> float:
+def _report_steps(options: Mapping[str, str]) -> int:
     if unknown := set(options) - {"latency_s"}:
         raise MediaError(f"unknown options {sorted(unknown)}; diarization knows latency_s")
     latency_s = options.get("latency_s", "2")
-    if latency_s not in LATENCIES_S:
-        raise MediaError(f"latency_s is {latency_s!r}, must be one of {', '.join(LATENCIES_S)}")
-    return float(latency_s)
+    if latency_s not in LATENCY_STEPS:
+        raise MediaError(f"latency_s is {latency_s!r}, must be one of {', '.join(LATENCY_STEPS)}")
+    return LATENCY_STEPS[latency_s]
 
 
 def _read_state(state: bytes) -> tuple[int, int, int, Speakers]:
     start = len(_VERSION) + _HEAD.size
     if not state.startswith(_VERSION) or len(state) < start:
-        raise MediaError(
-            "resume_state is no checkpoint of diarization, version 1; begin a new stream without it"
-        )
-    resume_sample, window, turn = _HEAD.unpack_from(state, len(_VERSION))
-    if min(resume_sample, window, turn) < 0:
+        raise MediaError("resume_state is no checkpoint of diarization, version 1; begin a new stream without it")
+    resume_sample, block, turn = _HEAD.unpack_from(state, len(_VERSION))
+    if min(resume_sample, block, turn) < 0:
         raise MediaError("resume_state has negative positions; begin a new stream without it")
     try:
-        return resume_sample, window, turn, Speakers.from_bytes(state[start:])
+        return resume_sample, block, turn, Speakers.from_bytes(state[start:])
     except ValueError as error:
         raise MediaError(f"resume_state is damaged: {error}; begin a new stream without it") from error

@@ -1,0 +1,39 @@
+"""Agglomerative clustering with average linkage on cosine similarity, under cannot-link constraints."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def average_linkage(
+    sums: NDArray[np.float32], weights: list[float], owners: list[int], threshold: float
+) -> list[list[int]]:
+    """Groups of node indices whose mean similarity is at least `threshold`, in order of their first node.
+
+    Nodes, (nodes, dimension), are weighted sums of unit vectors, so the product of two sums over the product of
+    their weights is the mean cosine between their members. Nodes of one owner are never joined.
+    """
+    count = len(weights)
+    groups: list[list[int]] = [[index] for index in range(count)]
+    if count < 2:
+        return groups
+    total = sums.astype(np.float64)
+    weight = np.array(weights)
+    owner = np.array(owners)
+    apart = owner[:, None] == owner[None, :]
+    dot = total @ total.T
+    alive = np.ones(count, np.bool_)
+    while True:
+        similarity = dot / np.outer(weight, weight)
+        similarity[apart | ~alive[:, None] | ~alive[None, :]] = -2.0
+        best = int(similarity.argmax())
+        a, b = sorted(divmod(best, count))
+        if similarity[a, b] < threshold:
+            break
+        groups[a] = sorted(groups[a] + groups[b])
+        weight[a] += weight[b]
+        dot[a] += dot[b]
+        dot[:, a] += dot[:, b]
+        apart[a] |= apart[b]
+        apart[:, a] |= apart[:, b]
+        alive[b] = False
+    return sorted((group for group, is_alive in zip(groups, alive, strict=True) if is_alive), key=lambda g: g[0])
