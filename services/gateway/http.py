@@ -102,6 +102,7 @@ def new_app(
 
     `allowed_hosts` are names without port beside loopback; `allowed_origins` are whole origins
     ("https://meet.example.org") beside the gateway's own; media sockets are bound to `ice_addresses`.
+    Set `app.state.stopping` before the server stops: event streams end then, else they last for ever.
     """
     peers = Peers(sessions, ice_addresses)
 
@@ -111,11 +112,12 @@ def new_app(
         await peers.close()
 
     app = FastAPI(title="Sensorium", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.stopping = asyncio.Event()
     app.add_middleware(_Guard, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins)
     _answer_errors_in_json(app)
     _add_page(app)
     _add_media(app, sessions, peers)
-    _add_sessions(app, sessions)
+    _add_sessions(app, sessions, app.state.stopping)
     return app
 
 
@@ -169,7 +171,7 @@ def _add_media(app: FastAPI, sessions: Sessions, peers: Peers) -> None:
         return Response(image, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
 
-def _add_sessions(app: FastAPI, sessions: Sessions) -> None:
+def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> None:
     @app.get("/api/sessions")
     async def list_sessions(limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 50) -> dict[str, Any]:
         """Kept sessions, newest first."""
@@ -196,7 +198,7 @@ def _add_sessions(app: FastAPI, sessions: Sessions) -> None:
         if last_event_id.isascii() and last_event_id.isdigit():
             after = int(last_event_id)
         await sessions.summary(session_id)
-        stream = _as_sse(sessions.watch(session_id, after, follow=True))
+        stream = _as_sse(sessions.watch(session_id, after, follow=True), stopping)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @app.post("/api/sessions/{session_id}/ask", status_code=202)
@@ -239,30 +241,29 @@ def _add_sessions(app: FastAPI, sessions: Sessions) -> None:
         return {"services": [{"name": name, "is_available": name in answering} for name in (*EXPERTS, "decoder")]}
 
 
-async def _as_sse(events: AsyncIterator[session_pb2.Event]) -> AsyncIterator[str]:
+async def _as_sse(events: AsyncIterator[session_pb2.Event], stopping: asyncio.Event) -> AsyncIterator[str]:
     """`id:` is the event's number, so that a browser that reconnects says where it was."""
     iterator = aiter(events)
-    pending: asyncio.Future[session_pb2.Event] | None = None
+    stopped: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
+    pending: asyncio.Future[Any] = asyncio.ensure_future(anext(iterator))
     try:
         yield "retry: 1000\n\n"
-        while True:
-            if pending is None:
-                pending = asyncio.ensure_future(anext(iterator))
-            done, _ = await asyncio.wait([pending], timeout=KEEPALIVE_S)
-            if not done:
+        while not stopping.is_set():
+            await asyncio.wait([pending, stopped], timeout=KEEPALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+            if not pending.done():
                 yield ": alive\n\n"
                 continue
-            finished, pending = pending, None
             try:
-                event = finished.result()
+                event: session_pb2.Event = pending.result()
             except StopAsyncIteration:
                 return
+            pending = asyncio.ensure_future(anext(iterator))
             number = f"id: {event.seq}\n" if event.seq else ""
             yield f"{number}data: {json.dumps(_json(event), ensure_ascii=False)}\n\n"
     finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.wait([pending])
+        for task in (pending, stopped):
+            task.cancel()
+        await asyncio.wait([pending, stopped])
 
 
 def _json(message: Any) -> dict[str, Any]:

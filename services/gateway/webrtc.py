@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import aioice.ice
@@ -55,6 +56,7 @@ TICK_S = 0.25
 REPORT_INTERVAL_S = 1.0
 # A page that sent nothing for so long, or never connected, is gone.
 GONE_AFTER_S = 15.0
+CLOSE_S = 5.0
 
 
 # What aiortc raises for an offer that it does not understand.
@@ -141,7 +143,10 @@ class Peer:
         except* TimeoutError:
             log.warning("session %s: services too slow for the last sound of a page", self.session.id)
         finally:
-            await self._connection.close()
+            # A connection whose own tasks were cancelled before never finishes closing.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._connection.close()
 
     def _work(self) -> list[Any]:
         drains = [

@@ -6,6 +6,8 @@ const SHOWN_S = 10;
 const SMOOTHING = 0.3;
 // Without new words for so long, the last measurement says nothing any more.
 const STALE_MS = 6000;
+// A position so far back is not late news but a session that goes on from an earlier point.
+const RESTART = 3 * RATE;
 
 export class LagMeter {
   #position = 0;
@@ -30,7 +32,8 @@ export class LagMeter {
   /** The newest sound anybody knows of, on the media clock. */
   heard(sample, backlogS = this.#backlog) {
     this.#backlog = backlogS;
-    if (sample < this.#now()) return;
+    const early = this.#now() - sample;
+    if (early > 0 && early < RESTART) return;
     this.#position = sample;
     this.#positionAt = performance.now();
   }

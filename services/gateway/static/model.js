@@ -100,7 +100,8 @@ export class Meeting {
       return { kind: "service", name: expert, isAvailable: is_available, message };
     }
     if (event.progress) {
-      this.received = Math.max(this.received, num(event.progress.received_sample));
+      // It may go back: a gateway that died goes on from what was kept.
+      this.received = num(event.progress.received_sample);
       return { kind: "progress" };
     }
     if (event.ended) {

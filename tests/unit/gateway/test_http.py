@@ -33,6 +33,7 @@ class Gateway:
     sessions: Sessions
     client: httpx2.AsyncClient
     url: str
+    stopping: asyncio.Event
 
 
 @pytest.fixture
@@ -52,7 +53,8 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         served = asyncio.create_task(server.serve([listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx2.AsyncClient(base_url=url, timeout=20) as client:
-            yield Gateway(sessions, client, url)
+            yield Gateway(sessions, client, url, app.state.stopping)
+        app.state.stopping.set()
         server.should_exit = True
         await served
 
@@ -183,6 +185,15 @@ async def test_whoever_watches_a_kept_session_hears_of_a_new_name(gateway: Gatew
     response = await gateway.client.post(f"/api/sessions/{kept}/names", json={"speaker": "S1", "name": " Priya R. "})
     assert response.status_code == 200
     assert (await waiting)[3]["speaker_name"]["name"] == "Priya R."
+
+
+async def test_streams_end_when_the_gateway_stops(gateway: Gateway, kept: str) -> None:
+    async with gateway.client.stream("GET", f"/api/sessions/{kept}/events") as response:
+        lines = response.aiter_lines()
+        await anext(lines)
+        gateway.stopping.set()
+        rest = [line async for line in lines]
+    assert rest[-1] == ""
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
