@@ -163,9 +163,7 @@ def build(source: Gguf) -> onnx.ModelProto:
             _add_and_norm(graph, stream, branch, norm, i * 2, shape.epsilon)
             stream = f"stream.{i * 2}"
         else:
-            graph.node(
-                "SimplifiedLayerNormalization", [stream, norm], ["normed.0"], epsilon=shape.epsilon, axis=-1
-            )
+            graph.node("SimplifiedLayerNormalization", [stream, norm], ["normed.0"], epsilon=shape.epsilon, axis=-1)
         qkv = graph.linear(f"normed.{i * 2}", source.attention(i), f"qkv.{i}")
         graph.node(
             "GroupQueryAttention",
@@ -181,9 +179,7 @@ def build(source: Gguf) -> onnx.ModelProto:
         norm = graph.weight(f"ffn_norm.{i}", source.weight(f"blk.{i}.ffn_norm.weight"))
         _add_and_norm(graph, stream, branch, norm, i * 2 + 1, shape.epsilon)
         stream = f"stream.{i * 2 + 1}"
-        gate_up = np.concatenate(
-            [source.weight(f"blk.{i}.ffn_gate.weight"), source.weight(f"blk.{i}.ffn_up.weight")]
-        )
+        gate_up = np.concatenate([source.weight(f"blk.{i}.ffn_gate.weight"), source.weight(f"blk.{i}.ffn_up.weight")])
         graph.linear(f"normed.{i * 2 + 1}", gate_up, f"gate_up.{i}")
         graph.node("Split", [f"gate_up.{i}"], [f"gate.{i}", f"up.{i}"], axis=-1, num_outputs=2)
         # x * sigmoid(1 * x) is SiLU

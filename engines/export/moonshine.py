@@ -139,9 +139,7 @@ def _encoder(weights: _Weights, decoder: _Weights) -> GraphBuilder:
     x = g.op("Add", x, g.constant(weights.tensor("onnx::Add_2081")))
     for name, stride in (("conv2", 3), ("conv3", 2)):
         kernel = g.constant(weights.tensor(f"{name}.weight_add_tensor"))
-        x = g.op(
-            "Gelu", g.op("Conv", x, kernel, g.constant(weights.tensor(f"{name}.bias")), strides=[stride])
-        )
+        x = g.op("Gelu", g.op("Conv", x, kernel, g.constant(weights.tensor(f"{name}.bias")), strides=[stride]))
     x = g.op("Transpose", x, perm=[0, 2, 1])
     frames = g.op("Squeeze", g.op("Shape", x, start=1, end=2), g.integers(0))
     zero, one = g.constant(np.array(0, np.int64)), g.constant(np.array(1, np.int64))

@@ -50,6 +50,5 @@ def fill(skeleton: Path, weights: Mapping[str, NDArray[Any]], out: Path) -> None
 def is_empty(tensor: onnx.TensorProto) -> bool:
     """True when the tensor has values by its dims but carries none."""
     return math.prod(tensor.dims) > 0 and not any(
-        getattr(tensor, field)
-        for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data")
+        getattr(tensor, field) for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data")
     )

@@ -14,9 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from engines.export.llama import Gguf, build, reference_logits
 
 _GOLDEN = Path(__file__).parent / "golden" / "smollm2-135m-instruct.npz"
-_GOLDEN_TEXT = (
-    "<|im_start|>user\nWho owns the release checklist?<|im_end|>\n<|im_start|>assistant\nLena owns the"
-)
+_GOLDEN_TEXT = "<|im_start|>user\nWho owns the release checklist?<|im_end|>\n<|im_start|>assistant\nLena owns the"
 # GGUF token types: 3 control, 4 user defined
 _SPECIAL_TYPES = (3, 4)
 

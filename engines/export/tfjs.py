@@ -33,13 +33,9 @@ def convert(sources: Mapping[str, Path], out: Path) -> None:
     80) and edges_S (batch, cells, 4 * 11), the distribution of each edge's distance. Raises FetchError.
     """
     topology, weights = (sources[f"package/models/nanodet.{kind}"] for kind in ("json", "bin"))
-    outputs = {
-        f"Identity{suffix}": name for suffix, name in zip(("", "_1", "_2"), _names("scores"), strict=True)
-    }
+    outputs = {f"Identity{suffix}": name for suffix, name in zip(("", "_1", "_2"), _names("scores"), strict=True)}
     outputs |= {f"Identity_{3 + index}": name for index, name in enumerate(_names("edges"))}
-    model = convert_graph(
-        json.loads(topology.read_text()), weights.read_bytes(), {"input_1": "image"}, outputs
-    )
+    model = convert_graph(json.loads(topology.read_text()), weights.read_bytes(), {"input_1": "image"}, outputs)
     onnx.save(free_size(model), out / "nanodet.onnx")
 
 
@@ -227,9 +223,7 @@ class _Converter:
 
     def _elementwise(self, op: str) -> Callable[[Mapping[str, Any]], list[_Value]]:
         def handle(node: Mapping[str, Any]) -> list[_Value]:
-            attributes: dict[str, Any] = (
-                {"alpha": float(node["attr"]["alpha"]["f"])} if op == "LeakyRelu" else {}
-            )
+            attributes: dict[str, Any] = {"alpha": float(node["attr"]["alpha"]["f"])} if op == "LeakyRelu" else {}
             value = self._value(node["input"][0])
             return [_Value(self._emit(op, [self._stored(value)], **attributes)[0], value.axes)]
 
@@ -256,9 +250,7 @@ class _Converter:
     def _split(self, node: Mapping[str, Any]) -> list[_Value]:
         value, sizes = self._value(node["input"][0]), self._constant(node["input"][1])
         axis = value.axes[int(self._constant(node["input"][2]))]
-        names = self._emit(
-            "Split", [self._stored(value), self._keep(sizes.astype(np.int64))], len(sizes), axis=axis
-        )
+        names = self._emit("Split", [self._stored(value), self._keep(sizes.astype(np.int64))], len(sizes), axis=axis)
         return [_Value(name, value.axes) for name in names]
 
     def _reshape(self, node: Mapping[str, Any]) -> list[_Value]:

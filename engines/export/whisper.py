@@ -102,9 +102,7 @@ class _Blocks:
 
 
 def _layers(weights: Weights, half: str) -> int:
-    return len(
-        {name.split("/")[1] for name in weights if name.startswith(f"{half}/layer_") and "norm" not in name}
-    )
+    return len({name.split("/")[1] for name in weights if name.startswith(f"{half}/layer_") and "norm" not in name})
 
 
 def _encoder(weights: Weights) -> GraphBuilder:
