@@ -36,17 +36,13 @@ def _parser() -> argparse.ArgumentParser:
     default, env = DecoderSettings(), os.environ.get
     parser = service_parser("decoder", "Fuses what was said and shown, and answers questions about it.")
     tier = env("SENSORIUM_TIER", default.tier)
-    parser.add_argument(
-        "--tier", choices=TIERS, default=tier, help="who answers: a quoted line, or the small model"
-    )
+    parser.add_argument("--tier", choices=TIERS, default=tier, help="who answers: a quoted line, or the small model")
     tokens = int(env("SENSORIUM_CONTEXT_TOKENS", str(default.context_tokens)))
     parser.add_argument("--context-tokens", type=int, default=tokens, help="length of a live context")
     contexts = int(env("SENSORIUM_MAX_CONTEXTS", str(default.max_contexts)))
     parser.add_argument("--max-contexts", type=int, default=contexts, help="live contexts at most")
     idle_s = float(env("SENSORIUM_IDLE_S", str(default.idle_s)))
-    parser.add_argument(
-        "--idle-s", type=float, default=idle_s, help="forget a session after so long without use"
-    )
+    parser.add_argument("--idle-s", type=float, default=idle_s, help="forget a session after so long without use")
     return parser
 
 

@@ -60,11 +60,7 @@ class Scribe:
     def due(self, now_sample: int, names: dict[str, str]) -> list[str]:
         """What is ready to be written at this media time, in order of time."""
         return self._take(
-            [
-                said
-                for said in self._held.values()
-                if said.speaker or now_sample - said.end_sample >= HOLD_SAMPLES
-            ],
+            [said for said in self._held.values() if said.speaker or now_sample - said.end_sample >= HOLD_SAMPLES],
             names,
         )
 

@@ -47,9 +47,7 @@ class Cache:
         memory = mmap.mmap(-1, 4 * math.prod(shape))
         self.buffers: Float = np.frombuffer(memory, np.float32).reshape(shape)
         self.bound = [
-            ort.OrtValue.ortvalue_from_numpy(self.buffers[layer, kind])
-            for layer in range(layers)
-            for kind in range(2)
+            ort.OrtValue.ortvalue_from_numpy(self.buffers[layer, kind]) for layer in range(layers) for kind in range(2)
         ]
 
     def drop(self, first: int, count: int) -> None:

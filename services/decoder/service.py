@@ -222,9 +222,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 name = request.speaker_name
                 _check_id("speaker", name.speaker)
                 if len(name.name) > MAX_NAME_CHARS:
-                    raise MediaError(
-                        f"a name has {len(name.name)} characters, must have {MAX_NAME_CHARS} or fewer"
-                    )
+                    raise MediaError(f"a name has {len(name.name)} characters, must have {MAX_NAME_CHARS} or fewer")
                 session.add_name(name.speaker, name.name)
                 return []
             case "config":
@@ -243,9 +241,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
     def _rows(self, payload: media_pb2.TokenSpan.Embeddings) -> Float:
         width = self._decoder.dimension
         if payload.space_id != self._decoder.space_id:
-            raise MediaError(
-                f"space_id is {payload.space_id!r}, this decoder reads {self._decoder.space_id!r}"
-            )
+            raise MediaError(f"space_id is {payload.space_id!r}, this decoder reads {self._decoder.space_id!r}")
         if payload.dimension != width:
             raise MediaError(f"embeddings have dimension {payload.dimension}, must have {width}")
         if not 1 <= payload.n <= MAX_ENTRY_TOKENS:
@@ -269,9 +265,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
     ) -> None:
         question = request.question.strip()
         if not 1 <= len(question) <= MAX_QUESTION_CHARS:
-            raise MediaError(
-                f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}"
-            )
+            raise MediaError(f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}")
         if not 0 <= request.max_tokens <= answering.LIMIT_MAX_TOKENS:
             raise MediaError(f"max_tokens is {request.max_tokens}, must be 0 to {answering.LIMIT_MAX_TOKENS}")
         session = self.session(request.session_id)
@@ -318,9 +312,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
             return
         if self._settings.tier == "extract" or session.context is None:
             activation.reason = (
-                "the best line is quoted"
-                if self._settings.tier == "extract"
-                else "no live context: the line is quoted"
+                "the best line is quoted" if self._settings.tier == "extract" else "no live context: the line is quoted"
             )
             yield answering.quoted(hits[0], dict(session.timeline.names))
             return
@@ -347,15 +339,11 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
     match percept:
         case Transcript():
             if not percept.is_final:
-                raise MediaError(
-                    f"utterance {percept.utterance_id!r} is not final; the decoder takes finals only"
-                )
+                raise MediaError(f"utterance {percept.utterance_id!r} is not final; the decoder takes finals only")
             _check_id("utterance_id", percept.utterance_id)
             _check_span("utterance", percept.start_sample, percept.end_sample)
             if len(percept.words) > MAX_WORDS:
-                raise MediaError(
-                    f"an utterance has {len(percept.words)} words, must have {MAX_WORDS} or fewer"
-                )
+                raise MediaError(f"an utterance has {len(percept.words)} words, must have {MAX_WORDS} or fewer")
             for word in percept.words:
                 _check_span("word", word.start_sample, word.end_sample)
             return session.add_transcript(percept)
@@ -367,9 +355,7 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
         case ScreenState():
             _check_span("screen", percept.start_sample, percept.start_sample)
             if len(percept.regions) > MAX_REGIONS:
-                raise MediaError(
-                    f"a screen has {len(percept.regions)} regions, must have {MAX_REGIONS} or fewer"
-                )
+                raise MediaError(f"a screen has {len(percept.regions)} regions, must have {MAX_REGIONS} or fewer")
             for region in percept.regions:
                 if len(region.text) > MAX_REGION_CHARS:
                     raise MediaError(

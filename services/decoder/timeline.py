@@ -176,9 +176,7 @@ class Timeline:
             del self._said[old.utterance_id], self._fused[old.utterance_id]
 
     def _forget_turns(self) -> None:
-        for old in heapq.nsmallest(
-            _FORGOTTEN_AT_ONCE, self._turns.values(), key=lambda t: (t.end_sample, t.turn_id)
-        ):
+        for old in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._turns.values(), key=lambda t: (t.end_sample, t.turn_id)):
             self._turn_slots.remove(old.turn_id, old.start_sample, old.end_sample)
             del self._turns[old.turn_id]
 

@@ -89,9 +89,7 @@ def _decode(
     return boxes.astype(np.float32), scores[cells, classes], classes
 
 
-def suppress(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Greedy non-maximum suppression within each class: indices kept, surest first."""
     order = np.argsort(-scores, kind="stable")
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

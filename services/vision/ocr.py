@@ -51,9 +51,7 @@ def open_detector(*, threads: int = 1) -> TextDetector:
 
 def open_recognizer(model: str, *, threads: int = 1) -> TextRecognizer:
     """The recogniser of TINY or SMALL. Raises ModelMissingError."""
-    return TextRecognizer(
-        open_engine(model, "rec.onnx", threads=threads), read_keys(model_file(model, "keys.txt"))
-    )
+    return TextRecognizer(open_engine(model, "rec.onnx", threads=threads), read_keys(model_file(model, "keys.txt")))
 
 
 def in_reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
@@ -82,9 +80,7 @@ _SCRIPTS = {
 
 def script_of(text: str) -> str:
     """ISO 15924 code of most letters; Japanese where there is any kana; empty without letters."""
-    counts = Counter(
-        _SCRIPTS.get(unicodedata.name(char, "").split(" ")[0], "") for char in text if char.isalpha()
-    )
+    counts = Counter(_SCRIPTS.get(unicodedata.name(char, "").split(" ")[0], "") for char in text if char.isalpha())
     if counts["Jpan"]:
         return "Jpan"
     return counts.most_common(1)[0][0] if counts else ""

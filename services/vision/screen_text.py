@@ -99,9 +99,7 @@ class ScreenText:
             areas = _grown([*areas, *more], boxes, width, height)
         return [(area, _detect(pixels, area, detector)) for area in everything]
 
-    def _replace(
-        self, kept: Sequence[ScreenLine], gone: Iterable[ScreenLine], read: Sequence[TextLine]
-    ) -> None:
+    def _replace(self, kept: Sequence[ScreenLine], gone: Iterable[ScreenLine], read: Sequence[TextLine]) -> None:
         gone = list(gone)
         lines = list(kept)
         for line in read:

@@ -98,9 +98,7 @@ class VisionStage:
         if "objects" in self._tasks:
             self._objects = tuple(self._models.objects().detect(frame.pixels))
         if "ocr" in self._tasks:
-            looked_at = self._text.update(
-                frame.pixels, change, self._models.detector(), self._models.recognizer(TINY)
-            )
+            looked_at = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
             for area, kept in looked_at:
                 self._reference.accept(area, kept)
         else:
@@ -153,9 +151,7 @@ class VisionStage:
                 objects=self._objects,
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise MediaError(
-                f"resume state of {len(state)} bytes is not one of vision's: open without it"
-            ) from error
+            raise MediaError(f"resume state of {len(state)} bytes is not one of vision's: open without it") from error
         self._resumed = self._shown.start_sample
 
 

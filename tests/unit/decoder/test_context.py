@@ -9,9 +9,7 @@ S = 16_000
 
 def said(text: str, speaker: str = "", start_s: int = 0) -> Transcript:
     words = tuple(Word(w, start_s * S, (start_s + 1) * S, None, speaker) for w in text.split())
-    return Transcript(
-        f"u{start_s}", True, start_s * S, (start_s + 1) * S, words, language="en", speaker=speaker
-    )
+    return Transcript(f"u{start_s}", True, start_s * S, (start_s + 1) * S, words, language="en", speaker=speaker)
 
 
 def shown(text: str, name: str = "r") -> ScreenLine:

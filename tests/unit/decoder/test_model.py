@@ -76,9 +76,7 @@ def test_eviction_keeps_the_context_within_its_limit_and_working(decoder: SmallD
     assert any(b - a < -EVICTED_AT_ONCE // 2 for a, b in zip(lengths, lengths[1:], strict=False))
     context.append("[00:40] Tom: The password of the printer is swordfish.\n")
     with context.branch() as cache:
-        logits = decoder.extend(
-            cache, decoder.embed(decoder.words("[00:41] Lena: The password of the printer is"))
-        )
+        logits = decoder.extend(cache, decoder.embed(decoder.words("[00:41] Lena: The password of the printer is")))
         assert decoder.text([greedy(logits[-1]).token]) == " sword"
 
 

@@ -58,9 +58,7 @@ def test_a_replaced_line_is_not_found_any_more(encoder: SentenceEncoder) -> None
     assert (hit.line.text, hit.line.speaker) == ("The rocket is a Vega C.", "S2")
 
 
-def test_the_index_does_not_depend_on_the_order_of_its_lines(
-    encoder: SentenceEncoder, meetings: list[dict]
-) -> None:
+def test_the_index_does_not_depend_on_the_order_of_its_lines(encoder: SentenceEncoder, meetings: list[dict]) -> None:
     lines = meeting_lines(meetings[0])
     one, other = indexed(encoder, lines), indexed(encoder, lines[::-1])
     for question, _ in meetings[0]["questions"]:

@@ -98,15 +98,11 @@ def percepts(meeting: dict) -> list[Request]:
     return [Request(speaker_name=pb.SpeakerName(speaker=s, name=n)) for s, n in names] + requests
 
 
-async def observe(
-    stub: decoder_pb2_grpc.DecoderServiceStub, requests: Iterable[Request]
-) -> list[media_pb2.Transcript]:
+async def observe(stub: decoder_pb2_grpc.DecoderServiceStub, requests: Iterable[Request]) -> list[media_pb2.Transcript]:
     return [response.utterance async for response in stub.Observe(iter(requests))]
 
 
-async def ask(
-    stub: decoder_pb2_grpc.DecoderServiceStub, question: str, session: str = "m"
-) -> list[pb.AskResponse]:
+async def ask(stub: decoder_pb2_grpc.DecoderServiceStub, question: str, session: str = "m") -> list[pb.AskResponse]:
     return [part async for part in stub.Ask(pb.AskRequest(session_id=session, question=question))]
 
 
@@ -153,9 +149,7 @@ async def test_fused_utterances_come_at_once_and_again_when_their_speaker_is_kno
         assert await call.code() is grpc.StatusCode.OK
 
 
-async def test_the_answer_comes_after_its_evidence_and_says_who_and_when(
-    running: Running, meeting: dict
-) -> None:
+async def test_the_answer_comes_after_its_evidence_and_says_who_and_when(running: Running, meeting: dict) -> None:
     async with running() as (skin, stub):
         await observe(stub, [config(), *percepts(meeting)])
         await skin.session("m").caught_up()
@@ -258,9 +252,7 @@ async def test_an_unknown_session_is_not_found(running: Running) -> None:
         ([config(), Request(token_span=STRANGE_SPAN)], "space_id is 'x'"),
     ],
 )  # fmt: skip
-async def test_a_wrong_stream_gets_its_sentence(
-    running: Running, requests: list[Request], sentence: str
-) -> None:
+async def test_a_wrong_stream_gets_its_sentence(running: Running, requests: list[Request], sentence: str) -> None:
     async with running() as (_, stub):
         error = await failing(observe(stub, requests))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -13,9 +13,7 @@ def utterance(name: str, start: float, *words: str, revision: int = 0) -> Transc
     """Half a second a word."""
     begin = int(start * S)
     spoken = tuple(Word(w, begin + i * S // 2, begin + (i + 1) * S // 2) for i, w in enumerate(words))
-    return Transcript(
-        name, True, begin, begin + len(words) * S // 2, spoken, language="en", revision=revision
-    )
+    return Transcript(name, True, begin, begin + len(words) * S // 2, spoken, language="en", revision=revision)
 
 
 def turn(name: str, speaker: str, start: float, end: float, *, final: bool = True) -> SpeakerTurn:
@@ -23,9 +21,7 @@ def turn(name: str, speaker: str, start: float, end: float, *, final: bool = Tru
 
 
 def screen(start: float, *lines: tuple[str, str]) -> ScreenState:
-    regions = tuple(
-        TextRegion(name, text, (0, 20 * i, 100, 20 * i + 18)) for i, (name, text) in enumerate(lines)
-    )
+    regions = tuple(TextRegion(name, text, (0, 20 * i, 100, 20 * i + 18)) for i, (name, text) in enumerate(lines))
     return ScreenState(int(start * S), 640, 480, f"f{start}", regions)
 
 

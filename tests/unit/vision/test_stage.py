@@ -48,9 +48,7 @@ def test_a_slide_is_read_in_order_with_boxes(expert: VisionExpert, draw: Draw) -
     assert len({region.region_id for region in state.regions}) == 3
 
 
-def test_a_slide_as_people_show_it_is_read_without_a_wrong_word(
-    expert: VisionExpert, slide_png: bytes
-) -> None:
+def test_a_slide_as_people_show_it_is_read_without_a_wrong_word(expert: VisionExpert, slide_png: bytes) -> None:
     state = screen(expert.open_stage(FAST).push_frame(Frame(decode_image(slide_png), 0)))
     assert texts(state) == [
         "Lobster à la Newberg",
@@ -84,9 +82,7 @@ def test_after_typing_the_screen_equals_a_full_read_and_other_lines_keep_their_i
     assert first == last
 
 
-def test_after_a_new_slide_the_screen_equals_a_full_read_and_ids_are_new(
-    expert: VisionExpert, draw: Draw
-) -> None:
+def test_after_a_new_slide_the_screen_equals_a_full_read_and_ids_are_new(expert: VisionExpert, draw: Draw) -> None:
     other = draw((("Hiring plan for autumn", 60, 80), ("Two engineers in Lisbon", 60, 160)))
     states = play(expert.open_stage(FAST), [draw(SLIDE), other])
     assert_same_screen(states[-1], screen(expert.open_stage(FAST).push_frame(Frame(other, 0))))
@@ -134,17 +130,13 @@ def test_rest_and_end_bring_the_accurate_reading_under_the_same_ids(expert: Visi
     assert "[can_]write_eof(), write()" in texts(last)
 
 
-def test_a_stage_resumed_from_a_checkpoint_goes_on_as_if_nothing_had_happened(
-    expert: VisionExpert, draw: Draw
-) -> None:
+def test_a_stage_resumed_from_a_checkpoint_goes_on_as_if_nothing_had_happened(expert: VisionExpert, draw: Draw) -> None:
     frames = [draw(SLIDE), draw((*SLIDE, ("one more thing", 40, 300)))]
     stage = expert.open_stage(FAST)
     checkpoint = stage.push_frame(Frame(frames[0], 0))[-1]
     assert isinstance(checkpoint, Checkpoint) and checkpoint.resume_sample == 0
     expected = stage.push_frame(Frame(frames[1], 16_000))
-    again = expert.open_stage(
-        StageConfig(resume_state=checkpoint.state, start_sample=0, options={"quality": "fast"})
-    )
+    again = expert.open_stage(StageConfig(resume_state=checkpoint.state, start_sample=0, options={"quality": "fast"}))
     assert again.push_frame(Frame(frames[0], 0)) == []
     assert list(again.push_frame(Frame(frames[1], 16_000))) == list(expected)
 
