@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import grpc
 import numpy as np
@@ -33,6 +34,7 @@ MAX_PENDING_FRAMES = 4
 
 Request = expert_pb2.PerceiveRequest
 Job = Callable[[], Sequence[Percept]]
+Result = TypeVar("Result")
 
 
 class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
@@ -40,8 +42,12 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
 
     def __init__(self, expert: Expert, settings: ServiceSettings) -> None:
         self.streams = Streams(settings.max_streams)
-        self._expert = expert
+        self.expert = expert
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{expert.name}-compute")
+
+    async def compute(self, job: Callable[[], Result]) -> Result:
+        """Run model work where all of this process's model work runs, one job after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
 
     def close(self) -> None:
         """Stop the executor; call after draining."""
@@ -66,10 +72,8 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         requests: AsyncIterator[Request],
         context: "grpc.aio.ServicerContext[Request, expert_pb2.PerceiveResponse]",
     ) -> None:
-        loop = asyncio.get_running_loop()
-
         async def run(job: Job) -> None:
-            for percept in await loop.run_in_executor(self._executor, job):
+            for percept in await self.compute(job):
                 await context.write(expert_pb2.PerceiveResponse(percept=wire.to_proto(percept)))
 
         first = await anext(aiter(requests), None)
@@ -78,9 +82,8 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         config = first.config
         if config.start_sample < 0:
             raise MediaError(f"config start_sample is {config.start_sample}, must be 0 or more")
-        opening = partial(self._expert.open_stage, _stage_config(config))
-        stage = await loop.run_in_executor(self._executor, opening)
-        feed = _Feed(self._expert, stage, config.start_sample)
+        stage = await self.compute(partial(self.expert.open_stage, _stage_config(config)))
+        feed = _Feed(self.expert, stage, config.start_sample)
         inbox = _Inbox(config.every_frame)
         reader = asyncio.create_task(_read(requests, inbox, feed))
         try:
@@ -97,7 +100,7 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         context: "grpc.aio.ServicerContext[expert_pb2.DescribeRequest, expert_pb2.DescribeResponse]",
     ) -> expert_pb2.DescribeResponse:
         """What runs here."""
-        return describe(self._expert.name, self._expert.models(), self.streams)
+        return describe(self.expert.name, self.expert.models(), self.streams)
 
 
 class _Inbox:

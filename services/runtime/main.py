@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import grpc
 
@@ -17,23 +17,32 @@ from services.runtime.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
 
+# Adds a service beside ExpertService on the same port and returns its full name.
+AddService = Callable[[ExpertSkin, grpc.aio.Server], str]
 
-def expert_main(name: str, summary: str, new_expert: Callable[[int], Expert]) -> None:
-    """Serve the expert that `new_expert(threads)` makes, until SIGTERM; exits 1 with a sentence on failure."""
+
+def expert_main(
+    name: str, summary: str, new_expert: Callable[[int], Expert], *, more: Sequence[AddService] = ()
+) -> None:
+    """Serve the expert that `new_expert(threads)` makes, until SIGTERM; exits 1 with a sentence on failure.
+
+    `more` are services for clients that speak something else than ExpertService.
+    """
     flags = service_parser(name, summary).parse_args()
     configure_logging(name)
     try:
-        asyncio.run(_serve(settings_from(name, flags), new_expert))
+        asyncio.run(_serve(settings_from(name, flags), new_expert, more))
     except (OSError, EngineError) as error:
         log.error("cannot start: %s", error)
         sys.exit(1)
 
 
-async def _serve(settings: ServiceSettings, new_expert: Callable[[int], Expert]) -> None:
+async def _serve(settings: ServiceSettings, new_expert: Callable[[int], Expert], more: Sequence[AddService]) -> None:
     skin = ExpertSkin(new_expert(settings.threads), settings)
 
-    def add(server: grpc.aio.Server) -> None:
+    def add(server: grpc.aio.Server) -> Sequence[str]:
         expert_pb2_grpc.add_ExpertServiceServicer_to_server(skin, server)
+        return [add_service(skin, server) for add_service in more]
 
     try:
         async with serving(settings, SERVICE_NAME, add, skin.streams):

@@ -23,26 +23,27 @@ REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 async def serving(
     settings: ServiceSettings,
     service_name: str,
-    add_services: Callable[[grpc.aio.Server], None],
+    add_services: Callable[[grpc.aio.Server], Sequence[str] | None],
     streams: Streams,
 ) -> AsyncIterator[int]:
     """Run a server inside the block and yield its port; on exit drain and stop.
 
-    `service_name` is the full protobuf name for health and reflection ("" stands for the process).
+    `service_name` is the full protobuf name for health and reflection ("" stands for the process);
+    `add_services` returns the names of further services, if any.
     Draining: health says NOT_SERVING, new streams are refused, open ones have `drain_s` to end.
     Raises OSError when the address cannot be bound.
     """
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    add_services(server)
+    names = (service_name, *(add_services(server) or ()))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    _add_reflection((service_name, health.SERVICE_NAME, REFLECTION_V1, reflection.SERVICE_NAME), server)
+    _add_reflection((*names, health.SERVICE_NAME, REFLECTION_V1, reflection.SERVICE_NAME), server)
     try:
         port = server.add_insecure_port(settings.address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {settings.address}: is something else running there?") from error
     await server.start()
-    for name in ("", service_name):
+    for name in ("", *names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     log.info("serving", extra={"fields": {"address": settings.address, "port": port}})
     try:
