@@ -21,6 +21,8 @@ MIN_SIMILARITY = 0.53
 MIN_FOUNDING_S = 1.0
 # About 25 minutes of a lively meeting: the horizon of corrections.
 MAX_VOICES = 256
+# Of people not heard within the horizon, only so many are known again: the lightest is forgotten.
+MAX_PAST = 64
 _VERSION = b"voices1\n"
 _HEAD = struct.Struct("<iii")
 _VOICE = np.dtype([("block", "<i4"), ("speaker", "<i4"), ("duration_s", "<f4"), ("vector", "i1", (DIMENSION,))])
@@ -123,6 +125,8 @@ class Speakers:
         person = self._past.setdefault(voice.speaker, _Person(0.0, np.zeros(DIMENSION, np.float32)))
         person.weight += voice.duration_s
         person.sum += voice.duration_s * voice.unit
+        if len(self._past) > MAX_PAST:
+            del self._past[min(self._past, key=lambda speaker: self._past[speaker].weight)]
 
     def _clusters(self) -> list[int]:
         founding = [i for i, voice in enumerate(self.voices) if voice.duration_s >= MIN_FOUNDING_S]
@@ -176,7 +180,7 @@ class Speakers:
             labels[index] = free[0] if free else speakers[order[0]]
 
     def to_bytes(self) -> bytes:
-        """Everything, for a checkpoint: at most about 70 kB."""
+        """Everything, for a checkpoint: at most about 150 kB."""
         voices = np.zeros(len(self.voices), _VOICE)
         spans = []
         for index, voice in enumerate(self.voices):
@@ -195,7 +199,7 @@ class Speakers:
         if not data.startswith(_VERSION) or len(data) < start:
             raise ValueError("no state of diarization, version 1")
         count, n_voices, n_past = _HEAD.unpack_from(data, len(_VERSION))
-        if not (0 <= n_voices <= MAX_VOICES and 0 <= n_past <= count <= 2**20):
+        if not (0 <= n_voices <= MAX_VOICES and 0 <= n_past <= MAX_PAST and n_past <= count <= 2**20):
             raise ValueError(f"state counts {count} speakers, {n_voices} voices, {n_past} past speakers")
         middle = start + n_voices * _VOICE.itemsize
         end = middle + n_past * _PERSON.itemsize

@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+# Less than any cosine.
+NEVER = -2.0
+
 
 def average_linkage(
     sums: NDArray[np.float32], weights: list[float], owners: list[int], threshold: float
@@ -22,11 +25,9 @@ def average_linkage(
     apart = owner[:, None] == owner[None, :]
     dot = total @ total.T
     alive = np.ones(count, np.bool_)
+    similarity = np.where(apart, NEVER, dot / np.outer(weight, weight))
     while True:
-        similarity = dot / np.outer(weight, weight)
-        similarity[apart | ~alive[:, None] | ~alive[None, :]] = -2.0
-        best = int(similarity.argmax())
-        a, b = sorted(divmod(best, count))
+        a, b = sorted(divmod(int(similarity.argmax()), count))
         if similarity[a, b] < threshold:
             break
         groups[a] = sorted(groups[a] + groups[b])
@@ -36,4 +37,7 @@ def average_linkage(
         apart[a] |= apart[b]
         apart[:, a] |= apart[:, b]
         alive[b] = False
+        row = np.where(apart[a] | ~alive, NEVER, dot[a] / (weight[a] * weight))
+        similarity[a], similarity[:, a] = row, row
+        similarity[b], similarity[:, b] = NEVER, NEVER
     return sorted((group for group, is_alive in zip(groups, alive, strict=True) if is_alive), key=lambda g: g[0])

@@ -1,0 +1,122 @@
+"""Who is who: stable numbers, corrections, bounded memory, a state that is the very same."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.diarization.clustering import MAX_VOICES, Span, Speakers, Voice, quantised
+from services.diarization.linkage import average_linkage
+from services.diarization.utterances import Utterance, by_voice
+
+Vector = NDArray[np.float32]
+
+
+def person(number: int, noise: float = 0.4, seed: int = 0) -> Vector:
+    """An embedding of a made-up person: people are orthogonal, noise is its distance from them."""
+    made = np.zeros(192, np.float32)
+    made[number] = 1.0
+    direction = np.random.default_rng(seed).standard_normal(192).astype(np.float32)
+    made += noise * direction / np.linalg.norm(direction)
+    return made / np.float32(np.linalg.norm(made))
+
+
+def voice(block: int, unit: Vector, duration_s: float = 3.0) -> Voice:
+    return Voice(block, quantised(unit), duration_s, (Span(block, block * 100, block * 100 + 50),))
+
+
+def labels(speakers: Speakers) -> list[int]:
+    return [kept.speaker for kept in speakers.voices]
+
+
+def test_the_same_voice_is_the_same_speaker() -> None:
+    speakers = Speakers()
+    for block, number in enumerate([5, 9, 5, 9, 7, 5]):
+        speakers.add([voice(block, person(number, seed=block))])
+    assert labels(speakers) == [1, 2, 1, 2, 3, 1]
+
+
+def test_voices_of_one_block_are_different_people() -> None:
+    speakers = Speakers()
+    speakers.add([voice(0, person(1, 0.0)), voice(0, person(1, 0.1))])
+    assert labels(speakers) == [1, 2]
+
+
+def test_a_later_voice_corrects_earlier_ones_under_their_own_turns() -> None:
+    # Half-way between two people, each alone looks like the first; their own voices part them.
+    between = (person(1, 0) + person(2, 0)) / np.float32(np.sqrt(2))
+    speakers = Speakers()
+    speakers.add([voice(0, person(1, 0))])
+    speakers.add([voice(1, between)])
+    assert labels(speakers) == [1, 1]
+    changed = speakers.add([voice(2, between)])
+    changed += speakers.add([voice(3, person(2, 0.0))])
+    assert labels(speakers)[0] != labels(speakers)[3]
+    assert {span.turn for one in changed for span in one.spans} >= {3}
+
+
+def test_a_short_voice_makes_no_speaker() -> None:
+    speakers = Speakers()
+    speakers.add([voice(0, person(1))])
+    speakers.add([voice(1, person(2), duration_s=0.5)])
+    assert labels(speakers) == [1, 1]
+
+
+def test_a_short_voice_alone_is_somebody() -> None:
+    speakers = Speakers()
+    speakers.add([voice(0, person(1), duration_s=0.4)])
+    assert labels(speakers) == [1]
+
+
+def test_a_guess_names_known_people_and_counts_on_for_others() -> None:
+    speakers = Speakers()
+    assert speakers.guess([person(1), person(2)]) == [1, 2]
+    speakers.add([voice(0, person(1)), voice(0, person(2))])
+    assert speakers.guess([person(2, seed=5), person(3)]) == [2, 3]
+    assert speakers.guess([]) == []
+
+
+def test_memory_is_bounded_and_forgotten_voices_still_name_their_speaker() -> None:
+    speakers = Speakers()
+    # A person who speaks only at the start, then many blocks of two others.
+    speakers.add([voice(0, person(50))])
+    for block in range(1, MAX_VOICES + 20):
+        speakers.add([voice(block, person(block % 2, seed=block))])
+    assert len(speakers.voices) == MAX_VOICES
+    assert len(speakers.to_bytes()) < 100_000
+    speakers.add([voice(10_000, person(50, seed=3))])
+    assert labels(speakers)[-1] == 1
+    assert speakers.speaker_count == 3
+
+
+def test_a_state_read_back_goes_on_the_same() -> None:
+    speakers = Speakers()
+    for block in range(MAX_VOICES + 5):
+        speakers.add([voice(block, person(block % 3, 0.8, seed=block))])
+    again = Speakers.from_bytes(speakers.to_bytes())
+    assert again.to_bytes() == speakers.to_bytes()
+    one, other = (s.add([voice(999, person(1, seed=7)), voice(999, person(77))]) for s in (speakers, again))
+    assert [(v.block, v.speaker, v.spans) for v in one] == [(v.block, v.speaker, v.spans) for v in other]
+    assert again.to_bytes() == speakers.to_bytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"voices1\n", b"voices1\n" + b"\xff" * 12, b"voices2\n" + bytes(12)])
+def test_a_state_of_another_kind_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="state"):
+        Speakers.from_bytes(data)
+
+
+def test_linkage_joins_by_mean_similarity_and_never_within_an_owner() -> None:
+    nodes = np.stack([person(1, 0.1, 0), person(2, 0.1, 1), person(1, 0.1, 2), person(1, 0.1, 3)])
+    assert average_linkage(nodes, [1.0] * 4, [0, 1, 2, 3], 0.5) == [[0, 2, 3], [1]]
+    assert average_linkage(nodes, [1.0] * 4, [0, 1, 0, 3], 0.5) in ([[0, 3], [1], [2]], [[0], [1], [2, 3]])
+
+
+def test_a_track_of_two_people_is_parted_and_short_utterances_follow_the_nearest() -> None:
+    said = [
+        Utterance(0, 10, 3.0, person(1, seed=1)),
+        Utterance(20, 30, 0.4, person(2, seed=2)),
+        Utterance(40, 50, 3.0, person(2, seed=3)),
+        Utterance(60, 70, 2.0, person(1, seed=4)),
+    ]
+    assert [[u.start_sample for u in group] for group in by_voice(said)] == [[0, 60], [20, 40]]
+    assert by_voice([]) == []
