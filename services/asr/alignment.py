@@ -90,9 +90,7 @@ def _without_silence(start: int, end: int, active: NDArray[np.bool_]) -> tuple[i
     return max(start, (first + int(inside[0])) * WINDOW), min(end, (first + int(inside[-1]) + 1) * WINDOW)
 
 
-def _edges(
-    hypothesis: Hypothesis, groups: Sequence[tuple[str, int]], length: int, samples_per_frame: int
-) -> list[int]:
+def _edges(hypothesis: Hypothesis, groups: Sequence[tuple[str, int]], length: int, samples_per_frame: int) -> list[int]:
     """Borders between words in samples from the utterance's start, ascending, len(groups) + 1 of them."""
     attention = hypothesis.attention
     if attention is None or attention.shape[1] < len(attention):

@@ -11,9 +11,7 @@ from engines.engine import Engine
 class DecoderRun:
     """The decoder over one encoded utterance; `cross` are the encoder's keys and values."""
 
-    def __init__(
-        self, decoder: Engine, cross: Mapping[str, NDArray[np.float32]], *, align: bool = False
-    ) -> None:
+    def __init__(self, decoder: Engine, cross: Mapping[str, NDArray[np.float32]], *, align: bool = False) -> None:
         self._decoder = decoder
         shapes = {spec.name: spec.shape for spec in decoder.inputs}
         names = [spec.name.removeprefix("past_") for spec in decoder.inputs if spec.name.startswith("past_")]

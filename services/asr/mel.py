@@ -15,9 +15,7 @@ def _filters() -> NDArray[np.float32]:
     """Slaney's mel filters of unit area, (201, 80)."""
 
     def to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(
-            hertz < 1000, hertz * 3 / 200, 15 + 27 * np.log(np.maximum(hertz, 1e-9) / 1000) / np.log(6.4)
-        )
+        return np.where(hertz < 1000, hertz * 3 / 200, 15 + 27 * np.log(np.maximum(hertz, 1e-9) / 1000) / np.log(6.4))
 
     def to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp(np.log(6.4) / 27 * (mel - 15)))

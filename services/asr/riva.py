@@ -27,9 +27,7 @@ class AsrRecogniser:
             f"call the gateway, which serves Riva too, at {service_address('gateway')}"
         )
 
-    async def hear(
-        self, wanted: Wanted, sound: AsyncIterator[Samples], *, is_live: bool
-    ) -> AsyncGenerator[Transcript]:
+    async def hear(self, wanted: Wanted, sound: AsyncIterator[Samples], *, is_live: bool) -> AsyncGenerator[Transcript]:
         """Transcripts of one stage; live, a final is not replaced: there is no second pass."""
         options = {"partials": "on" if is_live and wanted.has_interim else "off"}
         if is_live:

@@ -189,9 +189,7 @@ class AsrStage:
 
     def _english_partial(self, utterance: _Utterance) -> Transcript | None:
         moonshine = self._recognisers.moonshine
-        hypothesis = moonshine.transcribe(
-            utterance.audio, draft=self._draft, forced=len(self._stable), align=True
-        )
+        hypothesis = moonshine.transcribe(utterance.audio, draft=self._draft, forced=len(self._stable), align=True)
         last, self._draft = self._draft, hypothesis.tokens
         if not self._language.language and hypothesis.mean_log_prob < SURELY_ENGLISH_LOG_PROB:
             return None
@@ -229,17 +227,12 @@ class AsrStage:
 
     def _final(self, utterance: _Utterance, due_sample: int) -> Transcript | None:
         """What was said, by the recogniser of its language; English may get a second pass."""
-        if self._language.language not in ("", "en"):
-            whisper = self._recognisers.whisper
-            if whisper is None:
+        if self._pinned not in ("", "en"):
+            if (whisper := self._recognisers.whisper) is None:
                 return None
-            encoded = whisper.encode(utterance.audio)
-            language = self._identified(whisper, encoded, utterance)
-            return _by_whisper(whisper, utterance, encoded, language)[1]
+            return _by_whisper(whisper, utterance, whisper.encode(utterance.audio), self._pinned)[1]
         moonshine = self._recognisers.moonshine
-        hypothesis = moonshine.transcribe(
-            utterance.audio, draft=self._stable, forced=len(self._stable), align=True
-        )
+        hypothesis = moonshine.transcribe(utterance.audio, align=True)
         words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
         english = utterance.transcript(hypothesis, words, "en")
         if not self._pinned:
@@ -252,19 +245,16 @@ class AsrStage:
             self._second_pass = _SecondPass(english, utterance, hypothesis, due_sample)
         return english
 
-    def _identified(self, whisper: Whisper, encoded: Encoded, utterance: _Utterance) -> str:
-        """The utterance's language; the stream's follows it."""
-        if self._pinned:
-            return self._pinned
-        language, self._language = self._language.checked(whisper.identify(encoded), utterance.speech_s)
-        return language
-
     def _checked(
         self, whisper: Whisper, utterance: _Utterance, hypothesis: Hypothesis, english: Transcript | None
     ) -> Transcript | None:
-        """What was said where the language is in doubt; `english` is the first pass."""
+        """What was said after Whisper has listened too; `english` is the first pass."""
         encoded = whisper.encode(utterance.audio)
-        language = self._identified(whisper, encoded, utterance)
+        language = self._pinned
+        if not language:
+            language, self._language = self._language.checked(
+                whisper.identify(encoded), hypothesis.mean_log_prob, utterance.speech_s
+            )
         if language == "en" and not self._has_second_pass:
             return english
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
@@ -298,17 +288,13 @@ def _by_whisper(
     whisper: Whisper, utterance: _Utterance, encoded: Encoded, language: str
 ) -> tuple[Hypothesis, Transcript | None]:
     hypothesis = whisper.transcribe(encoded, language)
-    words = whisper.words(
-        hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active
-    )
+    words = whisper.words(hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active)
     return hypothesis, utterance.transcript(hypothesis, words, language)
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     """The tokens that both begin with."""
-    length = next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    length = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return one[:length]
 
 

@@ -125,11 +125,7 @@ class Whisper:
             text = self._tokenizer.decode(pending)
             if text.endswith("\ufffd"):  # the middle of a character
                 continue
-            joins = (
-                groups
-                and not text.startswith(" ")
-                and (language not in _UNSPACED or not re.match(r"\w", text))
-            )
+            joins = groups and not text.startswith(" ") and (language not in _UNSPACED or not re.match(r"\w", text))
             if joins:
                 before, count = groups[-1]
                 groups[-1] = (before + text, count + len(pending))

@@ -34,8 +34,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     width, height = image_size(data)
     if not (MIN_SIDE_PX <= min(width, height) and max(width, height) <= MAX_SIDE_PX):
         raise MediaError(
-            f"image is {width}x{height} pixels; each side must be {MIN_SIDE_PX} to {MAX_SIDE_PX}: "
-            "send it scaled"
+            f"image is {width}x{height} pixels; each side must be {MIN_SIDE_PX} to {MAX_SIDE_PX}: send it scaled"
         )
     if width * height > MAX_PIXELS:
         raise MediaError(
@@ -59,9 +58,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
 
 def _to_bgr(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Any depth and 1 to 4 channels -> 8-bit BGR; alpha is laid over white."""
-    values = (
-        (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
-    )
+    values = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
     if values.ndim == 2 or values.shape[2] == 1:
         return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2BGR), np.uint8)
     if values.shape[2] == 4:

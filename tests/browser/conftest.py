@@ -31,7 +31,7 @@ ARGUMENTS = (
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def microphone_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two voices in turn, then a pause: what the fake microphone plays over and over."""
     with av.open(str(DATA / "two_speakers.flac")) as file:
@@ -45,9 +45,9 @@ def microphone_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium(microphone_wav: Path) -> Iterator[Browser]:
-    """One browser for all tests of this folder; it ends with them, since its loop would disturb async tests."""
+    """One browser for all tests of a file; it ends with them, since its loop would disturb async tests."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     assert path, "install Debian's chromium: apt-get install chromium"
     expect.set_options(timeout=PATIENCE_MS)

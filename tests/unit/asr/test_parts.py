@@ -62,17 +62,22 @@ def test_a_monologue_is_cut_where_it_is_quietest() -> None:
 
 
 def test_a_language_once_known_changes_only_on_strong_evidence() -> None:
-    language, state = LanguageState().checked({"de": 0.9, "en": 0.1}, 3.0)
+    language, state = LanguageState().checked({"de": 0.9, "en": 0.01, "nl": 0.09}, -1.2, 3.0)
     assert (language, state.language) == ("de", "de")
-    language, state = state.checked({"nl": 0.6, "de": 0.4}, 3.0)
+    language, state = state.checked({"nl": 0.6, "de": 0.4, "en": 0.001}, -1.2, 3.0)
     assert (language, state.language) == ("de", "de")
-    language, state = state.checked({"en": 0.97, "de": 0.03}, 3.0)
+    language, state = state.checked({"en": 0.97, "de": 0.03}, -0.2, 3.0)
     assert (language, state.language) == ("en", "en")
 
 
 def test_a_word_does_not_set_the_language_of_a_stream() -> None:
-    language, state = LanguageState().checked({"de": 0.9, "en": 0.1}, 0.4)
+    language, state = LanguageState().checked({"de": 0.99, "en": 0.01}, -1.2, 0.4)
     assert (language, state.language) == ("de", "")
+
+
+def test_fluent_english_outweighs_an_unsure_guess() -> None:
+    language, _ = LanguageState().checked({"nl": 0.84, "en": 0.1}, -0.14, 0.9)
+    assert language == "en"
 
 
 def test_clear_english_is_not_checked_again_and_again() -> None:
@@ -119,9 +124,7 @@ def test_a_loop_is_told_from_speech() -> None:
 
 
 @pytest.mark.parametrize("forced", [0, 6])
-def test_a_draft_does_not_change_what_moonshine_writes(
-    expert: AsrExpert, speech: Samples, forced: int
-) -> None:
+def test_a_draft_does_not_change_what_moonshine_writes(expert: AsrExpert, speech: Samples, forced: int) -> None:
     free = expert.moonshine.transcribe(speech)
     drafted = expert.moonshine.transcribe(speech, draft=free.tokens[:9], forced=forced)
     assert drafted.tokens == free.tokens

@@ -58,9 +58,7 @@ def test_results_do_not_depend_on_chunk_size(
     assert transcribe(talk, pieces=pieces) == told
 
 
-def test_results_do_not_depend_on_chunk_size_down_to_one_sample(
-    transcribe: Transcribe, speech: Samples
-) -> None:
+def test_results_do_not_depend_on_chunk_size_down_to_one_sample(transcribe: Transcribe, speech: Samples) -> None:
     clip = speech[: int(1.2 * SAMPLE_RATE)]
     assert transcribe(clip, pieces=(1,)) == transcribe(clip)
 
@@ -181,9 +179,7 @@ def test_the_language_is_found(transcribe: Transcribe, speech: Samples) -> None:
     assert {final.language for final in said} == {"en"}
 
 
-def test_the_second_pass_replaces_the_final_under_the_same_id(
-    transcribe: Transcribe, speech: Samples
-) -> None:
+def test_the_second_pass_replaces_the_final_under_the_same_id(transcribe: Transcribe, speech: Samples) -> None:
     first, second = finals(transcribe(speech, options={"second_pass": "whisper", "partials": "off"}))
     assert (second.utterance_id, second.revision) == (first.utterance_id, first.revision + 1)
     assert SENTENCE in second.text.lower()
