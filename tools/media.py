@@ -8,7 +8,8 @@ Memory does not grow with the length of the file.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,40 +17,22 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
+from services.gateway import media
+from services.gateway.media import CHUNK_SAMPLES, Audio, Report, decoded, open_media, origin_s, read_sound, streams
+from services.runtime.percept import SAMPLE_RATE
 from tools.errors import MediaFileError
 
-SAMPLE_RATE = 16_000
-CHUNK_SAMPLES = SAMPLE_RATE // 10
+__all__ = ["CHUNK_SAMPLES", "SAMPLE_RATE", "Audio", "Item", "MediaInfo", "Picture", "Report", "probe", "read"]
+
 PICTURE_SAMPLES = SAMPLE_RATE // 2
-# Containers round times to a millisecond or so; a smaller difference is no gap.
-JITTER_S = 0.05
-# A larger jump is a broken clock, not an hour of silence.
-MAX_GAP_S = 3_600.0
-MAX_OVERLAP_S = 1.0
 THUMBNAIL_PX = 320
 # Largest grey difference of two thumbnails that compression noise makes; typing one letter makes more.
 SAME_PICTURE = 8
 JPEG_QUALITY = 95
 
-Samples = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """One run of mono s16le at 16 kHz."""
-
-    pcm: bytes
-    start_sample: int
-
-    @property
-    def end_sample(self) -> int:
-        """Position after the last sample."""
-        return self.start_sample + len(self.pcm) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +63,8 @@ class MediaInfo:
 
 def probe(path: Path) -> MediaInfo:
     """Look into a file without decoding it. Raises MediaFileError."""
-    with _open(path) as container:
-        audio, video = _streams(container)
+    with _told(), open_media(path) as container:
+        audio, video = streams(container)
         duration = container.duration / av.time_base if container.duration else None
         return MediaInfo(duration, audio is not None, video is not None)
 
@@ -108,157 +91,42 @@ def read(
     return _something(path, heapq.merge(*parts, key=lambda item: item.end_sample))
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the gateway's reader raises, as an error of this room."""
+    try:
+        yield
+    except media.MediaFileError as error:
+        advice = "; for a picture use `sensorium see`" if error.is_picture else ""
+        raise MediaFileError(f"{error}{advice}") from error
+
+
 def _something(path: Path, items: Iterator[Item]) -> Iterator[Item]:
     is_empty = True
-    for item in items:
-        is_empty = False
-        yield item
+    with _told():
+        for item in items:
+            is_empty = False
+            yield item
     if is_empty:
         raise MediaFileError(f"nothing in {path} could be decoded; is it damaged or empty?")
 
 
-def _open(path: Path) -> Any:
-    if not path.exists():
-        raise MediaFileError(f"there is no file {path}")
-    if not path.is_file():
-        raise MediaFileError(f"{path} is not a file")
-    if path.stat().st_size == 0:
-        raise MediaFileError(f"{path} is empty")
-    try:
-        # A playlist in the file must not make us read anything else, least of all over the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaFileError(f"{path} is not sound or video that can be read ({_reason(error)})") from error
-    # FFmpeg draws text files as video, and takes single pictures for films.
-    kind = container.format.name
-    if kind == "tty" or kind.startswith("image2") or kind.endswith("_pipe"):
-        container.close()
-        advice = "; for a picture use `sensorium see`" if kind != "tty" else ""
-        raise MediaFileError(f"{path} is not sound or video{advice}")
-    if _streams(container) == (None, None):
-        container.close()
-        raise MediaFileError(f"{path} holds neither sound nor video")
-    return container
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
-def _streams(container: Any) -> tuple[Any, Any]:
-    audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
-    films = (s for s in container.streams.video if s.codec_context is not None and not _is_cover(s))
-    return audio, next(films, None)
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _decoded(path: Path, container: Any, stream: Any, on_damage: Report) -> Iterator[Any]:
-    """All frames that can be decoded; what cannot is skipped and reported once."""
-    failures = 0
-    try:
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError as error:
-                on_damage(f"{path.name}: the {stream.type} ends early ({_reason(error)})")
-                break
-            if packet is None:
-                break
-            try:
-                yield from packet.decode()
-            except av.FFmpegError:
-                failures += 1
-    finally:
-        if failures:
-            on_damage(f"{path.name}: {failures} damaged pieces of {stream.type} were left out")
-
-
-def _origin_s(container: Any) -> float:
-    return container.start_time / av.time_base if container.start_time is not None else 0.0
-
-
 def _read_audio(path: Path, chunk_samples: int, on_damage: Report) -> Iterator[Item]:
-    start = 0
-    pending = np.zeros(0, np.int16)
-    for samples in _resampled(path, on_damage):
-        # Rounding to the nearest; a full-scale +1.0 has no s16 value of its own.
-        pending = np.concatenate([pending, np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)])
-        while len(pending) >= chunk_samples:
-            yield Audio(pending[:chunk_samples].astype("<i2").tobytes(), start)
-            start += chunk_samples
-            pending = pending[chunk_samples:]
-    if len(pending):
-        yield Audio(pending.astype("<i2").tobytes(), start)
-
-
-def _resampled(path: Path, on_damage: Report) -> Iterator[Samples]:
-    """Gapless mono float32 at 16 kHz."""
-    with _open(path) as container:
-        stream, _ = _streams(container)
-        origin_s = _origin_s(container)
-        rate = 0
-        resampler: Any = None
-        clock_s = 0.0  # how much sound has been passed on, silence in gaps included
-        for frame in _decoded(path, container, stream, on_damage):
-            if frame.sample_rate != rate:
-                if resampler is not None:
-                    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-                rate = frame.sample_rate
-                resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
-            samples = _mono(frame)
-            ahead_s = 0.0 if frame.time is None else frame.time - origin_s - clock_s
-            if JITTER_S < ahead_s < MAX_GAP_S:
-                clock_s += ahead_s
-                for silence in _silence(round(ahead_s * rate)):
-                    yield resampler.resample_chunk(silence)
-            elif -MAX_OVERLAP_S < ahead_s < -JITTER_S:
-                samples = samples[round(-ahead_s * rate) :]
-            elif abs(ahead_s) >= MAX_OVERLAP_S:
-                # The clock of the file jumped: what comes next follows what came before.
-                origin_s += ahead_s
-            clock_s += len(samples) / rate
-            if len(samples):
-                yield resampler.resample_chunk(samples)
-        if resampler is not None:
-            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
-def _silence(n: int) -> Iterator[Samples]:
-    for start in range(0, n, SAMPLE_RATE):
-        yield np.zeros(min(SAMPLE_RATE, n - start), np.float32)
-
-
-def _mono(frame: Any) -> Samples:
-    """Mean of all channels as float32 in [-1, 1]; NaN becomes silence, infinity full scale."""
-    array = frame.to_ndarray()
-    if array.dtype.kind == "f":
-        samples = np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0).clip(-1, 1)
-    elif array.dtype == np.uint8:
-        samples = (array.astype(np.float32) - 128) / 128
-    else:
-        samples = array.astype(np.float32) / -float(np.iinfo(array.dtype).min)
-    channels = frame.layout.nb_channels
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, channels).T
-    mono: Samples = samples.mean(axis=0, dtype=np.float32)
-    return mono
+    with open_media(path) as container:
+        yield from read_sound(container, path.name, chunk_samples=chunk_samples, on_damage=on_damage)
 
 
 def _read_pictures(path: Path, on_damage: Report) -> Iterator[Item]:
-    with _open(path) as container:
-        _, stream = _streams(container)
+    with open_media(path) as container:
+        _, stream = streams(container)
         stream.thread_type = "AUTO"
-        origin_s = _origin_s(container)
+        begin_s = origin_s(container)
         newest: Pixels | None = None  # thumbnail of the picture that was sent last
         due = 0
         skipped: tuple[Any, int] | None = None
         count = 0
-        for frame in _decoded(path, container, stream, on_damage):
-            start = due if frame.time is None else max(0, round((frame.time - origin_s) * SAMPLE_RATE))
+        for frame in decoded(path.name, container, stream, on_damage):
+            start = due if frame.time is None else max(0, round((frame.time - begin_s) * SAMPLE_RATE))
             if start < due:
                 skipped = (frame, start)
                 continue
