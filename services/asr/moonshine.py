@@ -34,13 +34,10 @@ class Moonshine:
         """Such as "onnxruntime-cpu"."""
         return self._encoder.backend
 
-    def transcribe(
-        self, samples: NDArray[np.float32], *, draft: Sequence[int] = (), forced: int = 0, align: bool = False
-    ) -> Hypothesis:
+    def transcribe(self, samples: NDArray[np.float32], *, draft: Sequence[int] = (), align: bool = False) -> Hypothesis:
         """Greedy decoding of (n,) samples at 16 kHz, n >= MIN_SAMPLES.
 
-        The first `forced` tokens of `draft` are taken as they are, further ones as far as the decoder
-        agrees: one step reads them all.
+        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all.
         """
         encoded = self._encoder.run({"audio": samples[None]})
         run = DecoderRun(self._decoder, encoded, align=align)
@@ -48,7 +45,7 @@ class Moonshine:
         tokens = list(draft[:limit])
         scores = log_softmax(run.step([_BEGIN, *tokens]))
         best = scores.argmax(axis=1)
-        agreed = next((i for i in range(forced, len(tokens)) if best[i] != tokens[i]), len(tokens))
+        agreed = next((i for i in range(len(tokens)) if best[i] != tokens[i]), len(tokens))
         del tokens[agreed:]
         run.forget_after(agreed + 1)
         log_probs = [float(scores[i, token]) for i, token in enumerate(tokens)]
@@ -60,14 +57,6 @@ class Moonshine:
         attention = run.attention().mean(axis=(1, 2)) if align else None
         cut = len(tokens) >= limit
         return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), float(row[_END]), attention, cut)
-
-    def starts_word(self, token: int) -> bool:
-        """Whether a word begins with this token."""
-        return bool(self._starts_word[token])
-
-    def whole_words(self, tokens: Sequence[int]) -> int:
-        """Length of the longest part of `tokens` that ends where a word ends, the last word left out."""
-        return next((i for i in range(len(tokens) - 1, 0, -1) if self._starts_word[tokens[i]]), 0)
 
     def words(
         self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]

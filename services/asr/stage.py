@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
+from services.asr.agreement import StablePrefix
 from services.asr.alignment import Hypothesis
 from services.asr.endpointing import MIN_SPEECH, Endpointer, Silence, Span
 from services.asr.language import LanguageState
@@ -115,7 +116,7 @@ class AsrStage:
         self._detector = SpeechDetector(self._recognisers.vad)
         self._endpointer = Endpointer()
         self._draft: tuple[int, ...] = ()
-        self._stable: tuple[int, ...] = ()
+        self._prefix = StablePrefix()
         self._shown = False
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
@@ -189,15 +190,13 @@ class AsrStage:
 
     def _english_partial(self, utterance: _Utterance) -> Transcript | None:
         moonshine = self._recognisers.moonshine
-        hypothesis = moonshine.transcribe(utterance.audio, draft=self._draft, forced=len(self._stable), align=True)
-        last, self._draft = self._draft, hypothesis.tokens
+        hypothesis = moonshine.transcribe(utterance.audio, draft=self._draft, align=True)
+        self._draft = hypothesis.tokens
         if not self._language.language and hypothesis.mean_log_prob < SURELY_ENGLISH_LOG_PROB:
             return None
-        agreed = moonshine.whole_words(_common(last, hypothesis.tokens))
-        self._stable = hypothesis.tokens[: max(agreed, len(self._stable))]
         words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
-        stable = sum(map(moonshine.starts_word, self._stable))
-        found = utterance.transcript(hypothesis, words, "en")
+        shown, stable = self._prefix.look(words, utterance.end_sample)
+        found = utterance.transcript(hypothesis, shown, "en")
         return None if found is None else replace(found, is_final=False, stable_words=stable)
 
     def _whisper_partial(self, utterance: _Utterance) -> Transcript | None:
@@ -290,12 +289,6 @@ def _by_whisper(
     hypothesis = whisper.transcribe(encoded, language)
     words = whisper.words(hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active)
     return hypothesis, utterance.transcript(hypothesis, words, language)
-
-
-def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    """The tokens that both begin with."""
-    length = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return one[:length]
 
 
 def _nothing(utterance: _Utterance) -> Transcript:

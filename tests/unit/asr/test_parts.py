@@ -1,10 +1,11 @@
 """Rules of the parts that need no stream."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
-import pytest
 
+from services.asr.agreement import StablePrefix
 from services.asr.alignment import Hypothesis, to_words, token_ends
 from services.asr.endpointing import CUT_STRETCH, MAX_LENGTH, Endpointer, Silence, Span
 from services.asr.language import LanguageState
@@ -12,6 +13,7 @@ from services.asr.mel import log_mel
 from services.asr.service import AsrExpert
 from services.asr.trust import compression
 from services.asr.vad import WINDOW
+from services.runtime.percept import Word
 from tests.unit.asr.conftest import Samples
 
 
@@ -123,11 +125,11 @@ def test_a_loop_is_told_from_speech() -> None:
     assert compression("Thank you. " * 20) > 2.4
 
 
-@pytest.mark.parametrize("forced", [0, 6])
-def test_a_draft_does_not_change_what_moonshine_writes(expert: AsrExpert, speech: Samples, forced: int) -> None:
+def test_a_draft_does_not_change_what_moonshine_writes(expert: AsrExpert, speech: Samples) -> None:
     free = expert.moonshine.transcribe(speech)
-    drafted = expert.moonshine.transcribe(speech, draft=free.tokens[:9], forced=forced)
+    drafted = expert.moonshine.transcribe(speech, draft=free.tokens[:9])
     assert drafted.tokens == free.tokens
+    # activations of several tokens are quantised together
     np.testing.assert_allclose(drafted.log_probs, free.log_probs, atol=0.5)
 
 
@@ -135,3 +137,36 @@ def test_a_wrong_draft_is_left_where_it_goes_wrong(expert: AsrExpert, speech: Sa
     free = expert.moonshine.transcribe(speech)
     wrong = (*free.tokens[:4], 1000, 1001, 1002)
     assert expert.moonshine.transcribe(speech, draft=wrong).tokens == free.tokens
+
+
+def _words(text: str) -> list[Word]:
+    return [Word(t, i * 8_000, (i + 1) * 8_000) for i, t in enumerate(text.split())]
+
+
+def test_words_become_stable_after_three_looks_and_stay() -> None:
+    prefix = StablePrefix()
+    assert prefix.look(_words("I saw the"), 24_000)[1] == 0
+    assert prefix.look(_words("I saw the bee"), 32_000)[1] == 0
+    assert prefix.look(_words("I saw the bees in"), 40_000)[1] == 3
+    shown, stable = prefix.look(_words("Eye saw a bees in here"), 48_000)
+    assert [w.text for w in shown] == ["I", "saw", "the", "bees", "in", "here"]
+    assert stable == 3
+
+
+def test_words_near_the_end_of_the_audio_are_not_stable_yet() -> None:
+    prefix = StablePrefix()
+    for _ in range(4):
+        shown, stable = prefix.look(_words("I saw the bee"), 24_000)
+    assert (len(shown), stable) == (4, 1)
+
+
+def test_words_after_stable_ones_never_begin_before_their_end() -> None:
+    prefix = StablePrefix()
+    for _ in range(3):
+        prefix.look(_words("I saw the bee"), 40_000)
+    earlier = [
+        replace(w, start_sample=w.start_sample // 2, end_sample=w.end_sample // 2) for w in _words("I saw the bee")
+    ]
+    shown, _ = prefix.look(earlier, 48_000)
+    edges = [edge for word in shown for edge in (word.start_sample, word.end_sample)]
+    assert edges == sorted(edges)

@@ -1,5 +1,7 @@
 """Rules of the asr stage on real speech and on sounds that are no speech."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -99,11 +101,12 @@ def test_partials_come_first_and_their_stable_words_stay(transcribe: Transcribe,
     said = [p for p in transcribe(speech) if isinstance(p, Transcript)]
     assert len(said) > 8 and not said[0].is_final and said[-1].is_final
     assert said[0].end_sample - said[0].start_sample < 0.9 * SAMPLE_RATE
-    for earlier, later in zip(said[:-1], said[1:], strict=True):
+    *partials, final = said
+    for earlier, later in itertools.pairwise(partials):
         kept = earlier.stable_words
         assert [w.text for w in later.words[:kept]] == [w.text for w in earlier.words[:kept]]
         assert later.stable_words >= kept
-    assert said[-2].stable_words > len(said[-1].words) // 2
+    assert partials[-1].stable_words > len(final.words) // 2
 
 
 def test_words_are_in_order_and_inside_their_utterance(told: list[Percept], talk: Samples) -> None:
