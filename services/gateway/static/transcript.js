@@ -85,8 +85,8 @@ export class TranscriptView {
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroll;
     const isNearEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    const isAtTail = this.#first + WINDOW >= this.#meeting.utterances.length;
-    this.#isFollowing = isNearEnd && isAtTail;
+    // What came since the last drawing does not count: only the reader scrolls away.
+    this.#isFollowing = isNearEnd && this.later.hidden;
     this.newest.hidden = this.#isFollowing;
   }
 
