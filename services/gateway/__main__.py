@@ -13,7 +13,7 @@ import grpc
 import uvicorn
 
 from protos.session.v1 import session_pb2_grpc
-from services.gateway.http import new_app
+from services.gateway.http import MAX_UPLOAD_BYTES, new_app
 from services.gateway.service import SERVICE_NAME, SessionSkin
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
@@ -24,15 +24,22 @@ from services.runtime.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
 
+MIB = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`http` is HOST:PORT of the page; `data` the folder of the session store; hosts the page may be opened as."""
+    """`http` is HOST:PORT of the page; `data` the folder of the session store; hosts the page may be opened as.
+
+    `max_upload_bytes` is the largest file that is taken for transcription.
+    """
 
     service: ServiceSettings
     http: str
     data: Path
     hosts: tuple[str, ...]
+    media_addresses: tuple[str, ...]
+    max_upload_bytes: int
 
 
 def _settings() -> GatewaySettings:
@@ -47,10 +54,21 @@ def _settings() -> GatewaySettings:
         default=[name for name in env("SENSORIUM_ALLOWED_HOSTS", "").split(",") if name],
         help="a further name that the page may be opened as; loopback always may",
     )
+    upload_mib = int(env("SENSORIUM_MAX_UPLOAD_MIB", str(MAX_UPLOAD_BYTES // MIB)))
+    parser.add_argument("--max-upload-mib", type=int, default=upload_mib, help="largest file that may be uploaded")
+    parser.add_argument(
+        "--media-address",
+        action="append",
+        help="an IP address of this machine at which browsers send their media (default: 127.0.0.1)",
+    )
     parser.set_defaults(max_streams=int(env("SENSORIUM_MAX_SESSIONS", "8")))
     flags = parser.parse_args()
     return GatewaySettings(
-        settings_from("gateway", flags), flags.http, flags.data.expanduser(), tuple(flags.allow_host)
+        settings_from("gateway", flags),
+        flags.http,
+        flags.data.expanduser(),
+        tuple(flags.allow_host),
+        flags.max_upload_mib * MIB,
     )
 
 
@@ -75,7 +93,7 @@ async def _serve(settings: GatewaySettings) -> None:
             session_pb2_grpc.add_SessionServiceServicer_to_server(skin, server)
 
         host, _, port = settings.http.rpartition(":")
-        app = new_app(sessions, allowed_hosts=settings.hosts)
+        app = new_app(sessions, allowed_hosts=settings.hosts, max_upload_bytes=settings.max_upload_bytes)
         config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, ws="none")
         # Event streams last as long as their readers look; they are cut after this.
         config.timeout_graceful_shutdown = 1
@@ -85,6 +103,7 @@ async def _serve(settings: GatewaySettings) -> None:
             stop = asyncio.create_task(until_signal())
             await asyncio.wait((page, stop), return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
+            app.state.stopping.set()
             http.should_exit = True
             await page
 
