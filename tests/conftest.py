@@ -48,5 +48,5 @@ def slide_png() -> bytes:
 @pytest.fixture(scope="session")
 def house(models: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """All five services, started once for the whole run of tests."""
-    with running_house(tmp_path_factory.mktemp("house")) as running:
+    with running_house(tmp_path_factory.mktemp("house"), SENSORIUM_MAX_UPLOAD_MIB="8") as running:
         yield running

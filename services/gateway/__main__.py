@@ -29,8 +29,9 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`http` is HOST:PORT of the page; `data` the folder of the session store; hosts the page may be opened as.
+    """`http` is HOST:PORT of the page, `data` the folder of the session store.
 
+    `hosts` are further names that the page may be opened as; WebRTC media is taken at `media_addresses`;
     `max_upload_bytes` is the largest file that is taken for transcription.
     """
 
@@ -68,6 +69,7 @@ def _settings() -> GatewaySettings:
         flags.http,
         flags.data.expanduser(),
         tuple(flags.allow_host),
+        tuple(flags.media_address or env("SENSORIUM_MEDIA_ADDRESSES", "127.0.0.1").split(",")),
         flags.max_upload_mib * MIB,
     )
 
@@ -93,7 +95,12 @@ async def _serve(settings: GatewaySettings) -> None:
             session_pb2_grpc.add_SessionServiceServicer_to_server(skin, server)
 
         host, _, port = settings.http.rpartition(":")
-        app = new_app(sessions, allowed_hosts=settings.hosts, max_upload_bytes=settings.max_upload_bytes)
+        app = new_app(
+            sessions,
+            allowed_hosts=settings.hosts,
+            ice_addresses=settings.media_addresses,
+            max_upload_bytes=settings.max_upload_bytes,
+        )
         config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, ws="none")
         # Event streams last as long as their readers look; they are cut after this.
         config.timeout_graceful_shutdown = 1

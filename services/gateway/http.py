@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
-from services.gateway import formats, transcript
+from services.gateway import formats, openai_audio, transcript
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
 from services.gateway.webrtc import OfferError, Peers
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 256 * 1024
+MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 # A silent event stream says this often that it is alive, so that both ends notice a dead one.
 KEEPALIVE_S = 15.0
 LIST_LIMIT = 200
@@ -97,6 +98,7 @@ def new_app(
     allowed_hosts: Sequence[str] = (),
     allowed_origins: Sequence[str] = (),
     ice_addresses: Sequence[str] = ("127.0.0.1",),
+    max_upload_bytes: int = MAX_UPLOAD_BYTES,
 ) -> FastAPI:
     """The ASGI application for uvicorn.
 
@@ -118,6 +120,7 @@ def new_app(
     _add_page(app)
     _add_media(app, sessions, peers)
     _add_sessions(app, sessions, app.state.stopping)
+    openai_audio.add_openai_audio(app, sessions, max_upload_bytes)
     return app
 
 
@@ -325,7 +328,8 @@ class _Guard:
         if refusal is not None:
             await refusal(scope, receive, send_guarded)
             return
-        await self._app(scope, _bounded(receive), send_guarded)
+        # Uploads have a limit of their own.
+        await self._app(scope, receive if scope["path"] == openai_audio.PATH else _bounded(receive), send_guarded)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         host = headers.get("host", "").lower()
@@ -342,6 +346,8 @@ class _Guard:
             # Browsers leave Origin out of plain GETs, such as pictures that a foreign page embeds.
             if not (scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"):
                 return _error(403, "permission_denied", "a page of another site may not use this gateway")
+        if scope["path"] == openai_audio.PATH:
+            return None
         if scope["method"] == "POST":
             if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
                 return _error(415, "invalid_argument", "the body must be JSON, with content-type application/json")

@@ -47,6 +47,8 @@ class ExpertLink:
         self.name = name
         self.checkpoint = checkpoint
         self.is_available = True
+        # Why the expert will not do what it was asked for, however often it is tried.
+        self.failure: grpc.aio.AioRpcError | None = None
         self._stub = expert_pb2_grpc.ExpertServiceStub(channel)
         self._config = config
         self._on_percept = on_percept
@@ -125,6 +127,7 @@ class ExpertLink:
                     return
                 except grpc.aio.AioRpcError as error:
                     if error.code() in _FATAL:
+                        self.failure = error
                         await self._on_status(self.name, False, error.details() or error.code().name)
                         return
                     log.warning("expert lost", extra={"fields": {"expert": self.name, "code": error.code().name}})

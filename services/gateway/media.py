@@ -74,7 +74,7 @@ def open_media(source: Source) -> Any:
     else:
         where, allowed = source.file, "none"
     try:
-        container = av.open(where, options={"protocol_whitelist": allowed}, metadata_errors="replace")
+        container = av.open(where, "r", options={"protocol_whitelist": allowed}, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise MediaFileError(f"{source} is not sound or video that can be read ({_reason(error)})") from error
     # FFmpeg draws text files as video, and takes single pictures for films.

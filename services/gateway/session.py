@@ -91,6 +91,10 @@ class Session:
             self.id, channels["decoder"], feed.history, on_fused=self._on_fused, on_status=self._on_status
         )
 
+    def failure(self, expert: str) -> grpc.aio.AioRpcError | None:
+        """Why a chosen expert will never answer, such as a setting that it does not take."""
+        return self._links[expert].failure
+
     # -- media in ---------------------------------------------------------------------------------
 
     async def push_audio(self, pcm: bytes, start_sample: int) -> None:

@@ -279,6 +279,13 @@ class Sessions:
             raise ConflictError(f"session {session_id} is live; end it first")
         await self.store.delete(session_id)
 
+    async def discard(self, session: Session) -> None:
+        """Stop a session at once, finished or not, and forget it."""
+        if (run := self._runs.get(session.id)) is not None:
+            run.cancel()
+            await asyncio.wait([run])
+        await self.store.delete(session.id)
+
     async def close(self) -> None:
         """Stop all sessions without ending them: they can be resumed from the store."""
         runs = list(self._runs.values())
