@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import uvicorn
 
 from protos.session.v1 import session_pb2_grpc
 from services.gateway.http import MAX_UPLOAD_BYTES, new_app
+from services.gateway.riva import add_riva
 from services.gateway.service import SERVICE_NAME, SessionSkin
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
@@ -91,8 +92,9 @@ async def _serve(settings: GatewaySettings) -> None:
         stack.push_async_callback(sessions.close)
         skin = SessionSkin(sessions, Streams(settings.service.max_streams + 1))
 
-        def add(server: grpc.aio.Server) -> None:
+        def add(server: grpc.aio.Server) -> Sequence[str]:
             session_pb2_grpc.add_SessionServiceServicer_to_server(skin, server)
+            return [add_riva(sessions, skin.streams, server)]
 
         host, _, port = settings.http.rpartition(":")
         app = new_app(

@@ -18,7 +18,7 @@ async def heard(sessions: Sessions, config: pb.LiveConfig, sound: AsyncIterator[
     Raises what `sound` raises, OverloadedError, MediaError, DrainingError when speech recognition stays away,
     grpc.aio.AioRpcError when it refuses the config.
     """
-    session = await sessions.open(config)
+    session, forget = await sessions.open_passing(config)
     failures: list[Exception] = []
     writer = asyncio.create_task(_write(session, sound, failures))
     is_away = has_ended = False
@@ -40,8 +40,10 @@ async def heard(sessions: Sessions, config: pb.LiveConfig, sound: AsyncIterator[
             raise DrainingError("the gateway is stopping; try again")
     finally:
         writer.cancel()
-        await asyncio.wait([writer])
-        await sessions.discard(session)
+        try:
+            await asyncio.wait([writer])
+        finally:
+            await forget()
 
 
 async def _write(session: Session, sound: AsyncIterator[bytes], failures: list[Exception]) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 
 import grpc
 
@@ -52,6 +52,7 @@ class Sessions:
         # Feeds of kept sessions that somebody looks at, so that answers reach all lookers.
         self._kept_feeds: OrderedDict[str, Feed] = OrderedDict()
         self._questions: set[asyncio.Task[None]] = set()
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def connect(cls, store: Store, max_sessions: int, stack: AsyncExitStack) -> "Sessions":
@@ -203,7 +204,11 @@ class Sessions:
 
     async def summaries(self, limit: int, before_unix_ms: int | None = None) -> list[pb.SessionSummary]:
         """Sessions, newest first, begun before a time."""
-        return [await self.summary(stored.id) for stored in await self.store.list(limit, before_unix_ms)]
+        found = []
+        for stored in await self.store.list(limit, before_unix_ms):
+            with suppress(NotFoundError):  # forgotten in between
+                found.append(await self.summary(stored.id))
+        return found
 
     async def ask(self, session_id: str, question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
         """Ask about a live or kept session; a kept one is shown to the decoder first.
@@ -279,8 +284,31 @@ class Sessions:
             raise ConflictError(f"session {session_id} is live; end it first")
         await self.store.delete(session_id)
 
-    async def discard(self, session: Session) -> None:
-        """Stop a session at once, finished or not, and forget it."""
+    async def open_passing(self, config: pb.LiveConfig) -> tuple[Session, Callable[[], Awaitable[None]]]:
+        """Begin a session that shall not be kept, and what forgets it, finished or not.
+
+        Also a caller that is cancelled leaves nothing behind. Raises OverloadedError, MediaError.
+        """
+        opening = asyncio.create_task(self.open(config))
+
+        async def forget() -> None:
+            await asyncio.wait([opening])
+            if not opening.cancelled() and opening.exception() is None:
+                await self._discard(opening.result())
+
+        async def forgotten() -> None:
+            task = asyncio.create_task(forget())
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+            await asyncio.shield(task)
+
+        try:
+            return await asyncio.shield(opening), forgotten
+        except asyncio.CancelledError:
+            await forgotten()
+            raise
+
+    async def _discard(self, session: Session) -> None:
         if (run := self._runs.get(session.id)) is not None:
             run.cancel()
             await asyncio.wait([run])
@@ -293,7 +321,7 @@ class Sessions:
             run.cancel()
         for feed in self._kept_feeds.values():
             feed.close()
-        await asyncio.gather(*runs, return_exceptions=True)
+        await asyncio.gather(*runs, *self._forgetting, return_exceptions=True)
 
 
 async def _ignore(*_: object) -> None:

@@ -1,6 +1,8 @@
 """Kept sessions: SQLite in WAL mode. A durable event is on disk before anybody is told of it."""
 
 import asyncio
+import logging
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ import aiosqlite
 from protos.session.v1 import session_pb2 as pb
 from services.runtime.errors import NotFoundError
 from services.runtime.percept import Checkpoint
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -189,7 +193,11 @@ class Store:
         """Forget a session; its bytes are overwritten. Raises NotFoundError."""
         await self.get(session_id)
         await self._write("DELETE FROM sessions WHERE id = ?", (session_id,))
-        await self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            await self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:
+            # Somebody reads just now; the next checkpoint takes the deleted bytes out of the log.
+            log.info("checkpoint put off")
 
     async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
         async with self._writing:

@@ -2,6 +2,9 @@
 
 import inspect
 import io
+import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import grpc
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from riva.client import ASRService, AudioEncoding, RecognitionConfig, StreamingRecognitionConfig
 from riva.client.proto import riva_asr_pb2
 
+from protos.session.v1 import session_pb2, session_pb2_grpc
 from services.runtime.settings import PORTS
 from tests.conftest import DATA
 from tests.house import House
@@ -26,15 +30,37 @@ def words(text: str) -> str:
     return " ".join("".join(c for c in text.lower() if c.isalnum() or c == " ").split())
 
 
-SPOKEN = words("I really liked that account of himself better than anything else he said")
+TRUTH = json.loads((DATA / "truth.json").read_text())
+SPOKEN = words(TRUTH["speech.wav"]["text"])
 
 
 @pytest.fixture
-def asr(house: House) -> Iterator[ASRService]:
-    """Riva's client at the asr process."""
-    auth = riva.client.Auth(uri=house.environment["SENSORIUM_ASR_ADDRESS"])
+def asr(house: House, request: pytest.FixtureRequest) -> Iterator[ASRService]:
+    """Riva's client at the asr process, or at the service that is named."""
+    name = getattr(request, "param", "asr")
+    auth = riva.client.Auth(uri=house.environment[f"SENSORIUM_{name.upper()}_ADDRESS"])
     yield ASRService(auth)
     auth.channel.close()
+
+
+at_both = pytest.mark.parametrize("asr", ["asr", "gateway"], indirect=True)
+at_the_gateway = pytest.mark.parametrize("asr", ["gateway"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept(house: House) -> Iterator[None]:
+    """Whatever a call came to, no session of it stays."""
+    before = _sessions(house)
+    yield
+    deadline = time.monotonic() + 10
+    while _sessions(house) != before:
+        assert time.monotonic() < deadline, _sessions(house) - before
+
+
+def _sessions(house: House) -> set[str]:
+    with grpc.insecure_channel(house.gateway) as channel:
+        listed = session_pb2_grpc.SessionServiceStub(channel).ListSessions(session_pb2.ListSessionsRequest())
+    return {session.session_id for session in listed.sessions}
 
 
 def offline(service: ASRService, data: bytes, **config: object) -> str:
@@ -46,6 +72,7 @@ def pieces(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
+@at_both
 def test_a_file_streams_as_nvidias_script_sends_it(asr: ASRService) -> None:
     config = StreamingRecognitionConfig(
         config=RecognitionConfig(language_code="en-US", enable_automatic_punctuation=True), interim_results=True
@@ -118,6 +145,7 @@ def test_every_encoding_is_heard_whole_and_in_pieces(
     assert jiwer.wer(SPOKEN, words(heard)) < 0.3 and jiwer.wer(SPOKEN, words(streamed)) < 0.3
 
 
+@at_both
 def test_words_have_times_when_asked_for(asr: ASRService) -> None:
     config = RecognitionConfig(language_code="en-US", enable_word_time_offsets=True)
     (result,) = asr.offline_recognize(SPEECH.read_bytes(), config).results
@@ -130,6 +158,7 @@ def test_words_have_times_when_asked_for(asr: ASRService) -> None:
     assert not result.alternatives[0].words
 
 
+@at_both
 def test_punctuation_and_capitals_come_when_asked_for(asr: ASRService) -> None:
     data = SPEECH.read_bytes()
     plain = offline(asr, data)
@@ -152,6 +181,7 @@ def test_hints_change_nothing_yet(asr: ASRService) -> None:
     assert [len(result.alternatives) for result in response.results] == [1]
 
 
+@at_both
 def test_the_model_is_listed_as_nvidias_script_lists_models(asr: ASRService) -> None:
     response = asr.stub.GetRivaSpeechRecognitionConfig(riva_asr_pb2.RivaSpeechRecognitionConfigRequest())
     listed = {(m.parameters["type"], m.parameters["language_code"], m.model_name) for m in response.model_config}
@@ -162,6 +192,7 @@ def test_the_model_is_listed_as_nvidias_script_lists_models(asr: ASRService) -> 
 RAW_16K = {"encoding": AudioEncoding.LINEAR_PCM, "sample_rate_hertz": 16_000}
 
 
+@at_both
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
@@ -199,6 +230,7 @@ def test_what_cannot_be_served_is_refused_with_a_sentence(
         assert sentence in refused.value.details()
 
 
+@at_both
 def test_a_field_of_a_newer_client_is_refused(asr: ASRService) -> None:
     config = RecognitionConfig.FromString(RecognitionConfig(**RAW_16K).SerializeToString() + b"\xd0\x0f\x01")
     with pytest.raises(grpc.RpcError) as refused:
@@ -206,6 +238,7 @@ def test_a_field_of_a_newer_client_is_refused(asr: ASRService) -> None:
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT and "250" in refused.value.details()
 
 
+@at_both
 def test_a_stream_begins_with_its_config_and_has_one(asr: ASRService) -> None:
     request = riva_asr_pb2.StreamingRecognizeRequest
     config = request(streaming_config=StreamingRecognitionConfig(config=RecognitionConfig(**RAW_16K)))
@@ -216,6 +249,7 @@ def test_a_stream_begins_with_its_config_and_has_one(asr: ASRService) -> None:
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@at_both
 def test_no_sound_is_an_error_and_silence_is_no_words(asr: ASRService) -> None:
     with pytest.raises(grpc.RpcError, match="audio is empty"):
         asr.offline_recognize(b"", RecognitionConfig(**RAW_16K))
@@ -230,6 +264,50 @@ def test_speakers_are_the_gateways_work(asr: ASRService) -> None:
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+TWO = DATA / "two_speakers.flac"
+
+
+@at_the_gateway
+def test_the_gateway_tags_words_with_speakers(asr: ASRService) -> None:
+    truth = TRUTH["two_speakers.flac"]["utterances"]
+    tags = {speaker: tag for tag, speaker in enumerate(dict.fromkeys(u["speaker"] for u in truth))}
+    config = RecognitionConfig(language_code="en-US")
+    riva.client.add_speaker_diarization_to_config(config, True, 2)
+    whole = list(asr.offline_recognize(TWO.read_bytes(), config).results)
+    with riva.client.AudioChunkFileIterator(TWO, 4_000) as chunks:
+        responses = list(asr.streaming_response_generator(chunks, StreamingRecognitionConfig(config=config)))
+    streamed = [result for response in responses for result in response.results]
+    assert all(result.is_final for result in streamed)
+    for results in (whole, streamed):
+        heard = [word for result in results for word in result.alternatives[0].words]
+        assert len(heard) > 20 and heard == sorted(heard, key=lambda word: word.start_time)
+        right = 0
+        for word in heard:
+            middle_s = (word.start_time + word.end_time) / 2000
+            right += word.speaker_tag in {tags[u["speaker"]] for u in truth if u["start_s"] <= middle_s <= u["end_s"]}
+        assert right / len(heard) > 0.9
+
+
+@at_the_gateway
+def test_interim_results_come_while_the_client_still_speaks(asr: ASRService, speech_s16: NDArray[np.int16]) -> None:
+    config = StreamingRecognitionConfig(
+        config=RecognitionConfig(language_code="en-US", **RAW_16K), interim_results=True
+    )
+    heard = threading.Event()
+
+    def sound() -> Iterator[bytes]:
+        yield from pieces(speech_s16[:48_000].tobytes(), 3_200)
+        assert heard.wait(60)
+        yield from pieces(speech_s16[48_000:].tobytes(), 3_200)
+
+    finals = []
+    for response in asr.streaming_response_generator(sound(), config):
+        heard.set()
+        finals += [result for result in response.results if result.is_final]
+    assert len(finals) == 1
+
+
+@at_both
 def test_a_client_that_goes_away_leaves_its_place(house: House, asr: ASRService) -> None:
     config = StreamingRecognitionConfig(config=RecognitionConfig(language_code="en-US", **RAW_16K))
     request = riva_asr_pb2.StreamingRecognizeRequest
