@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
@@ -161,9 +162,15 @@ def check_parity(model: Manifest, out: Path) -> None:
             wants = {key[4:]: golden[key] for key in golden.files if key.startswith("out:")}
         results = OnnxRuntimeEngine(out / parity.graph).run(feeds, list(wants))
         for name, want in wants.items():
-            error = float(np.max(np.abs(results[name].astype(np.float64) - want), initial=0.0))
+            error = _difference(results[name].astype(np.float64), want.astype(np.float64), parity.measure)
             if not error <= parity.tolerance:
                 raise FetchError(
                     f"{model.name}/{parity.graph}: output {name!r} differs by {error:.2e} from its source, "
                     f"at most {parity.tolerance:.0e} is allowed"
                 )
+
+
+def _difference(got: NDArray[np.float64], want: NDArray[np.float64], measure: str) -> float:
+    if measure == "cosine":
+        return float(1 - np.vdot(got, want) / (np.linalg.norm(got) * np.linalg.norm(want)))
+    return float(np.max(np.abs(got - want), initial=0.0))

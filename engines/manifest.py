@@ -9,7 +9,7 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
                  keyed by the path inside the package), version, files (what it writes)
     [[graph]]    file, [[graph.input]]/[[graph.output]] name, dtype, shape
-    [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance
+    [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance, measure?
     [[accuracy]] metric, value, data, command
 """
 
@@ -66,11 +66,15 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """A recorded input and output of the source model that the converted graph must repeat."""
+    """A recorded input and output of the source model that the converted graph must repeat.
+
+    `measure` "max": largest absolute difference; "cosine": 1 - cosine, for graphs with 8-bit weights.
+    """
 
     golden: str
     graph: str
     tolerance: float
+    measure: str = "max"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Word:
 class Transcript:
     """What was said between two pauses; the same `utterance_id` again replaces it.
 
-    The first `stable_words` words of a partial are never taken back.
+    The first `stable_words` words of a partial are never taken back by a later partial.
     """
 
     utterance_id: str

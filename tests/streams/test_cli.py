@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import wave
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -38,8 +39,7 @@ def test_the_sample_meeting_becomes_words_speakers_and_screens(meeting: dict) ->
     heard = " ".join(segment["text"] for segment in meeting["segments"])
     spoken = " ".join(utterance["text"] for utterance in TRUTH["utterances"])
     assert jiwer.wer(_words(spoken), _words(heard)) < 0.25
-    speakers = {utterance["speaker"] for utterance in TRUTH["utterances"]}
-    assert abs(len({segment["speaker"] for segment in meeting["segments"]}) - len(speakers)) <= 1
+    assert _words_of_the_wrong_speaker(meeting) < 0.25
     for segment in meeting["segments"]:
         times = [(word["start_s"], word["end_s"]) for word in segment["words"]]
         assert all(0 <= start <= end for start, end in times) and times == sorted(times)
@@ -53,6 +53,19 @@ def test_the_sample_meeting_becomes_words_speakers_and_screens(meeting: dict) ->
             x0, y0, x1, y1 = region["box"]
             assert 0 <= x0 < x1 <= 1280 and 0 <= y0 < y1 <= 720
             assert region["kind"] == "text" and 0 <= region["confidence"] <= 1
+
+
+def _words_of_the_wrong_speaker(meeting: dict) -> float:
+    """Share of words whose speaker, mapped to the person he mostly is, is not who spoke then."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    for segment in meeting["segments"]:
+        for word in segment["words"]:
+            middle = (word["start_s"] + word["end_s"]) / 2
+            for truth in TRUTH["utterances"]:
+                if truth["start_s"] <= middle < truth["end_s"]:
+                    pairs[segment["speaker"], truth["speaker"]] += 1
+    right = {found: max(n for (speaker, _), n in pairs.items() if speaker == found) for found, _ in pairs}
+    return 1 - sum(right.values()) / pairs.total()
 
 
 def test_a_kept_session_is_shown_asked_and_deleted(house: House, meeting: dict) -> None:
