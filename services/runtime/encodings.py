@@ -103,7 +103,9 @@ def _reader(encoding: Encoding, rate_hz: int, channels: int) -> _Reader:
         case Encoding.OGG_OPUS:
             return _OggOpus()
         case _:
-            # Clients send WAV files as they are and call them LINEAR_PCM.
+            # Clients send WAV files as they are and call them LINEAR_PCM, with or without a rate.
+            if rate_hz:
+                _check_format(rate_hz, channels)
             return _Detecting(lambda: _Raw(encoding, rate_hz, channels))
 
 
@@ -121,8 +123,6 @@ class _Detecting:
         self._raw = raw
         self._head = b""
         self._found: _Reader | None = None
-        # What raw sound is called is checked before it comes.
-        self._fallback = raw() if raw is not None else None
 
     def push(self, data: bytes) -> Iterator[Sound]:
         if self._found is None:
@@ -144,8 +144,8 @@ class _Detecting:
     def _look(self, head: bytes) -> _Reader:
         if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
             return _Wav()
-        if self._fallback is not None:
-            return self._fallback
+        if self._raw is not None:
+            return self._raw()
         if head[:4] == b"fLaC":
             return _Flac()
         if head[:4] == b"OggS":
