@@ -40,7 +40,7 @@ class SessionRecogniser:
             pace=session_pb2.PACE_LIVE if is_live else session_pb2.PACE_MAX,
             options=options,
         )
-        waiting = _Waiting(has_speakers=wanted.has_speakers and is_live)
+        waiting = Waiting(has_speakers=wanted.has_speakers and is_live)
         async with aclosing(heard(self._sessions, config, _pcm(sound))) as events:
             async for event in events:
                 match event.WhichOneof("event"):
@@ -53,7 +53,7 @@ class SessionRecogniser:
                             yield final
 
 
-class _Waiting:
+class Waiting:
     """Finals of a live call in order of time, each given once, when it has its speakers or had its time."""
 
     def __init__(self, has_speakers: bool) -> None:
