@@ -9,7 +9,8 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
                  keyed by the path inside the package), version, files (what it writes)
     [[graph]]    file, [[graph.input]]/[[graph.output]] name, dtype, shape
-    [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance, measure?
+    [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
+                 measure?
     [[accuracy]] metric, value, data, command
 """
 
