@@ -81,6 +81,9 @@ def _models(job: Job, experts: Sequence[str]) -> list[str]:
     needed: list[str] = [name for expert in experts for name in models.BY_SERVICE[expert]]
     if "asr" in experts:
         needed += models.for_speech(job.language)
+        if job.phrases:
+            # the English recogniser takes no hints
+            needed += models.OTHER_LANGUAGES
     return [*needed, *models.BY_SERVICE["decoder"]]
 
 

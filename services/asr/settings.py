@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.asr.phrases import Phrase, parse_phrases
 from services.runtime.stage import MediaError
 
-KNOWN = ("partials", "second_pass")
+KNOWN = ("partials", "second_pass", "phrases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +15,24 @@ class AsrOptions:
 
     `partials`: show what is heard before the utterance ends. `second_pass`: Whisper reads every closed
     English utterance again; its text replaces the final under the same id, revision + 1. None: it does
-    so where it was fetched, unless the language is pinned to English.
+    so where it was fetched, unless the language is pinned to English and there are no phrases.
+    `phrases`: what may be said, which that reading listens for; one a line, a tab and a weight if wanted.
     """
 
     partials: bool = True
     second_pass: bool | None = None
+    phrases: tuple[Phrase, ...] = ()
 
 
 def parse_options(options: Mapping[str, str]) -> AsrOptions:
-    """Read `StageConfig.options`. Raises MediaError for an unknown key or value."""
+    """Read `StageConfig.options`. Raises MediaError for an unknown key, a bad value or bad phrases."""
     if unknown := sorted(set(options) - set(KNOWN)):
         raise MediaError(f"unknown options {unknown}; asr knows {', '.join(KNOWN)}")
     partials = _choice(options, "partials", {"on": True, "off": False})
     return AsrOptions(
         partials=partials is not False,
         second_pass=_choice(options, "second_pass", {"whisper": True, "off": False}),
+        phrases=parse_phrases(options.get("phrases", "")),
     )
 
 

@@ -17,6 +17,7 @@ from services.asr.alignment import Hypothesis
 from services.asr.endpointing import MIN_SPEECH, Endpointer, Silence, Span
 from services.asr.language import LanguageState
 from services.asr.moonshine import MIN_SAMPLES, Moonshine
+from services.asr.phrases import PhraseBook
 from services.asr.settings import AsrOptions
 from services.asr.trust import is_invented
 from services.asr.vad import WINDOW, SpeechDetector
@@ -95,6 +96,7 @@ class AsrStage:
     def __init__(self, recognisers: Recognisers, config: StageConfig, options: AsrOptions) -> None:
         self._recognisers = recognisers
         self._options = options
+        self._phrases = PhraseBook(options.phrases)
         self._pinned = config.language
         self._language = LanguageState(config.language)
         if config.resume_state:
@@ -229,7 +231,9 @@ class AsrStage:
         if self._pinned not in ("", "en"):
             if (whisper := self._recognisers.whisper) is None:
                 return None
-            return _by_whisper(whisper, utterance, whisper.encode(utterance.audio), self._pinned)[1]
+            encoded = whisper.encode(utterance.audio)
+            transcript = _by_whisper(whisper, utterance, encoded, self._pinned)[1]
+            return self._with_phrases(whisper, utterance, encoded, transcript)
         moonshine = self._recognisers.moonshine
         hypothesis = moonshine.transcribe(utterance.audio, align=True)
         words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
@@ -257,7 +261,24 @@ class AsrStage:
         if language == "en" and not self._has_second_pass:
             return english
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
-        return english if language == "en" and not _is_better(other, hypothesis) else transcript
+        if language == "en" and not _is_better(other, hypothesis):
+            transcript = english
+        return self._with_phrases(whisper, utterance, encoded, transcript)
+
+    def _with_phrases(
+        self, whisper: Whisper, utterance: _Utterance, encoded: Encoded, transcript: Transcript | None
+    ) -> Transcript | None:
+        """The transcript with the listed phrases that another reading finds in it; itself when there are none."""
+        if transcript is None or not self._phrases:
+            return transcript
+        prompt = self._phrases.prompt([word.text for word in transcript.words], whisper.count_tokens)
+        if not prompt:
+            return transcript
+        _, other = _by_whisper(whisper, utterance, encoded, transcript.language, prompt)
+        if other is None:
+            return transcript
+        words = self._phrases.merge(transcript.words, other.words)
+        return transcript if words == transcript.words else replace(transcript, words=words, stable_words=len(words))
 
     # Second pass
 
@@ -265,7 +286,7 @@ class AsrStage:
     def _has_second_pass(self) -> bool:
         wanted = self._options.second_pass
         if wanted is None:
-            wanted = self._pinned != "en"
+            wanted = self._pinned != "en" or bool(self._phrases)
         return wanted and self._recognisers.whisper is not None
 
     def _run_second_pass(self) -> list[Percept]:
@@ -284,9 +305,9 @@ def _is_better(second: Hypothesis, first: Hypothesis) -> bool:
 
 
 def _by_whisper(
-    whisper: Whisper, utterance: _Utterance, encoded: Encoded, language: str
+    whisper: Whisper, utterance: _Utterance, encoded: Encoded, language: str, prompt: str = ""
 ) -> tuple[Hypothesis, Transcript | None]:
-    hypothesis = whisper.transcribe(encoded, language)
+    hypothesis = whisper.transcribe(encoded, language, prompt=prompt)
     words = whisper.words(hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active)
     return hypothesis, utterance.transcript(hypothesis, words, language)
 

@@ -19,6 +19,8 @@ SAMPLES_PER_FRAME = 320
 # More tokens than this are a loop: fast speech in scripts of one token a character stays below.
 TOKENS_PER_S = 12.0
 MAX_TOKENS = 224
+# Positions of the decoder: prompt, head and text share them.
+CONTEXT = 448
 # Scripts without spaces between words: every piece that ends a character is a word.
 _UNSPACED = ("zh", "ja", "th", "lo", "my", "yue")
 
@@ -82,6 +84,10 @@ class Whisper:
         codes = self.languages
         return {codes[i]: float(scores[i]) for i in order}
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text takes."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
     def transcribe(self, encoded: Encoded, language: str, *, prompt: str = "") -> Hypothesis:
         """Greedy decoding in a language that `languages` names; `prompt` is text that might have come before."""
         run = DecoderRun(self._decoder, encoded.outputs, align=True)
@@ -89,7 +95,7 @@ class Whisper:
         if prompt:
             before = self._tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids
             head = [self._previous, *before[: MAX_TOKENS - 1], *head]
-        limit = min(MAX_TOKENS, max(8, int(encoded.samples / 16_000 * TOKENS_PER_S) + 4))
+        limit = min(MAX_TOKENS, CONTEXT - len(head), max(8, int(encoded.samples / 16_000 * TOKENS_PER_S) + 4))
         row = run.step(head)[-1] + self._banned_first
         tokens: list[int] = []
         log_probs: list[float] = []

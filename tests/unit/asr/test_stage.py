@@ -189,8 +189,10 @@ def test_the_second_pass_replaces_the_final_under_the_same_id(transcribe: Transc
 
 
 def test_wrong_settings_are_refused_by_name(expert: AsrExpert) -> None:
-    with pytest.raises(MediaError, match="partials, second_pass"):
-        expert.open_stage(StageConfig(options={"phrases": "Zau al-Makan"}))
+    with pytest.raises(MediaError, match="partials, second_pass, phrases"):
+        expert.open_stage(StageConfig(options={"beams": "5"}))
+    with pytest.raises(MediaError, match="phrase 1 has 300 characters"):
+        expert.open_stage(StageConfig(options={"phrases": "x" * 300}))
     with pytest.raises(MediaError, match="'perhaps'; must be one of on, off"):
         expert.open_stage(StageConfig(options={"partials": "perhaps"}))
     with pytest.raises(MediaError, match="'klingon'; must be empty"):

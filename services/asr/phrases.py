@@ -1,0 +1,238 @@
+"""Phrases a caller expects: which of them to tell Whisper, and which of its words to believe then. Pure.
+
+Whisper writes what stands in its prompt more readily, right or wrong. So an utterance is read with and
+without it, and the prompted reading gives only listed phrases, where the other reading sounds like them.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.percept import Word
+from services.runtime.stage import MediaError
+
+MAX_PHRASES, MAX_CHARS, MAX_WEIGHT = 1_000, 100, 100.0
+# Tokens of the decoder's context that go to phrases: the rest is for the text itself.
+MAX_PROMPT_TOKENS = 220
+# A phrase is told to Whisper when some words of the first reading are as like it as this (0 to 1).
+MIN_RELEVANCE = 0.4
+# Prompted words replace others that sound like them at least as much as this (0 to 1).
+MIN_LIKENESS = 0.4
+# Words of a reading that may stand for one phrase, beyond those of the phrase.
+_EXTRA_WORDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One expected phrase; a larger weight goes first into the prompt where there are too many."""
+
+    text: str
+    weight: float = 1.0
+
+
+def parse_phrases(text: str) -> tuple[Phrase, ...]:
+    """Read lines of a phrase and, after a tab if wanted, its weight; lines without letters say nothing.
+
+    Raises MediaError for too many or too long phrases and for a weight that is no number in range.
+    """
+    found: dict[str, Phrase] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        phrase, _, weight = line.partition("\t")
+        phrase = " ".join(phrase.split())
+        if len(phrase) > MAX_CHARS:
+            raise MediaError(f"phrase {number} has {len(phrase)} characters, may have {MAX_CHARS}")
+        if key := compact(phrase):
+            found.setdefault(key, Phrase(phrase, _weight(number, weight)))
+        if len(found) > MAX_PHRASES:
+            raise MediaError(f"there are more than {MAX_PHRASES} phrases; leave out those that are everyday words")
+    return tuple(found.values())
+
+
+def _weight(number: int, text: str) -> float:
+    try:
+        weight = float(text) if text.strip() else 1.0
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight <= MAX_WEIGHT:
+        raise MediaError(f"phrase {number} has the weight {text!r}; must be above 0 and at most {MAX_WEIGHT:g}")
+    return weight
+
+
+def compact(text: str) -> str:
+    """Letters and digits only, without case: how texts are compared."""
+    return re.sub(r"[\W_]", "", text.casefold())
+
+
+def phonetic_key(text: str) -> str:
+    """What is left of a text when what is often misheard or misspelt is made the same."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", compact(text)) if not unicodedata.combining(c))
+    for pattern, sound in _SOUNDS:
+        plain = pattern.sub(sound, plain)
+    return plain
+
+
+_SOUNDS = [
+    (re.compile(pattern), sound)
+    for pattern, sound in (
+        (r"^(kn|gn|pn)", "n"),
+        (r"^wr", "r"),
+        (r"ph", "f"),
+        (r"tch|ch|sh|zh|ti(?=on)|j", "S"),
+        (r"dg", "S"),
+        (r"c(?=[eiy])", "s"),
+        (r"ck|c|q", "k"),
+        (r"x", "ks"),
+        (r"gh", "g"),
+        (r"z", "s"),
+        (r"v", "f"),
+        (r"th|d", "t"),
+        (r"b", "p"),
+        (r"g", "k"),
+        (r"(?<=.)[hwy]", "a"),
+        (r"[aeiouy]+", "a"),
+        (r"(.)\1+", r"\1"),
+    )
+]
+
+
+def likeness(one: str, other: str) -> float:
+    """How like two texts sound, 0 to 1: the mean of their letters' and their phonetic keys' edit similarity."""
+    letters = _edit_similarity(compact(one), compact(other))
+    return (letters + _edit_similarity(phonetic_key(one), phonetic_key(other))) / 2
+
+
+def _edit_similarity(one: str, other: str) -> float:
+    previous = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        row = [i]
+        for j, b in enumerate(other, 1):
+            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (a != b)))
+        previous = row
+    return 1 - previous[-1] / max(len(one), len(other), 1)
+
+
+class PhraseBook:
+    """The phrases of one stream, prepared for looking them up."""
+
+    def __init__(self, phrases: Sequence[Phrase]) -> None:
+        self._phrases = phrases
+        self._compact = {compact(phrase.text) for phrase in phrases}
+        # Their plurals and possessives are as good.
+        self._listed = self._compact | {text + "s" for text in self._compact if len(text) > 3}
+        self._longest = max(map(len, self._listed), default=0)
+        self._most_words = max((len(phrase.text.split()) for phrase in phrases), default=0) + _EXTRA_WORDS
+        grams = [_grams(phrase.text) for phrase in phrases]
+        self._columns = {gram: i for i, gram in enumerate(sorted(set().union(*grams)))}
+        self._rows = np.stack([self._row(g) for g in grams]) if grams else np.zeros((0, 0), np.float32)
+
+    def __bool__(self) -> bool:
+        return bool(self._phrases)
+
+    def _row(self, grams: set[str]) -> NDArray[np.float32]:
+        """Membership of every known gram, scaled to length 1, unknown grams counted."""
+        row = np.zeros(len(self._columns), np.float32)
+        row[[self._columns[gram] for gram in grams if gram in self._columns]] = 1 / math.sqrt(len(grams))
+        return row
+
+    def relevance(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """How like some run of these words each phrase is, (phrases,) 0 to 1, by cosine of letter pairs."""
+        runs = {"".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(len(words), i + 3) + 1)}
+        rows = [self._row(grams) for run in sorted(runs) if (grams := _grams(run))]
+        if not rows or not self._phrases:
+            return np.zeros(len(self._phrases), np.float32)
+        best: NDArray[np.float32] = (self._rows @ np.stack(rows).T).max(axis=1)
+        return best
+
+    def prompt(self, words: Sequence[str], count_tokens: Callable[[str], int]) -> str:
+        """The phrases most like a first reading, the likest last, in MAX_PROMPT_TOKENS; "" when none is like it."""
+        relevance = self.relevance(words)
+        order = sorted(
+            (i for i in range(len(self._phrases)) if relevance[i] >= MIN_RELEVANCE),
+            key=lambda i: (-relevance[i] * self._phrases[i].weight, i),
+        )
+        chosen: list[str] = []
+        left = MAX_PROMPT_TOKENS
+        for i in order:
+            left -= count_tokens(f" {self._phrases[i].text},")
+            if left < 0:
+                break
+            chosen.append(self._phrases[i].text)
+        return ", ".join(reversed(chosen))
+
+    def merge(self, words: Sequence[Word], prompted: Sequence[Word]) -> tuple[Word, ...]:
+        """`words` with the listed phrases of the `prompted` reading in the place of what sounds like them."""
+        old, new = [compact(word.text) for word in words], [compact(word.text) for word in prompted]
+        pairs = [
+            (block.a + k, block.b + k)
+            for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+            for k in range(block.size)
+        ]
+        same = {j for _, j in pairs}
+        result: list[Word] = []
+        done = 0
+        for start, end in self._occurrences(new):
+            if same.issuperset(range(start, end)):
+                continue
+            low = max([done, *(i + 1 for i, j in pairs if j < start)])
+            high = min([len(old), *(i for i, j in pairs if j >= end)])
+            place = self._place("".join(new[start:end]), old, low, high)
+            if place is not None:
+                result += [*words[done : place[0]], *_fit(prompted[start:end], words[place[0] : place[1]])]
+                done = place[1]
+        return (*result, *words[done:])
+
+    def _occurrences(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        """Runs of words that spell a listed phrase, the longest at each place."""
+        found: list[tuple[int, int]] = []
+        start = 0
+        while start < len(texts):
+            run, best = "", start
+            for end in range(start, len(texts)):
+                run += texts[end]
+                if len(run) > self._longest:
+                    break
+                if texts[end] and run in self._listed:
+                    best = end + 1
+            if best > start:
+                found.append((start, best))
+            start = max(best, start + 1)
+        return found
+
+    def _place(self, phrase: str, texts: Sequence[str], low: int, high: int) -> tuple[int, int] | None:
+        """The run within [low, high) that sounds most like the phrase; None when none does or it is a phrase itself."""
+        best, place = (MIN_LIKENESS, 0), None
+        for start in range(low, high):
+            for end in range(start + 1, min(high, start + self._most_words) + 1):
+                run = "".join(texts[start:end])
+                if run in self._listed:
+                    return None
+                # of two as like, the one as long
+                if (like := (likeness(phrase, run), -abs(len(run) - len(phrase)))) > best:
+                    best, place = like, (start, end)
+        return place
+
+
+def _grams(text: str) -> set[str]:
+    """Pairs of neighbouring letters, ends included, and the same of the phonetic key."""
+    plain, key = f"^{compact(text)}$", f"^{phonetic_key(text)}$"
+    return {plain[i : i + 2] for i in range(len(plain) - 1)} | {"/" + key[i : i + 2] for i in range(len(key) - 1)}
+
+
+def _ended(text: str, like: str) -> str:
+    """`text` with the punctuation at the end of `like`."""
+    return re.sub(r"\W*$", "", text) + like[len(re.sub(r"\W*$", "", like)) :]
+
+
+def _fit(words: Sequence[Word], places: Sequence[Word]) -> list[Word]:
+    """`words` over the time of `places`, shared by length, with their last punctuation: no neighbour changes."""
+    words = [*words[:-1], replace(words[-1], text=_ended(words[-1].text, places[-1].text))]
+    start, end = places[0].start_sample, places[-1].end_sample
+    lengths = np.cumsum([0, *(max(1, len(word.text)) for word in words)])
+    edges = [start + round((end - start) * length / lengths[-1]) for length in lengths.tolist()]
+    return [replace(word, start_sample=a, end_sample=b) for word, a, b in zip(words, edges, edges[1:], strict=False)]

@@ -1,0 +1,187 @@
+"""Rules of expected phrases: what is accepted, what Whisper is told, what it is believed."""
+
+import av
+import numpy as np
+import pytest
+
+from services.asr.phrases import (
+    MAX_CHARS,
+    MAX_PHRASES,
+    MAX_PROMPT_TOKENS,
+    Phrase,
+    PhraseBook,
+    likeness,
+    parse_phrases,
+    phonetic_key,
+)
+from services.asr.service import AsrExpert, new_expert
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Word
+from services.runtime.stage import MediaError, StageConfig
+from tests.conftest import DATA
+from tests.unit.asr.conftest import Samples, Transcribe
+from tests.unit.asr.test_stage import finals
+
+
+def _words(text: str, length: int = 8_000) -> list[Word]:
+    return [Word(t, i * length, (i + 1) * length) for i, t in enumerate(text.split())]
+
+
+def _merged(phrases: str, heard: str, prompted: str) -> str:
+    words = PhraseBook(parse_phrases(phrases)).merge(_words(heard), _words(prompted, 7_000))
+    edges = [edge for word in words for edge in (word.start_sample, word.end_sample)]
+    assert edges == sorted(edges) and all(word.start_sample < word.end_sample for word in words)
+    assert edges[-1] == 8_000 * len(heard.split())
+    return " ".join(word.text for word in words)
+
+
+def test_a_line_is_a_phrase_and_after_a_tab_its_weight() -> None:
+    text = "Kubernetes\n\n  Priya   Raman \t2.5\nkubernetes\t9\n---\n"
+    assert parse_phrases(text) == (Phrase("Kubernetes", 1.0), Phrase("Priya Raman", 2.5))
+    assert parse_phrases("") == ()
+
+
+@pytest.mark.parametrize(
+    "text,sentence",
+    [
+        ("x" * (MAX_CHARS + 1), "phrase 1 has 101 characters, may have 100"),
+        ("\n".join(f"word{i}" for i in range(MAX_PHRASES + 1)), "more than 1000 phrases"),
+        ("fine\nbad\tvery", "phrase 2 has the weight 'very'; must be above 0 and at most 100"),
+        ("bad\t-1", "must be above 0"),
+        ("bad\tnan", "must be above 0"),
+        ("bad\tinf", "must be above 0"),
+    ],
+)
+def test_phrases_out_of_bounds_are_refused(text: str, sentence: str) -> None:
+    with pytest.raises(MediaError, match=sentence):
+        parse_phrases(text)
+
+
+def test_as_many_phrases_as_allowed_are_taken() -> None:
+    assert len(parse_phrases("\n".join(f"word{i:096d}" for i in range(MAX_PHRASES)))) == MAX_PHRASES
+
+
+@pytest.mark.parametrize(
+    "one,other",
+    [("Knight", "night"), ("phish", "fish"), ("Zoë", "zoe"), ("quay", "kay"), ("tinker's dam", "tinkersdam")],
+)
+def test_words_that_sound_the_same_share_a_key(one: str, other: str) -> None:
+    assert phonetic_key(one) == phonetic_key(other)
+
+
+def test_likeness_orders_what_sounds_alike_before_what_does_not() -> None:
+    assert likeness("harshly", "Harshly!") == 1
+    order = [likeness("Kubernetes", other) for other in ("cooper netties", "the cookies", "moon")]
+    assert order == sorted(order, reverse=True)
+    assert likeness("", "") == 1 and likeness("a", "") == 0
+
+
+def test_the_likest_phrases_stand_last_in_the_prompt_and_unlike_ones_do_not() -> None:
+    book = PhraseBook(parse_phrases("volcano\nKubernetes\nPriya Raman"))
+    prompt = book.prompt("we asked priya rahman about cooper netties".split(), lambda text: 3)
+    assert prompt == "Kubernetes, Priya Raman"
+    assert book.prompt("of it".split(), lambda text: 3) == ""
+    assert book.prompt([], lambda text: 3) == ""
+
+
+def test_a_prompt_never_takes_more_tokens_than_its_share(expert: AsrExpert) -> None:
+    whisper = expert.whisper
+    assert whisper is not None
+    book = PhraseBook(parse_phrases("\n".join(f"Kubernetes{i}" for i in range(MAX_PHRASES))))
+    prompt = book.prompt(["Kubernetes7"], whisper.count_tokens)
+    assert MAX_PROMPT_TOKENS - 20 < whisper.count_tokens(" " + prompt) <= MAX_PROMPT_TOKENS
+    assert prompt.endswith("Kubernetes7")
+
+
+def test_weight_decides_between_phrases_alike() -> None:
+    book = PhraseBook(parse_phrases("Ramon\nRaman\t3"))
+    assert book.prompt(["ramen"], lambda text: MAX_PROMPT_TOKENS) == "Raman"
+
+
+def test_only_listed_phrases_come_from_the_prompted_reading() -> None:
+    heard = "we deployed it on cooper netties and asked pria rahman again"
+    prompted = "he employed it on Kubernetes, and asked Priya Raman's agent"
+    assert (
+        _merged("Kubernetes\nPriya Raman", heard, prompted)
+        == "we deployed it on Kubernetes and asked Priya Raman's again"
+    )
+
+
+def test_a_phrase_that_nothing_sounds_like_is_not_believed() -> None:
+    assert _merged("Kubernetes", "so that is all", "so that is all Kubernetes") == "so that is all"
+    assert _merged("Kubernetes", "so that is all", "so Kubernetes is all") == "so that is all"
+    assert _merged("Kubernetes", "so that is all", "Kubernetes, Kubernetes") == "so that is all"
+
+
+def test_a_listed_phrase_is_not_replaced_by_another() -> None:
+    assert _merged("Raman\nRamon", "call Raman now", "call Ramon now") == "call Raman now"
+
+
+def test_readings_that_agree_stay_as_they_are() -> None:
+    assert _merged("Raman", "Call Raman, now.", "call raman now") == "Call Raman, now."
+
+
+def test_punctuation_after_a_phrase_is_that_of_the_first_reading() -> None:
+    assert _merged("Kubernetes", "on cooper netties. Then", "on Kubernetes, then") == "on Kubernetes. Then"
+
+
+def test_phrases_are_found_in_scripts_without_spaces() -> None:
+    assert _merged("東京駅", "私 は 東 京 液 へ", "私 は 東 京 駅 へ") == "私 は 東 京 駅 へ"
+
+
+@pytest.fixture(scope="session")
+def name_spoken() -> Samples:
+    """An utterance whose name neither recogniser knows: "Tell me what happened, quoth Zau al-Makan."."""
+    with av.open(str(DATA / "two_speakers.flac")) as file:
+        parts = [frame.to_ndarray() for frame in file.decode(audio=0)]
+    samples = np.concatenate(parts, axis=1)[0].astype(np.float32) / 32_768
+    return samples[5 * SAMPLE_RATE : 9 * SAMPLE_RATE]
+
+
+PHRASES = {"second_pass": "whisper", "partials": "off", "phrases": "account of himself\nunderstanding"}
+
+
+@pytest.mark.parametrize("pieces", [(160,), (1_000_000,)])
+def test_with_phrases_results_do_not_depend_on_chunk_size(
+    transcribe: Transcribe, speech: Samples, pieces: tuple[int, ...]
+) -> None:
+    assert transcribe(speech, pieces=pieces, options=PHRASES) == transcribe(speech, options=PHRASES)
+
+
+def test_replay_from_any_checkpoint_with_phrases_gives_the_same_finals(transcribe: Transcribe, speech: Samples) -> None:
+    talk = np.concatenate([speech, np.zeros(SAMPLE_RATE, np.float32), speech])
+    said = transcribe(talk, options=PHRASES)
+    checkpoints = [(i, p) for i, p in enumerate(said) if isinstance(p, Checkpoint)]
+    assert len(checkpoints) >= 2
+    for i, checkpoint in checkpoints:
+        again = transcribe(
+            talk[checkpoint.resume_sample :],
+            start_sample=checkpoint.resume_sample,
+            resume_state=checkpoint.state,
+            options=PHRASES,
+        )
+        assert finals(again) == finals(said[i:])
+
+
+def test_english_that_is_pinned_gets_the_second_pass_when_there_are_phrases(
+    transcribe: Transcribe, name_spoken: Samples
+) -> None:
+    options = {"partials": "off"}
+    (plain,) = finals(transcribe(name_spoken, options=options))
+    first, second = finals(transcribe(name_spoken, options=options | {"phrases": "Zau\nMakan"}))
+    assert first == plain and "Makan" not in first.text
+    assert (second.utterance_id, second.revision) == (first.utterance_id, 1)
+    assert second.text.endswith("Makan.")
+
+
+def test_phrases_that_are_not_said_change_nothing(transcribe: Transcribe, speech: Samples) -> None:
+    options = {"second_pass": "whisper", "partials": "off"}
+    unsaid = options | {"phrases": "\n".join(f"Kubernetes{i}" for i in range(MAX_PHRASES))}
+    assert transcribe(speech, options=unsaid) == transcribe(speech, options=options)
+
+
+def test_without_a_second_pass_phrases_do_not_load_whisper(speech: Samples) -> None:
+    alone = new_expert()
+    options = {"second_pass": "off", "phrases": "account"}
+    stage = alone.open_stage(StageConfig(language="en", options=options))
+    assert finals([*stage.push_audio(speech), *stage.flush()])
+    assert [m.is_loaded for m in alone.models() if m.name == "whisper-base"] == [False]
