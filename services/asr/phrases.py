@@ -2,6 +2,7 @@
 
 Whisper writes what stands in its prompt more readily, right or wrong. So an utterance is read with and
 without it, and the prompted reading gives only listed phrases, where the other reading sounds like them.
+Where there is no prompted reading, or it missed one, unsure English words are set right by their sound.
 """
 
 import math
@@ -24,6 +25,11 @@ MAX_PROMPT_TOKENS = 220
 MIN_RELEVANCE = 0.4
 # Prompted words replace others that sound like them at least as much as this (0 to 1).
 MIN_LIKENESS = 0.4
+# Words become the phrase they sound like at least this much, where the recogniser was not surer of them than
+# this. In shorter words one sound is another word: "pound" and "pint", "will" and "Willie".
+MIN_SNAP_LIKENESS, MAX_SNAP_CONFIDENCE, MIN_SNAP_CHARS = 0.75, 0.8, 5
+# So many words may stand for a phrase when nothing but their sound tells, and so many phrases are tried for them.
+_RUN, _TRIED = 3, 3
 # Words of a reading that may stand for one phrase, beyond those of the phrase.
 _EXTRA_WORDS = 2
 
@@ -137,17 +143,22 @@ class PhraseBook:
     def _row(self, grams: set[str]) -> NDArray[np.float32]:
         """Membership of every known gram, scaled to length 1, unknown grams counted."""
         row = np.zeros(len(self._columns), np.float32)
-        row[[self._columns[gram] for gram in grams if gram in self._columns]] = 1 / math.sqrt(len(grams))
+        row[[self._columns[gram] for gram in grams if gram in self._columns]] = len(grams) ** -0.5
         return row
 
     def relevance(self, words: Sequence[str]) -> NDArray[np.float32]:
         """How like some run of these words each phrase is, (phrases,) 0 to 1, by cosine of letter pairs."""
-        runs = {"".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(len(words), i + 3) + 1)}
-        rows = [self._row(grams) for run in sorted(runs) if (grams := _grams(run))]
-        if not rows or not self._phrases:
-            return np.zeros(len(self._phrases), np.float32)
-        best: NDArray[np.float32] = (self._rows @ np.stack(rows).T).max(axis=1)
+        runs = sorted({"".join(words[i:j]) for i, j in _runs(len(words))})
+        best: NDArray[np.float32] = self._relevance(runs).max(axis=1, initial=0)
         return best
+
+    def _relevance(self, runs: Sequence[str]) -> NDArray[np.float32]:
+        """(phrases, runs)."""
+        rows = np.zeros((len(runs), len(self._columns)), np.float32)
+        for i, run in enumerate(runs):
+            rows[i] = self._row(_grams(run))
+        product: NDArray[np.float32] = self._rows @ rows.T
+        return product
 
     def prompt(self, words: Sequence[str], count_tokens: Callable[[str], int]) -> str:
         """The phrases most like a first reading, the likest last, in MAX_PROMPT_TOKENS; "" when none is like it."""
@@ -187,6 +198,37 @@ class PhraseBook:
                 done = place[1]
         return (*result, *words[done:])
 
+    def snap(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        """`words` with listed phrases in the place of unsure words that sound like them."""
+        texts = [compact(word.text) for word in words]
+        places = [(i, j) for i, j in _runs(len(words)) if self._is_unsure(words[i:j], texts[i:j])]
+        relevance = self._relevance(["".join(texts[i:j]) for i, j in places])
+        found: list[tuple[float, int, int, int]] = []
+        for column, (start, end) in enumerate(places):
+            for phrase in np.argsort(-relevance[:, column], kind="stable")[:_TRIED].tolist():
+                text = self._phrases[phrase].text
+                like = likeness(text, "".join(texts[start:end]))
+                if like >= MIN_SNAP_LIKENESS and len(compact(text)) >= MIN_SNAP_CHARS:
+                    found.append((-like, start, end, phrase))
+        result = list(words)
+        taken: set[int] = set()
+        chosen: list[tuple[int, int, int]] = []
+        for _, start, end, phrase in sorted(found):
+            if taken.isdisjoint(range(start, end)):
+                taken.update(range(start, end))
+                chosen.append((start, end, phrase))
+        for start, end, phrase in sorted(chosen, reverse=True):
+            confidence = _confidence(words[start:end])
+            spelt = [Word(text, 0, 0, confidence) for text in self._phrases[phrase].text.split()]
+            result[start:end] = _fit(spelt, words[start:end])
+        return tuple(result)
+
+    def _is_unsure(self, words: Sequence[Word], texts: Sequence[str]) -> bool:
+        run = "".join(texts)
+        if len(run) < MIN_SNAP_CHARS or run in self._listed or not self._listed.isdisjoint(texts):
+            return False
+        return _confidence(words) <= MAX_SNAP_CONFIDENCE
+
     def _occurrences(self, texts: Sequence[str]) -> list[tuple[int, int]]:
         """Runs of words that spell a listed phrase, the longest at each place."""
         found: list[tuple[int, int]] = []
@@ -216,6 +258,16 @@ class PhraseBook:
                 if (like := (likeness(phrase, run), -abs(len(run) - len(phrase)))) > best:
                     best, place = like, (start, end)
         return place
+
+
+def _runs(count: int) -> list[tuple[int, int]]:
+    """Runs of one to _RUN of `count` words."""
+    return [(i, j) for i in range(count) for j in range(i + 1, min(count, i + _RUN) + 1)]
+
+
+def _confidence(words: Sequence[Word]) -> float:
+    """Mean; a word without counts as sure."""
+    return float(np.mean([1.0 if word.confidence is None else word.confidence for word in words]))
 
 
 def _grams(text: str) -> set[str]:

@@ -218,7 +218,7 @@ class AsrStage:
         if utterance.active.sum() >= MIN_SPEECH and len(utterance.audio) >= MIN_SAMPLES:
             final = self._final(utterance, due_sample)
         if final is not None:
-            results.append(final)
+            results.append(self._snapped(final))
         elif self._shown:
             results.append(_nothing(utterance))
         self._begin(self._sample(span.end))
@@ -268,7 +268,7 @@ class AsrStage:
     def _with_phrases(
         self, whisper: Whisper, utterance: _Utterance, encoded: Encoded, transcript: Transcript | None
     ) -> Transcript | None:
-        """The transcript with the listed phrases that another reading finds in it; itself when there are none."""
+        """The transcript with the listed phrases that a prompted reading finds in it."""
         if transcript is None or not self._phrases:
             return transcript
         prompt = self._phrases.prompt([word.text for word in transcript.words], whisper.count_tokens)
@@ -278,7 +278,14 @@ class AsrStage:
         if other is None:
             return transcript
         words = self._phrases.merge(transcript.words, other.words)
-        return transcript if words == transcript.words else replace(transcript, words=words, stable_words=len(words))
+        return replace(transcript, words=words, stable_words=len(words))
+
+    def _snapped(self, transcript: Transcript) -> Transcript:
+        """The transcript with listed phrases where unsure English words sound like them."""
+        if not self._phrases or transcript.language != "en":
+            return transcript
+        words = self._phrases.snap(transcript.words)
+        return replace(transcript, words=words, stable_words=len(words))
 
     # Second pass
 
@@ -295,8 +302,9 @@ class AsrStage:
             return []
         second = self._checked(whisper, waiting.utterance, waiting.hypothesis, waiting.first)
         results: list[Percept] = []
-        if second is not None and second is not waiting.first:
-            results.append(replace(second, revision=waiting.first.revision + 1))
+        shown = self._snapped(waiting.first)
+        if second is not None and (second := self._snapped(second)) != shown:
+            results.append(replace(second, revision=shown.revision + 1))
         return [*results, self._checkpoint()]
 
 

@@ -1,5 +1,7 @@
 """Rules of expected phrases: what is accepted, what Whisper is told, what it is believed."""
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -185,3 +187,31 @@ def test_without_a_second_pass_phrases_do_not_load_whisper(speech: Samples) -> N
     stage = alone.open_stage(StageConfig(language="en", options=options))
     assert finals([*stage.push_audio(speech), *stage.flush()])
     assert [m.is_loaded for m in alone.models() if m.name == "whisper-base"] == [False]
+
+
+def _snapped(phrases: str, heard: str, confidence: float) -> str:
+    words = [replace(word, confidence=confidence) for word in _words(heard)]
+    snapped = PhraseBook(parse_phrases(phrases)).snap(words)
+    edges = [edge for word in snapped for edge in (word.start_sample, word.end_sample)]
+    assert edges == sorted(edges) and (edges[0], edges[-1]) == (0, 8_000 * len(words))
+    return " ".join(word.text for word in snapped)
+
+
+def test_unsure_words_become_the_phrase_they_sound_like() -> None:
+    phrases = "crayfish\nKubernetes\nPriya Raman"
+    assert _snapped(phrases, "the Craiffish, however", 0.5) == "the crayfish, however"
+    assert _snapped(phrases, "on cooper nettes again", 0.5) == "on Kubernetes again"
+    assert _snapped(phrases, "ask Pria Rahman.", 0.5) == "ask Priya Raman."
+
+
+def test_words_that_the_recogniser_is_sure_of_stay() -> None:
+    assert _snapped("crayfish", "the craiffish however", 0.9) == "the craiffish however"
+
+
+@pytest.mark.parametrize("phrase,heard", [("pint", "a pound of"), ("Willie", "he will go"), ("volcano", "the vulture")])
+def test_other_words_are_not_taken_for_a_phrase(phrase: str, heard: str) -> None:
+    assert _snapped(phrase, heard, 0.3) == heard
+
+
+def test_a_phrase_that_was_heard_is_not_snapped_to_another() -> None:
+    assert _snapped("crayfish\ncrayfisher", "the crayfish there", 0.3) == "the crayfish there"
