@@ -254,6 +254,11 @@ class PhraseBook:
                 run = "".join(texts[start:end])
                 if run in self._listed:
                     return None
+                # letters as many more or fewer cannot be that like
+                if len(run) < MIN_LIKENESS * len(phrase):
+                    continue
+                if len(phrase) < MIN_LIKENESS * len(run):
+                    break
                 # of two as like, the one as long
                 if (like := (likeness(phrase, run), -abs(len(run) - len(phrase)))) > best:
                     best, place = like, (start, end)
