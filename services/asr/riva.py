@@ -32,6 +32,8 @@ class AsrRecogniser:
         options = {"partials": "on" if is_live and wanted.has_interim else "off"}
         if is_live:
             options["second_pass"] = "off"
+        if wanted.phrases:
+            options["phrases"] = "\n".join(f"{phrase}\t{weight:g}" for phrase, weight in wanted.phrases.items())
         config = StageConfig(language=wanted.language, options=options)
         stage = await self._skin.compute(partial(self._skin.expert.open_stage, config))
         async for samples in sound:

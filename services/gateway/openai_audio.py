@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import math
+import re
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -44,8 +45,10 @@ FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
 STREAMED_FORMATS = ("json", "text", "diarized_json")
 GRANULARITIES = ("word", "segment")
 # Hints and settings of other models: taken and without effect.
-HINTS = ("model", "prompt", "temperature", "chunking_strategy", "keywords", "languages")
-SERVED = ("file", "language", "response_format", "stream", "timestamp_granularities", "include")
+HINTS = ("model", "temperature", "chunking_strategy", "languages")
+SERVED = ("file", "language", "response_format", "stream", "timestamp_granularities", "include", "prompt", "keywords")
+# A prompt's parts that are longer describe a style, not a name or a term.
+MAX_PHRASE_WORDS, MAX_PHRASE_CHARS, MAX_PHRASES = 6, 100, 1_000
 UNKNOWN_SPEAKER = "unknown"
 
 
@@ -65,6 +68,7 @@ class Wanted:
     format: str
     is_streamed: bool
     granularities: tuple[str, ...]
+    phrases: tuple[str, ...]
 
     @property
     def has_speakers(self) -> bool:
@@ -76,7 +80,11 @@ class Wanted:
         options = {"asr.partials": "off", **({"asr.second_pass": "off"} if self.is_streamed else {})}
         experts = ["asr", "diarization"] if self.has_speakers else ["asr"]
         return session_pb2.LiveConfig(
-            language=self.language, experts=experts, pace=session_pb2.PACE_MAX, options=options
+            language=self.language,
+            experts=experts,
+            pace=session_pb2.PACE_MAX,
+            options=options,
+            phrases=[session_pb2.Phrase(text=phrase) for phrase in self.phrases],
         )
 
 
@@ -167,8 +175,16 @@ def _read(form: FormData) -> tuple[Wanted, media.Upload]:
     if granularities and name != "verbose_json":
         message = f"timestamp_granularities with response_format {name!r}, must be verbose_json"
         raise FieldError(message, "timestamp_granularities")
-    wanted = Wanted(_text(form, "language"), name, stream == "true", tuple(granularities) or ("segment",))
+    phrases = _phrases(_text(form, "prompt"), _texts(form, "keywords"))
+    wanted = Wanted(_text(form, "language"), name, stream == "true", tuple(granularities) or ("segment",), phrases)
     return wanted, media.Upload(file.file, repr(file.filename or "file"))
+
+
+def _phrases(prompt: str, keywords: Sequence[str]) -> tuple[str, ...]:
+    """The names and terms of a prompt, between its punctuation, and the keywords, each once."""
+    parts = [" ".join(part.split()) for part in (*re.split(r"[,;:.\n]+", prompt), *keywords)]
+    short = [p for p in parts if p and len(p.split()) <= MAX_PHRASE_WORDS and len(p) <= MAX_PHRASE_CHARS]
+    return tuple(dict.fromkeys(short))[:MAX_PHRASES]
 
 
 def _text(form: FormData, name: str) -> str:

@@ -39,6 +39,7 @@ class SessionRecogniser:
             experts=["asr", "diarization"] if wanted.has_speakers else ["asr"],
             pace=session_pb2.PACE_LIVE if is_live else session_pb2.PACE_MAX,
             options=options,
+            phrases=[session_pb2.Phrase(text=phrase, weight=weight) for phrase, weight in wanted.phrases.items()],
         )
         waiting = Waiting(has_speakers=wanted.has_speakers and is_live)
         async with aclosing(heard(self._sessions, config, _pcm(sound))) as events:

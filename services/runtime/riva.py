@@ -35,6 +35,8 @@ SLICE_SAMPLES = SAMPLE_RATE
 # What a client is told of words that may still change, and of those that will not.
 UNSTABLE, STABLE = 0.1, 0.9
 UNKNOWN_SPEAKER = -1
+# The recogniser's largest weight of a phrase.
+MAX_BOOST = 100.0
 
 _ENCODINGS = {
     AudioEncoding.ENCODING_UNSPECIFIED: Encoding.DETECT,
@@ -186,7 +188,12 @@ def read_config(config: Any, has_interim: bool = False) -> Wanted:
         has_words=config.enable_word_time_offsets or config.diarization_config.enable_speaker_diarization,
         has_punctuation=config.enable_automatic_punctuation,
         has_speakers=config.diarization_config.enable_speaker_diarization,
-        phrases={phrase: context.boost for context in config.speech_contexts for phrase in context.phrases},
+        phrases={
+            " ".join(phrase.split()): min(context.boost, MAX_BOOST) if context.boost > 0 else 1.0
+            for context in config.speech_contexts
+            for phrase in context.phrases
+            if phrase.strip()
+        },
     )
 
 

@@ -142,8 +142,14 @@ def test_the_containers_that_openai_names_are_heard(
 
 def test_hints_of_other_models_change_nothing(client: openai.OpenAI) -> None:
     plain = create(client)
-    hinted = create(client, prompt="Account, himself", temperature=0.2, chunking_strategy={"type": "server_vad"})
+    hinted = create(client, temperature=0.2, chunking_strategy={"type": "server_vad"})
     assert hinted.text == plain.text
+
+
+def test_a_prompt_names_words_to_expect_and_does_not_put_them_where_they_were_not_said(client: openai.OpenAI) -> None:
+    prompted = create(client, prompt="Account; himself. Kubernetes, Zanzibar", extra_body={"keywords[]": ["Moravia"]})
+    assert jiwer.wer(SPOKEN, words(prompted.text)) < 0.3
+    assert not {"kubernetes", "zanzibar", "moravia"} & set(words(prompted.text).split())
 
 
 def test_silence_has_no_words(client: openai.OpenAI) -> None:
