@@ -27,7 +27,7 @@ MIN_RELEVANCE = 0.4
 MIN_LIKENESS = 0.4
 # Words become the phrase they sound like at least this much, where the recogniser was not surer of them than
 # this. In shorter words one sound is another word: "pound" and "pint", "will" and "Willie".
-MIN_SNAP_LIKENESS, MAX_SNAP_CONFIDENCE, MIN_SNAP_CHARS = 0.75, 0.8, 5
+MIN_SNAP_LIKENESS, MAX_SNAP_CONFIDENCE, MIN_SNAP_CHARS = 0.85, 0.8, 5
 # So many words may stand for a phrase when nothing but their sound tells, and so many phrases are tried for them.
 _RUN, _TRIED = 3, 3
 # Words of a reading that may stand for one phrase, beyond those of the phrase.

@@ -200,7 +200,7 @@ def _snapped(phrases: str, heard: str, confidence: float) -> str:
 def test_unsure_words_become_the_phrase_they_sound_like() -> None:
     phrases = "crayfish\nKubernetes\nPriya Raman"
     assert _snapped(phrases, "the Craiffish, however", 0.5) == "the crayfish, however"
-    assert _snapped(phrases, "on cooper nettes again", 0.5) == "on Kubernetes again"
+    assert _snapped(phrases, "on cuber netes again", 0.5) == "on Kubernetes again"
     assert _snapped(phrases, "ask Pria Rahman.", 0.5) == "ask Priya Raman."
 
 
