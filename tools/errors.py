@@ -4,6 +4,7 @@ ToolError (1)
 ├── InputError (2)         what the caller gave cannot be used
 │   └── MediaFileError     a file cannot be read as sound or video
 ├── GatewayError (1 or 2)  a call failed; 2 when what was sent is at fault
+├── IncompleteError        a service gave nothing, or only a part
 ├── ServicesError          the services cannot be reached or started
 ├── PortTakenError         something else listens where a service should
 └── AlreadyUpError         another supervisor holds the state folder
@@ -35,6 +36,10 @@ class GatewayError(ToolError):
         super().__init__(message)
         self.is_input = is_input
         self.exit_code = BAD_INPUT if is_input else FAILED
+
+
+class IncompleteError(ToolError):
+    """A result was written, but a service refused its settings or was away at the end."""
 
 
 class ServicesError(ToolError):

@@ -15,7 +15,7 @@ from services.gateway.transcript import fold
 from services.runtime.settings import service_address
 from tools import models
 from tools.client import LiveSession, in_real_time, in_thread
-from tools.errors import InputError
+from tools.errors import IncompleteError, InputError
 from tools.live_view import LiveView
 from tools.media import CHUNK_SAMPLES, MediaInfo, probe, read
 from tools.output import say, write_result
@@ -43,7 +43,8 @@ class Job:
 def transcribe(job: Job) -> bool:
     """Stream the file and print the result; False when Ctrl-C cut it short (what there is is printed).
 
-    Raises MediaFileError, InputError, GatewayError, ServicesError, EngineError.
+    Raises MediaFileError, InputError, GatewayError, ServicesError, EngineError; IncompleteError after the result
+    was written when an expert gave none or only a part of its own.
     """
     info = probe(job.path)
     has_video = info.has_video and job.has_video
@@ -68,6 +69,8 @@ def transcribe(job: Job) -> bool:
         is_whole = False
     document = fold(run.events, session_id=run.session_id, title=config.title)
     write_result(render(document, job.format, stem=job.path.stem), job.output)
+    if is_whole and run.missing:
+        raise IncompleteError("; ".join(run.missing.values()))
     return is_whole
 
 
@@ -95,6 +98,8 @@ class _Run:
         self._info = info
         self._config = config
         self._session: LiveSession | None = None
+        # Experts that were away or refused at the end, and why.
+        self.missing: dict[str, str] = {}
         # Told at the end: in between it would tear the view.
         self._damage: list[str] = []
 
@@ -122,6 +127,10 @@ class _Run:
 
     async def _send(self, address: str, view: LiveView | None) -> None:
         def take(event: session_pb2.Event) -> None:
+            if event.HasField("expert_status"):
+                self.missing.pop(event.expert_status.expert, None)
+                if not event.expert_status.is_available:
+                    self.missing[event.expert_status.expert] = event.expert_status.message
             if view is not None:
                 view.sent(session.sent_sample)
                 view.take(event)

@@ -143,6 +143,15 @@ def test_what_is_no_media_gets_a_sentence_and_an_exit_code(
     assert sentence in ran.stderr and "Traceback" not in ran.stderr
 
 
+def test_settings_that_a_service_refuses_are_an_error(house: House, tmp_path: Path) -> None:
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text("x" * 101)
+    for more in (("--phrases", str(phrases)), ("--option", "asr.no_such_option=1")):
+        ran = house.cli("transcribe", str(DATA / "speech.wav"), "--language", "en", "--format", "json", *more)
+        assert ran.returncode == 1 and "Traceback" not in ran.stderr
+        assert "101 characters" in ran.stderr or "no_such_option" in ran.stderr
+
+
 def test_pictures_that_cannot_be_read_get_a_sentence(house: House, tmp_path: Path) -> None:
     tiny, text = tmp_path / "tiny.png", tmp_path / "text.png"
     cv2.imwrite(str(tiny), np.zeros((1, 1, 3), np.uint8))
