@@ -5,20 +5,18 @@ without it, and the prompted reading gives only listed phrases, where the other 
 Where there is no prompted reading, or it missed one, unsure English words are set right by their sound.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.percept import Word
-from services.runtime.stage import MediaError
+from services.runtime.phrases import Phrase, compact
 
-MAX_PHRASES, MAX_CHARS, MAX_WEIGHT = 1_000, 100, 100.0
 # Tokens of the decoder's context that go to phrases: the rest is for the text itself.
 MAX_PROMPT_TOKENS = 220
 # A phrase is told to Whisper when some words of the first reading are as like it as this (0 to 1).
@@ -32,47 +30,6 @@ MIN_SNAP_LIKENESS, MAX_SNAP_CONFIDENCE, MIN_SNAP_CHARS = 0.85, 0.8, 5
 _RUN, _TRIED = 3, 3
 # Words of a reading that may stand for one phrase, beyond those of the phrase.
 _EXTRA_WORDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """One expected phrase; a larger weight goes first into the prompt where there are too many."""
-
-    text: str
-    weight: float = 1.0
-
-
-def parse_phrases(text: str) -> tuple[Phrase, ...]:
-    """Read lines of a phrase and, after a tab if wanted, its weight; lines without letters say nothing.
-
-    Raises MediaError for too many or too long phrases and for a weight that is no number in range.
-    """
-    found: dict[str, Phrase] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        phrase, _, weight = line.partition("\t")
-        phrase = " ".join(phrase.split())
-        if len(phrase) > MAX_CHARS:
-            raise MediaError(f"phrase {number} has {len(phrase)} characters, may have {MAX_CHARS}")
-        if key := compact(phrase):
-            found.setdefault(key, Phrase(phrase, _weight(number, weight)))
-        if len(found) > MAX_PHRASES:
-            raise MediaError(f"there are more than {MAX_PHRASES} phrases; leave out those that are everyday words")
-    return tuple(found.values())
-
-
-def _weight(number: int, text: str) -> float:
-    try:
-        weight = float(text) if text.strip() else 1.0
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight <= MAX_WEIGHT:
-        raise MediaError(f"phrase {number} has the weight {text!r}; must be above 0 and at most {MAX_WEIGHT:g}")
-    return weight
-
-
-def compact(text: str) -> str:
-    """Letters and digits only, without case: how texts are compared."""
-    return re.sub(r"[\W_]", "", text.casefold())
 
 
 def phonetic_key(text: str) -> str:

@@ -8,6 +8,7 @@ from riva.client.proto import riva_asr_pb2_grpc
 
 from services.runtime.expert import ExpertSkin
 from services.runtime.percept import Transcript
+from services.runtime.phrases import phrase_lines
 from services.runtime.riva import SERVICE_NAME, RivaSkin, Samples, Wanted
 from services.runtime.settings import service_address
 from services.runtime.stage import StageConfig
@@ -33,7 +34,7 @@ class AsrRecogniser:
         if is_live:
             options["second_pass"] = "off"
         if wanted.phrases:
-            options["phrases"] = "\n".join(f"{phrase}\t{weight:g}" for phrase, weight in wanted.phrases.items())
+            options["phrases"] = phrase_lines(wanted.phrases.items())
         config = StageConfig(language=wanted.language, options=options)
         stage = await self._skin.compute(partial(self._skin.expert.open_stage, config))
         async for samples in sound:

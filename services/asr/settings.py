@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.asr.phrases import Phrase, parse_phrases
+from services.runtime.phrases import Phrase, parse_phrases
 from services.runtime.stage import MediaError
 
 KNOWN = ("partials", "second_pass", "phrases")

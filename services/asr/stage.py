@@ -4,7 +4,7 @@ Everything happens at windows of 512 samples counted from the last checkpoint, s
 cut into pieces changes nothing, and a stage that starts at a checkpoint repeats what follows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from services.asr.trust import is_invented
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript, Word
+from services.runtime.phrases import parse_phrases
 from services.runtime.stage import Frame, MediaError, StageConfig
 
 # Windows between partials: 0.29 s with Moonshine; Whisper costs half a second a look.
@@ -132,6 +133,14 @@ class AsrStage:
         while len(self._audio) >= (self._windows + 1) * WINDOW:
             results += self._window()
         return results
+
+    def update(self, options: Mapping[str, str]) -> None:
+        """Listen for other phrases from here on. Raises MediaError for another option or bad phrases."""
+        if fixed := sorted(set(options) - {"phrases"}):
+            raise MediaError(f"options {fixed} cannot change in mid-stream; asr takes other phrases only")
+        if "phrases" in options:
+            self._options = replace(self._options, phrases=parse_phrases(options["phrases"]))
+            self._phrases = PhraseBook(self._options.phrases)
 
     def flush(self) -> Sequence[Percept]:
         """End of media: the open utterance becomes final; the rest of a window is filled with silence."""

@@ -30,6 +30,7 @@ from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
 from services.gateway.webrtc import OfferError, Peers
 from services.runtime.errors import ConflictError, DrainingError, NotFoundError
+from services.runtime.phrases import MAX_CHARS, MAX_PHRASES
 from services.runtime.stage import MediaError, OverloadedError
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ _HEADERS = {
 }
 
 
+_Phrase = Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
+
+
 class Offer(BaseModel):
     """What a page sends to begin or to go on; `peer_id` is its own earlier connection, if any."""
 
@@ -73,7 +77,14 @@ class Offer(BaseModel):
     title: str = Field("", max_length=200)
     language: str = Field("", max_length=35)
     experts: list[str] = Field(default_factory=list, max_length=16)
-    phrases: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list, max_length=200)
+    phrases: list[_Phrase] = Field(default_factory=list, max_length=MAX_PHRASES)
+
+
+class Phrases(BaseModel):
+    """The names and terms to expect from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+    phrases: list[_Phrase] = Field(max_length=MAX_PHRASES)
 
 
 class Question(BaseModel):
@@ -214,6 +225,12 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     async def rename(session_id: str, name: Name) -> dict[str, str]:
         """Give a speaker a name."""
         await sessions.rename(session_id, name.speaker, name.name.strip())
+        return {}
+
+    @app.put("/api/sessions/{session_id}/phrases")
+    async def set_phrases(session_id: str, phrases: Phrases) -> dict[str, str]:
+        """Listen for other names and terms from now on."""
+        await sessions.set_phrases(session_id, [session_pb2.Phrase(text=phrase) for phrase in phrases.phrases])
         return {}
 
     @app.get("/api/sessions/{session_id}/export")

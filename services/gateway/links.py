@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import grpc
 
@@ -59,6 +59,7 @@ class ExpertLink:
         self._frames: deque[tuple[int, media_pb2.VideoFrame]] = deque(maxlen=MAX_REPLAY_FRAMES)
         self._next_frame = 0  # number of the next one that comes in
         self._unsent_frame = 0  # number of the first one not sent on the present stream
+        self._unsent_options: dict[str, str] = {}
         self._finished = False
         self._done = False
         self._changed = asyncio.Condition()
@@ -110,6 +111,13 @@ class ExpertLink:
             self._next_frame += 1
             self._changed.notify_all()
 
+    async def update(self, options: Mapping[str, str]) -> None:
+        """Change options for the media that comes; a replay uses them from its beginning."""
+        async with self._changed:
+            self._config.options.update(options)
+            self._unsent_options.update(options)
+            self._changed.notify_all()
+
     async def finish(self) -> None:
         """No more media: the expert flushes."""
         async with self._changed:
@@ -146,6 +154,7 @@ class ExpertLink:
     async def _stream(self) -> None:
         config = expert_pb2.PerceiveConfig()
         config.CopyFrom(self._config)
+        self._unsent_options.clear()
         config.start_sample = self.checkpoint.resume_sample
         config.resume_state = self.checkpoint.state
         self._sent_sample = self.checkpoint.resume_sample
@@ -175,11 +184,20 @@ class ExpertLink:
             yield request
 
     async def _next(self) -> Request | None:
-        """What the expert has not had yet: pictures, then audio."""
+        """What the expert has not had yet: settings, pictures, then audio."""
         async with self._changed:
             await self._changed.wait_for(
-                lambda: self._sent_sample < self._audio_end or self._unsent_frame < self._next_frame or self._finished
+                lambda: (
+                    self._sent_sample < self._audio_end
+                    or self._unsent_frame < self._next_frame
+                    or self._unsent_options
+                    or self._finished
+                )
             )
+            if self._unsent_options:
+                update = expert_pb2.PerceiveUpdate(options=self._unsent_options)
+                self._unsent_options.clear()
+                return Request(update=update)
             for number, frame in self._frames:
                 if number >= self._unsent_frame:
                     self._unsent_frame = number + 1

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import grpc
 
@@ -25,6 +25,7 @@ from services.runtime import wire
 from services.runtime.audio import check_chunk
 from services.runtime.errors import ConflictError
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, ScreenState, SpeakerTurn, Transcript
+from services.runtime.phrases import parse_phrases, phrase_lines
 from services.runtime.stage import MediaError, OverloadedError
 
 log = logging.getLogger(__name__)
@@ -153,6 +154,18 @@ class Session:
     async def rename(self, speaker: str, name: str) -> None:
         """Give a speaker a name. Raises MediaError."""
         await self._append(named(speaker, name), speaker)
+
+    async def set_phrases(self, phrases: Sequence[pb.Phrase]) -> None:
+        """Listen for these from now on. Raises MediaError: bad phrases, or nobody here recognises speech."""
+        self._must_be_open()
+        if (asr := self._links.get("asr")) is None:
+            raise MediaError("phrases are for the expert asr, which this session does not use")
+        lines = _lines(phrases)
+        parse_phrases(lines)
+        del self.config.phrases[:]
+        self.config.phrases.extend(phrases)
+        await self._store.save_config(self.id, self.config)
+        await asr.update({"phrases": lines})
 
     async def finish(self) -> None:
         """End of media: returns when everything pending was flushed and kept."""
@@ -340,12 +353,16 @@ def chosen_experts(config: pb.LiveConfig) -> Sequence[str]:
 def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveConfig:
     options = {key.partition(".")[2]: value for key, value in config.options.items() if key.partition(".")[0] == name}
     if name == "asr" and config.phrases:
-        options["phrases"] = "\n".join(f"{p.text}\t{p.weight:g}" if p.weight else p.text for p in config.phrases)
+        options["phrases"] = _lines(config.phrases)
     return expert_pb2.PerceiveConfig(
         language=config.language if name == "asr" else "",
         every_frame=config.pace == pb.PACE_MAX,
         options=options,
     )
+
+
+def _lines(phrases: Iterable[pb.Phrase]) -> str:
+    return phrase_lines((" ".join(phrase.text.split()), phrase.weight) for phrase in phrases)
 
 
 def _words(utterance: media_pb2.Transcript) -> list[tuple[str, int, int]]:

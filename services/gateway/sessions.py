@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
 import grpc
@@ -186,6 +186,13 @@ class Sessions:
             await session.rename(speaker, name)
             return
         await (await self.feed(session_id)).append(named(speaker, name), speaker)
+
+    async def set_phrases(self, session_id: str, phrases: Sequence[pb.Phrase]) -> None:
+        """Listen for other phrases in a live session. Raises NotFoundError, ConflictError, MediaError."""
+        if (session := self._live.get(session_id)) is None:
+            await self.store.get(session_id)
+            raise ConflictError(f"session {session_id} is not live; phrases change in a live one only")
+        await session.set_phrases(phrases)
 
     async def frame(self, session_id: str, frame_id: str) -> bytes:
         """A recent encoded picture of a live session. Raises NotFoundError."""

@@ -90,6 +90,10 @@ class Store:
         )
         return StoredSession(session_id, config.title, config, now, 0, False)
 
+    async def save_config(self, session_id: str, config: pb.LiveConfig) -> None:
+        """Keep a session's changed settings."""
+        await self._write("UPDATE sessions SET config = ? WHERE id = ?", (config.SerializeToString(), session_id))
+
     async def get(self, session_id: str) -> StoredSession:
         """One session. Raises NotFoundError."""
         async with self._database.execute(

@@ -20,7 +20,7 @@ from services.runtime.errors import abort, status_code
 from services.runtime.image import decode_image
 from services.runtime.percept import SAMPLE_RATE, Percept
 from services.runtime.settings import ServiceSettings
-from services.runtime.stage import Expert, Frame, MediaError, ModelInfo, Stage, StageConfig
+from services.runtime.stage import AdjustableStage, Expert, Frame, MediaError, ModelInfo, Stage, StageConfig
 from services.runtime.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ SLICE_SAMPLES = SAMPLE_RATE
 # Media waiting for the stage. Audio beyond it stays with the sender (flow control); frames see _Inbox.
 MAX_PENDING_SAMPLES = 2 * SAMPLE_RATE
 MAX_PENDING_FRAMES = 4
+MAX_PENDING_UPDATES = 4
 
 Request = expert_pb2.PerceiveRequest
 Job = Callable[[], Sequence[Percept]]
@@ -115,6 +116,7 @@ class _Inbox:
         self._requests: deque[Request] = deque()
         self._samples = 0
         self._frames = 0
+        self._updates = 0
         self._closed = False
         self._error: Exception | None = None
         self._changed = asyncio.Condition()
@@ -122,9 +124,13 @@ class _Inbox:
     async def put(self, request: Request) -> None:
         """Add one message, waiting for room where nothing may be dropped."""
         async with self._changed:
-            if request.WhichOneof("request") == "audio":
+            kind = request.WhichOneof("request")
+            if kind == "audio":
                 await self._changed.wait_for(lambda: self._samples < MAX_PENDING_SAMPLES)
                 self._samples += len(request.audio.pcm) // 2
+            elif kind == "update":
+                await self._changed.wait_for(lambda: self._updates < MAX_PENDING_UPDATES)
+                self._updates += 1
             else:
                 if self._every_frame:
                     await self._changed.wait_for(lambda: self._frames < MAX_PENDING_FRAMES)
@@ -150,10 +156,13 @@ class _Inbox:
             if not self._requests:
                 return None
             request = self._requests.popleft()
-            if request.WhichOneof("request") == "audio":
-                self._samples -= len(request.audio.pcm) // 2
-            else:
-                self._frames -= 1
+            match request.WhichOneof("request"):
+                case "audio":
+                    self._samples -= len(request.audio.pcm) // 2
+                case "update":
+                    self._updates -= 1
+                case _:
+                    self._frames -= 1
             self._changed.notify_all()
             return request
 
@@ -191,6 +200,8 @@ class _Feed:
                         f"the last position was {self._frame_sample}"
                     )
                 self._frame_sample = request.frame.start_sample
+            case "update" if isinstance(self._stage, AdjustableStage):
+                pass
             case "config":
                 raise MediaError("a second config; send config once, first")
             case None:
@@ -203,6 +214,9 @@ class _Feed:
         if request.WhichOneof("request") == "frame":
             yield partial(self._push_frame, request)
             return
+        if request.WhichOneof("request") == "update":
+            yield partial(self._update, request)
+            return
         gap = request.audio.start_sample - self._fed_sample
         samples = to_float(request.audio.pcm)
         if gap:
@@ -214,6 +228,11 @@ class _Feed:
     def _push_frame(self, request: Request) -> Sequence[Percept]:
         frame = request.frame
         return self._stage.push_frame(Frame(decode_image(frame.image), frame.start_sample, frame.frame_id))
+
+    def _update(self, request: Request) -> Sequence[Percept]:
+        if isinstance(self._stage, AdjustableStage):
+            self._stage.update(dict(request.update.options))
+        return []
 
 
 def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:

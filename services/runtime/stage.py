@@ -7,7 +7,7 @@ state of one stream.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,14 @@ class Stage(Protocol):
 
     def flush(self) -> Sequence[Percept]:
         """End of media: everything pending, as finals."""
+
+
+@runtime_checkable
+class AdjustableStage(Stage, Protocol):
+    """A stage some of whose options may change in the middle of its stream."""
+
+    def update(self, options: Mapping[str, str]) -> None:
+        """Take new values from here on; others stay. Raises MediaError for what cannot change or is wrong."""
 
 
 class Expert(Protocol):

@@ -191,6 +191,13 @@ async def test_an_unknown_option_is_refused_and_the_known_ones_are_named(running
     assert "no_such_option" in str(error.details())
 
 
+async def test_only_options_that_may_change_change_in_mid_stream(running: Running) -> None:
+    update = pb.PerceiveRequest(update=pb.PerceiveUpdate(options={"no_such": "1"}))
+    error = await refusal(running, [config(), update])
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no_such" in str(error.details()) or "takes no update" in str(error.details())
+
+
 async def test_a_broken_resume_state_is_refused(running: Running) -> None:
     if not running.expert.takes_audio:
         return  # a restarted vision stream reads the screen again, it has no state

@@ -62,6 +62,13 @@ PERCEIVE = st.one_of(
     st.builds(expert_pb2.PerceiveRequest, audio=AUDIO),
     st.builds(expert_pb2.PerceiveRequest, frame=FRAME),
     st.builds(expert_pb2.PerceiveRequest, config=PERCEIVE_CONFIG),
+    st.builds(
+        expert_pb2.PerceiveRequest,
+        update=st.builds(
+            expert_pb2.PerceiveUpdate,
+            options=st.dictionaries(st.one_of(TEXTS, st.just("phrases")), TEXTS, max_size=2),
+        ),
+    ),
     st.just(expert_pb2.PerceiveRequest()),
 )
 
@@ -86,6 +93,7 @@ PERCEIVE_STREAM = _stream(
     expert_pb2.PerceiveRequest, st.just(expert_pb2.PerceiveConfig(every_frame=True)), PERCEIVE_CONFIG, PERCEIVE
 )
 
+PHRASES = st.lists(st.builds(session_pb2.Phrase, text=TEXTS, weight=st.floats(width=32)), max_size=2)
 LIVE_CONFIG = st.builds(
     session_pb2.LiveConfig,
     session_id=st.one_of(st.just(""), TEXTS),
@@ -94,7 +102,7 @@ LIVE_CONFIG = st.builds(
     language=TEXTS,
     experts=st.lists(st.sampled_from(["asr", "diarization", "vision", "?"]), max_size=3),
     pace=st.sampled_from([0, 1, 2, 77]),
-    phrases=st.lists(st.builds(session_pb2.Phrase, text=TEXTS, weight=st.floats(width=32)), max_size=2),
+    phrases=PHRASES,
     options=st.dictionaries(st.one_of(TEXTS, st.just("asr.partials")), TEXTS, max_size=2),
 )
 LIVE = st.one_of(
@@ -103,6 +111,7 @@ LIVE = st.one_of(
     st.builds(session_pb2.LiveRequest, question=st.builds(session_pb2.Question, question_id=TEXTS, text=TEXTS)),
     st.builds(session_pb2.LiveRequest, rename=st.builds(decoder_pb2.SpeakerName, speaker=TEXTS, name=TEXTS)),
     st.builds(session_pb2.LiveRequest, config=LIVE_CONFIG),
+    st.builds(session_pb2.LiveRequest, phrases=st.builds(session_pb2.Phrases, phrases=PHRASES)),
     st.just(session_pb2.LiveRequest()),
 )
 LIVE_STREAM = _stream(

@@ -185,6 +185,32 @@ async def test_a_question_is_answered_with_evidence_while_it_runs(
         assert answer.activation.parameters > 0
 
 
+async def test_phrases_given_in_mid_stream_are_listened_for_from_then_on(
+    house: House, two_speakers: NDArray[np.int16]
+) -> None:
+    name = np.concatenate([two_speakers[5 * 16_000 : 9 * 16_000], np.zeros(32_000, np.int16)])
+    texts: dict[str, str] = {}
+
+    def said(events: list[pb.Event]) -> dict[str, str]:
+        newest = [e.utterance for e in events if e.HasField("utterance")]
+        return {u.utterance_id: " ".join(word.text for word in u.words) for u in newest}
+
+    async with grpc.aio.insecure_channel(house.gateway, options=CLIENT_OPTIONS) as channel:
+        call = session_pb2_grpc.SessionServiceStub(channel).Live()
+        config = pb.LiveConfig(language="en", pace=pb.PACE_MAX, experts=["asr"])
+        await call.write(pb.LiveRequest(config=config))
+        await call.write(audio(name.tobytes(), 0))
+        while not texts:
+            event = (await call.read()).event
+            texts |= said([event])
+        await call.write(pb.LiveRequest(phrases=pb.Phrases(phrases=[pb.Phrase(text="Zau"), pb.Phrase(text="Makan")])))
+        await call.write(audio(name.tobytes(), len(name)))
+        await call.done_writing()
+        texts |= said(await rest(call))
+    first, *_, last = (text for _, text in sorted(texts.items()))
+    assert "Makan" not in first and "Makan" in last
+
+
 def audio(pcm: bytes, start_sample: int) -> pb.LiveRequest:
     return pb.LiveRequest(audio=media_pb2.AudioChunk(pcm=pcm, start_sample=start_sample))
 
@@ -240,6 +266,19 @@ SECOND = bytes(32_000)
         ([pb.LiveRequest(config=pb.LiveConfig(options={"smell.x": "1"}))], "INVALID_ARGUMENT", "names no expert"),
         ([pb.LiveRequest(config=pb.LiveConfig(session_id="never"))], "NOT_FOUND", "no session 'never'"),
         ([pb.LiveRequest(config=pb.LiveConfig(last_seq=3))], "INVALID_ARGUMENT", "without a session_id"),
+        (
+            [CONFIG, pb.LiveRequest(phrases=pb.Phrases(phrases=[pb.Phrase(text="x", weight=-1)]))],
+            "INVALID_ARGUMENT",
+            "weight '-1'; must be above 0",
+        ),
+        (
+            [
+                pb.LiveRequest(config=pb.LiveConfig(experts=["vision"])),
+                pb.LiveRequest(phrases=pb.Phrases(phrases=[pb.Phrase(text="Kubernetes")])),
+            ],
+            "INVALID_ARGUMENT",
+            "phrases are for the expert asr",
+        ),
         (
             [CONFIG, pb.LiveRequest(question=pb.Question(text="x" * 2_001))],
             "INVALID_ARGUMENT",

@@ -30,15 +30,30 @@ class PerceiveConfig(_message.Message):
     options: _containers.ScalarMap[str, str]
     def __init__(self, language: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., start_sample: _Optional[int] = ..., resume_state: _Optional[bytes] = ..., every_frame: _Optional[bool] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
+class PerceiveUpdate(_message.Message):
+    __slots__ = ("options",)
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class PerceiveRequest(_message.Message):
-    __slots__ = ("config", "audio", "frame")
+    __slots__ = ("config", "audio", "frame", "update")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
     config: PerceiveConfig
     audio: _media_pb2.AudioChunk
     frame: _media_pb2.VideoFrame
-    def __init__(self, config: _Optional[_Union[PerceiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ...) -> None: ...
+    update: PerceiveUpdate
+    def __init__(self, config: _Optional[_Union[PerceiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., update: _Optional[_Union[PerceiveUpdate, _Mapping]] = ...) -> None: ...
 
 class PerceiveResponse(_message.Message):
     __slots__ = ("percept", "token_span")

@@ -54,6 +54,12 @@ class Phrase(_message.Message):
     weight: float
     def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
 
+class Phrases(_message.Message):
+    __slots__ = ("phrases",)
+    PHRASES_FIELD_NUMBER: _ClassVar[int]
+    phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
+    def __init__(self, phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ...) -> None: ...
+
 class Question(_message.Message):
     __slots__ = ("question_id", "text")
     QUESTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -63,18 +69,20 @@ class Question(_message.Message):
     def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class LiveRequest(_message.Message):
-    __slots__ = ("config", "audio", "frame", "question", "rename")
+    __slots__ = ("config", "audio", "frame", "question", "rename", "phrases")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     RENAME_FIELD_NUMBER: _ClassVar[int]
+    PHRASES_FIELD_NUMBER: _ClassVar[int]
     config: LiveConfig
     audio: _media_pb2.AudioChunk
     frame: _media_pb2.VideoFrame
     question: Question
     rename: _decoder_pb2.SpeakerName
-    def __init__(self, config: _Optional[_Union[LiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., rename: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ...) -> None: ...
+    phrases: Phrases
+    def __init__(self, config: _Optional[_Union[LiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., rename: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., phrases: _Optional[_Union[Phrases, _Mapping]] = ...) -> None: ...
 
 class Started(_message.Message):
     __slots__ = ("session_id", "resume_sample", "last_seq")

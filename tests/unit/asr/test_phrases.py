@@ -1,4 +1,4 @@
-"""Rules of expected phrases: what is accepted, what Whisper is told, what it is believed."""
+"""Rules of expected phrases: what Whisper is told, what it is believed, from when on."""
 
 from dataclasses import replace
 
@@ -6,18 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from services.asr.phrases import (
-    MAX_CHARS,
-    MAX_PHRASES,
-    MAX_PROMPT_TOKENS,
-    Phrase,
-    PhraseBook,
-    likeness,
-    parse_phrases,
-    phonetic_key,
-)
+from services.asr.phrases import MAX_PROMPT_TOKENS, PhraseBook, likeness, phonetic_key
 from services.asr.service import AsrExpert, new_expert
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Word
+from services.runtime.phrases import MAX_PHRASES, parse_phrases
 from services.runtime.stage import MediaError, StageConfig
 from tests.conftest import DATA
 from tests.unit.asr.conftest import Samples, Transcribe
@@ -34,32 +26,6 @@ def _merged(phrases: str, heard: str, prompted: str) -> str:
     assert edges == sorted(edges) and all(word.start_sample < word.end_sample for word in words)
     assert edges[-1] == 8_000 * len(heard.split())
     return " ".join(word.text for word in words)
-
-
-def test_a_line_is_a_phrase_and_after_a_tab_its_weight() -> None:
-    text = "Kubernetes\n\n  Priya   Raman \t2.5\nkubernetes\t9\n---\n"
-    assert parse_phrases(text) == (Phrase("Kubernetes", 1.0), Phrase("Priya Raman", 2.5))
-    assert parse_phrases("") == ()
-
-
-@pytest.mark.parametrize(
-    "text,sentence",
-    [
-        ("x" * (MAX_CHARS + 1), "phrase 1 has 101 characters, may have 100"),
-        ("\n".join(f"word{i}" for i in range(MAX_PHRASES + 1)), "more than 1000 phrases"),
-        ("fine\nbad\tvery", "phrase 2 has the weight 'very'; must be above 0 and at most 100"),
-        ("bad\t-1", "must be above 0"),
-        ("bad\tnan", "must be above 0"),
-        ("bad\tinf", "must be above 0"),
-    ],
-)
-def test_phrases_out_of_bounds_are_refused(text: str, sentence: str) -> None:
-    with pytest.raises(MediaError, match=sentence):
-        parse_phrases(text)
-
-
-def test_as_many_phrases_as_allowed_are_taken() -> None:
-    assert len(parse_phrases("\n".join(f"word{i:096d}" for i in range(MAX_PHRASES)))) == MAX_PHRASES
 
 
 @pytest.mark.parametrize(
@@ -215,3 +181,25 @@ def test_other_words_are_not_taken_for_a_phrase(phrase: str, heard: str) -> None
 
 def test_a_phrase_that_was_heard_is_not_snapped_to_another() -> None:
     assert _snapped("crayfish\ncrayfisher", "the crayfish there", 0.3) == "the crayfish there"
+
+
+def test_phrases_that_change_in_mid_stream_hold_from_then_on(expert: AsrExpert, name_spoken: Samples) -> None:
+    options = {"partials": "off"}
+    pause = np.zeros(2 * SAMPLE_RATE, np.float32)
+    stage = expert.open_stage(StageConfig("en", options=options))
+    before = finals([*stage.push_audio(np.concatenate([name_spoken, pause]))])
+    stage.update({"phrases": "Zau\nMakan"})
+    during = finals([*stage.push_audio(np.concatenate([name_spoken, pause]))])
+    stage.update({"phrases": ""})
+    after = finals([*stage.push_audio(name_spoken), *stage.flush()])
+    assert ["Makan" in final.text for final in (before[-1], during[-1], after[-1])] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "update,sentence",
+    [({"partials": "off"}, "cannot change in mid-stream"), ({"phrases": "a\tb"}, "weight 'b'")],
+)
+def test_other_changes_in_mid_stream_are_refused(expert: AsrExpert, update: dict[str, str], sentence: str) -> None:
+    stage = expert.open_stage(StageConfig("en"))
+    with pytest.raises(MediaError, match=sentence):
+        stage.update(update)
