@@ -114,6 +114,14 @@ class Speakers:
                 found[index] = fresh
         return found
 
+    def heard(self, speakers: set[int]) -> dict[int, tuple[float, NDArray[np.float32]]]:
+        """Seconds of speech and mean voice, (192,) of length 1, of each of some people."""
+        seconds = {speaker: person.weight for speaker, person in self._past.items()}
+        for voice in self.voices:
+            seconds[voice.speaker] = seconds.get(voice.speaker, 0.0) + voice.duration_s
+        centroids = self._centroids()
+        return {speaker: (seconds[speaker], centroids[speaker]) for speaker in sorted(speakers & set(seconds))}
+
     def _centroids(self) -> dict[int, NDArray[np.float32]]:
         sums = {speaker: person.sum.copy() for speaker, person in self._past.items()}
         for voice in self.voices:
@@ -123,7 +131,7 @@ class Speakers:
 
     def _forget(self, voice: Voice) -> None:
         person = self._past.setdefault(voice.speaker, _Person(0.0, np.zeros(DIMENSION, np.float32)))
-        person.weight += voice.duration_s
+        person.weight = float(np.float32(person.weight + voice.duration_s))
         person.sum += voice.duration_s * voice.unit
         if len(self._past) > MAX_PAST:
             del self._past[min(self._past, key=lambda speaker: self._past[speaker].weight)]

@@ -1,18 +1,31 @@
 """Voices as vectors: CAM++ (arXiv 2303.00332) over the frames in which one person speaks."""
 
+from functools import cache
+
 import kaldi_native_fbank as knf
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
+from engines.manifest import manifest
 from services.diarization.segmentation import FRAME_STEP, frame_at
 
+MODEL = "campplus"
+# Goes up with every change of what the network is given.
+FEATURES = 1
 DIMENSION = 192
 HOP = 160
 # Fewer rows than this (0.3 s) say nothing about a voice.
 MIN_ROWS = 30
 # More than this (6 s) cost time and add little.
 MAX_ROWS = 600
+
+
+@cache
+def space_id() -> str:
+    """Name of the space the embeddings lie in: model, version, weights and features."""
+    source = manifest(MODEL)
+    return f"{MODEL}-{source.version}-{source.package[0].file[0].sha256[:16]}-{FEATURES}"
 
 
 def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:

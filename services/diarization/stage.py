@@ -7,6 +7,8 @@ start, so a stage made from a checkpoint does the very same.
 
 A final turn keeps its span. Its speaker may be corrected as more is heard, by the same `turn_id` again, within
 the horizon of `clustering.MAX_VOICES`. A turn that was never final is void once later turns or the end have come.
+
+With the option `voices` a whole block's people, and those whom it corrected, are followed by how they sound.
 """
 
 import struct
@@ -17,10 +19,10 @@ from numpy.typing import NDArray
 
 from engines.engine import Engine
 from services.diarization.clustering import Span, Speakers, Voice, quantised
-from services.diarization.embedding import embed, fbank, seconds
+from services.diarization.embedding import embed, fbank, seconds, space_id
 from services.diarization.segmentation import FRAME_STEP, Tracks, active_speakers, frame_at, frame_start, runs
 from services.diarization.utterances import Utterance, by_voice, mean_voice
-from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeakerTurn
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeakerTurn, SpeakerVoice
 from services.runtime.stage import Frame, MediaError, StageConfig
 
 # One step is 29 frames of the segmentation (0.49 s). A block has 9.8 s, about what the model was trained on.
@@ -54,6 +56,7 @@ class DiarizationStage:
         self._segmentation = segmentation
         self._embedding = embedding
         self._report_steps = _report_steps(config.options)
+        self._gives_voices = _gives_voices(config.options)
         self._speakers = Speakers()
         self._block = 0
         self._turn = 0
@@ -172,14 +175,22 @@ class DiarizationStage:
             Voice(
                 block=self._block,
                 vector=quantised(mean_voice(group)),
-                duration_s=sum(u.duration_s for u in group),
+                # As a checkpoint keeps it, so that what is made of it stays the very same.
+                duration_s=float(np.float32(sum(u.duration_s for u in group))),
                 spans=tuple(Span(numbers[u.start_sample, index], u.start_sample, u.end_sample) for u in group),
             )
             for index, group in enumerate(groups)
         ]
         changed = self._speakers.add(voices)
         turns = sorted(((span, voice.speaker) for voice in changed for span in voice.spans), key=lambda t: t[0].turn)
-        return [_turn(span, speaker, is_final=True) for span, speaker in turns]
+        out: list[Percept] = [_turn(span, speaker, is_final=True) for span, speaker in turns]
+        if self._gives_voices:
+            heard = self._speakers.heard({voice.speaker for voice in changed})
+            out += [
+                SpeakerVoice(f"S{speaker}", speech_s, tuple(unit.tolist()), space_id())
+                for speaker, (speech_s, unit) in heard.items()
+            ]
+        return out
 
     def _hear(self, features: NDArray[np.float32], active: NDArray[np.bool_], track: int) -> list[Utterance]:
         """The utterances of one track that are long enough to know a voice by."""
@@ -227,12 +238,19 @@ def _turn(span: Span, speaker: int, *, is_final: bool) -> SpeakerTurn:
 
 
 def _report_steps(options: Mapping[str, str]) -> int:
-    if unknown := set(options) - {"latency_s"}:
-        raise MediaError(f"unknown options {sorted(unknown)}; diarization knows latency_s")
+    if unknown := set(options) - {"latency_s", "voices"}:
+        raise MediaError(f"unknown options {sorted(unknown)}; diarization knows latency_s and voices")
     latency_s = options.get("latency_s", "2")
     if latency_s not in LATENCY_STEPS:
         raise MediaError(f"latency_s is {latency_s!r}, must be one of {', '.join(LATENCY_STEPS)}")
     return LATENCY_STEPS[latency_s]
+
+
+def _gives_voices(options: Mapping[str, str]) -> bool:
+    voices = options.get("voices", "off")
+    if voices not in ("on", "off"):
+        raise MediaError(f"voices is {voices!r}, must be on or off")
+    return voices == "on"
 
 
 def _read_state(state: bytes) -> tuple[int, int, int, Speakers]:

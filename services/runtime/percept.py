@@ -60,6 +60,19 @@ class SpeakerTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerVoice:
+    """How one person of a session sounds, over all `speech_s` seconds heard so far.
+
+    `embedding` is a unit vector; only those of one `space_id` (model, version, weights, features) compare.
+    """
+
+    speaker: str
+    speech_s: float
+    embedding: tuple[float, ...]
+    space_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextRegion:
     """One line of text; `region_id` is stable while the line stays on the screen."""
 
@@ -118,4 +131,4 @@ class Checkpoint:
     state: bytes = b""
 
 
-Percept = Transcript | SpeakerTurn | ScreenState | Checkpoint
+Percept = Transcript | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint

@@ -8,6 +8,7 @@ from services.runtime.percept import (
     Percept,
     ScreenState,
     SpeakerTurn,
+    SpeakerVoice,
     TextRegion,
     Transcript,
     UiElement,
@@ -22,6 +23,8 @@ def to_proto(percept: Percept) -> pb.Percept:
             return pb.Percept(transcript=transcript_to_proto(percept))
         case SpeakerTurn():
             return pb.Percept(turn=turn_to_proto(percept))
+        case SpeakerVoice():
+            return pb.Percept(voice=voice_to_proto(percept))
         case ScreenState():
             return pb.Percept(screen=screen_to_proto(percept))
         case Checkpoint():
@@ -35,12 +38,14 @@ def from_proto(message: pb.Percept) -> Percept:
             return transcript_from_proto(message.transcript)
         case "turn":
             return turn_from_proto(message.turn)
+        case "voice":
+            return voice_from_proto(message.voice)
         case "screen":
             return screen_from_proto(message.screen)
         case "checkpoint":
             return Checkpoint(message.checkpoint.resume_sample, message.checkpoint.state)
         case _:
-            raise ValueError("a percept must hold a transcript, a turn, a screen or a checkpoint")
+            raise ValueError("a percept must hold a transcript, a turn, a voice, a screen or a checkpoint")
 
 
 def transcript_to_proto(value: Transcript) -> pb.Transcript:
@@ -106,6 +111,18 @@ def turn_from_proto(message: pb.SpeakerTurn) -> SpeakerTurn:
         _confidence(message),
         message.is_final,
     )
+
+
+def voice_to_proto(value: SpeakerVoice) -> pb.SpeakerVoice:
+    """Dataclass to message."""
+    return pb.SpeakerVoice(
+        speaker=value.speaker, speech_s=value.speech_s, embedding=value.embedding, space_id=value.space_id
+    )
+
+
+def voice_from_proto(message: pb.SpeakerVoice) -> SpeakerVoice:
+    """Message to dataclass."""
+    return SpeakerVoice(message.speaker, message.speech_s, tuple(message.embedding), message.space_id)
 
 
 def screen_to_proto(value: ScreenState) -> pb.ScreenState:

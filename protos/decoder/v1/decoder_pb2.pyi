@@ -29,12 +29,14 @@ class ObserveRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[ObserveConfig, _Mapping]] = ..., percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
 
 class SpeakerName(_message.Message):
-    __slots__ = ("speaker", "name")
+    __slots__ = ("speaker", "name", "is_recognised")
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    IS_RECOGNISED_FIELD_NUMBER: _ClassVar[int]
     speaker: str
     name: str
-    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    is_recognised: bool
+    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ..., is_recognised: _Optional[bool] = ...) -> None: ...
 
 class ObserveResponse(_message.Message):
     __slots__ = ("utterance",)

@@ -167,17 +167,31 @@ class Checkpoint(_message.Message):
     state: bytes
     def __init__(self, resume_sample: _Optional[int] = ..., state: _Optional[bytes] = ...) -> None: ...
 
+class SpeakerVoice(_message.Message):
+    __slots__ = ("speaker", "speech_s", "embedding", "space_id")
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_S_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    SPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    speaker: str
+    speech_s: float
+    embedding: _containers.RepeatedScalarFieldContainer[float]
+    space_id: str
+    def __init__(self, speaker: _Optional[str] = ..., speech_s: _Optional[float] = ..., embedding: _Optional[_Iterable[float]] = ..., space_id: _Optional[str] = ...) -> None: ...
+
 class Percept(_message.Message):
-    __slots__ = ("transcript", "turn", "screen", "checkpoint")
+    __slots__ = ("transcript", "turn", "screen", "checkpoint", "voice")
     TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
     transcript: Transcript
     turn: SpeakerTurn
     screen: ScreenState
     checkpoint: Checkpoint
-    def __init__(self, transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn: _Optional[_Union[SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[ScreenState, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ...) -> None: ...
+    voice: SpeakerVoice
+    def __init__(self, transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn: _Optional[_Union[SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[ScreenState, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., voice: _Optional[_Union[SpeakerVoice, _Mapping]] = ...) -> None: ...
 
 class TokenSpan(_message.Message):
     __slots__ = ("modality", "start_sample", "end_sample", "speaker", "box", "frame_id", "confidence", "replaces", "text", "embeddings", "alternatives")

@@ -278,6 +278,68 @@ class DeleteSessionResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class SessionSpeaker(_message.Message):
+    __slots__ = ("session_id", "speaker")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    speaker: str
+    def __init__(self, session_id: _Optional[str] = ..., speaker: _Optional[str] = ...) -> None: ...
+
+class AddVoiceRequest(_message.Message):
+    __slots__ = ("name", "media", "speaker", "consent_by", "replace")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_BY_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    media: bytes
+    speaker: SessionSpeaker
+    consent_by: str
+    replace: bool
+    def __init__(self, name: _Optional[str] = ..., media: _Optional[bytes] = ..., speaker: _Optional[_Union[SessionSpeaker, _Mapping]] = ..., consent_by: _Optional[str] = ..., replace: _Optional[bool] = ...) -> None: ...
+
+class Voice(_message.Message):
+    __slots__ = ("name", "speech_s", "consent_by", "consent_unix_ms", "space_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_S_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_BY_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    speech_s: float
+    consent_by: str
+    consent_unix_ms: int
+    space_id: str
+    def __init__(self, name: _Optional[str] = ..., speech_s: _Optional[float] = ..., consent_by: _Optional[str] = ..., consent_unix_ms: _Optional[int] = ..., space_id: _Optional[str] = ...) -> None: ...
+
+class AddVoiceResponse(_message.Message):
+    __slots__ = ("voice",)
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    voice: Voice
+    def __init__(self, voice: _Optional[_Union[Voice, _Mapping]] = ...) -> None: ...
+
+class ListVoicesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVoicesResponse(_message.Message):
+    __slots__ = ("voices",)
+    VOICES_FIELD_NUMBER: _ClassVar[int]
+    voices: _containers.RepeatedCompositeFieldContainer[Voice]
+    def __init__(self, voices: _Optional[_Iterable[_Union[Voice, _Mapping]]] = ...) -> None: ...
+
+class DeleteVoiceRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteVoiceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class DescribeRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -70,6 +70,21 @@ class SessionServiceStub:
                 request_serializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
                 response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionResponse.FromString,
                 _registered_method=True)
+        self.AddVoice = channel.unary_unary(
+                '/sensorium.session.v1.SessionService/AddVoice',
+                request_serializer=protos_dot_session_dot_v1_dot_session__pb2.AddVoiceRequest.SerializeToString,
+                response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.AddVoiceResponse.FromString,
+                _registered_method=True)
+        self.ListVoices = channel.unary_unary(
+                '/sensorium.session.v1.SessionService/ListVoices',
+                request_serializer=protos_dot_session_dot_v1_dot_session__pb2.ListVoicesRequest.SerializeToString,
+                response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.ListVoicesResponse.FromString,
+                _registered_method=True)
+        self.DeleteVoice = channel.unary_unary(
+                '/sensorium.session.v1.SessionService/DeleteVoice',
+                request_serializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteVoiceRequest.SerializeToString,
+                response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteVoiceResponse.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/sensorium.session.v1.SessionService/Describe',
                 request_serializer=protos_dot_session_dot_v1_dot_session__pb2.DescribeRequest.SerializeToString,
@@ -135,6 +150,28 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddVoice(self, request, context):
+        """Remembers a voice, so that its owner is named in later sessions. INVALID_ARGUMENT: too little
+        speech, several people, no consent. ALREADY_EXISTS: the name is taken, and `replace` is not set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVoices(self, request, context):
+        """Remembered voices by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVoice(self, request, context):
+        """Forgets a voice for good; names that were written already stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """What runs here.
         """
@@ -179,6 +216,21 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.DeleteSession,
                     request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionRequest.FromString,
                     response_serializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionResponse.SerializeToString,
+            ),
+            'AddVoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddVoice,
+                    request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.AddVoiceRequest.FromString,
+                    response_serializer=protos_dot_session_dot_v1_dot_session__pb2.AddVoiceResponse.SerializeToString,
+            ),
+            'ListVoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVoices,
+                    request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.ListVoicesRequest.FromString,
+                    response_serializer=protos_dot_session_dot_v1_dot_session__pb2.ListVoicesResponse.SerializeToString,
+            ),
+            'DeleteVoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVoice,
+                    request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteVoiceRequest.FromString,
+                    response_serializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteVoiceResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -376,6 +428,87 @@ class SessionService:
             '/sensorium.session.v1.SessionService/DeleteSession',
             protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
             protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddVoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.session.v1.SessionService/AddVoice',
+            protos_dot_session_dot_v1_dot_session__pb2.AddVoiceRequest.SerializeToString,
+            protos_dot_session_dot_v1_dot_session__pb2.AddVoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.session.v1.SessionService/ListVoices',
+            protos_dot_session_dot_v1_dot_session__pb2.ListVoicesRequest.SerializeToString,
+            protos_dot_session_dot_v1_dot_session__pb2.ListVoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.session.v1.SessionService/DeleteVoice',
+            protos_dot_session_dot_v1_dot_session__pb2.DeleteVoiceRequest.SerializeToString,
+            protos_dot_session_dot_v1_dot_session__pb2.DeleteVoiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.diarization.service import DiarizationExpert
-from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeakerTurn
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeakerTurn, SpeakerVoice
 from services.runtime.stage import Frame, MediaError, StageConfig
 from tests.unit.diarization.conftest import Listen, Samples
 
@@ -100,6 +100,41 @@ def test_every_turn_reported_has_a_span_within_what_was_heard(two_speakers: Samp
             assert 80_000 <= percept.start_sample < percept.end_sample <= 80_000 + len(two_speakers)
 
 
+VOICES = StageConfig(options={"voices": "on"})
+
+
+def last_voices(said: list[Percept]) -> dict[str, SpeakerVoice]:
+    """What was last told of everybody's voice."""
+    return {p.speaker: p for p in said if isinstance(p, SpeakerVoice)}
+
+
+def test_voices_are_told_when_asked_for_and_change_nothing_else(two_speakers: Samples, listen: Listen) -> None:
+    silent, telling = listen(two_speakers), listen(two_speakers, config=VOICES)
+    assert last_voices(silent) == {}
+    assert [p for p in telling if not isinstance(p, SpeakerVoice)] == silent
+    assert set(last_voices(telling)) == {"S1", "S2"}
+    assert all(voice.speech_s > 5.0 for voice in last_voices(telling).values())
+
+
+def test_a_voice_is_most_like_the_same_persons_in_another_recording(two_speakers: Samples, listen: Listen) -> None:
+    half = len(two_speakers) // 2
+    before, after = (last_voices(listen(part, config=VOICES)) for part in (two_speakers[:half], two_speakers[half:]))
+    alike = np.array([[np.dot(a.embedding, b.embedding) for b in after.values()] for a in before.values()])
+    assert alike.shape == (2, 2)
+    assert np.diag(alike).min() > 0.64 > 0.6 > np.fliplr(alike).diagonal().max()
+    assert len({voice.space_id for voice in (*before.values(), *after.values())}) == 1
+
+
+def test_voices_are_the_same_after_any_checkpoint_and_for_every_chunk_size(meeting: Samples, listen: Listen) -> None:
+    said = listen(meeting, config=VOICES)
+    assert listen(meeting, (7_829, 48_000), VOICES) == said
+    for mark, checkpoint in enumerate(said):
+        if isinstance(checkpoint, Checkpoint):
+            state = {"start_sample": checkpoint.resume_sample, "resume_state": checkpoint.state}
+            config = StageConfig(options=VOICES.options, **state)
+            assert listen(meeting[checkpoint.resume_sample :], (5_000,), config) == said[mark + 1 :]
+
+
 @pytest.mark.parametrize("kind", ["silence", "noise", "clipped hum"])
 def test_what_is_no_speech_makes_no_turn(listen: Listen, kind: str) -> None:
     count = 20 * SAMPLE_RATE
@@ -124,6 +159,8 @@ def test_a_wrong_option_is_refused(expert: DiarizationExpert) -> None:
         expert.open_stage(StageConfig(options={"latency": "2"}))
     with pytest.raises(MediaError, match=r"latency_s is '3', must be one of 0\.5, 2, 5"):
         expert.open_stage(StageConfig(options={"latency_s": "3"}))
+    with pytest.raises(MediaError, match="voices is 'yes', must be on or off"):
+        expert.open_stage(StageConfig(options={"voices": "yes"}))
 
 
 def test_a_damaged_state_is_refused(expert: DiarizationExpert, two_speakers: Samples, listen: Listen) -> None:
