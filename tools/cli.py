@@ -19,8 +19,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-models_app = typer.Typer(no_args_is_help=True, help="Model weights: fetch, list, verify.")
+models_app = typer.Typer(no_args_is_help=True, help="Model weights: fetch, list, verify, import.")
 app.add_typer(models_app, name="models")
+import_app = typer.Typer(no_args_is_help=True, help="Turn a checkpoint that you have into a model of this machine.")
+models_app.add_typer(import_app, name="import")
+voices_app = typer.Typer(no_args_is_help=True, help="Remembered voices: whoever has one is named in every meeting.")
+app.add_typer(voices_app, name="voices")
+
+
+class Head(StrEnum):
+    """What decodes the encoder's steps."""
+
+    rnnt = "rnnt"
+    ctc = "ctc"
 
 
 class TranscriptFormat(StrEnum):
@@ -53,6 +64,9 @@ class Speed(StrEnum):
 Format = Annotated[TranscriptFormat, typer.Option("--format", "-f", help="Format of the result.")]
 Plain = Annotated[PlainFormat, typer.Option("--format", "-f", help="For people (txt) or programs (json).")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
+Checkpoint = Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint.")]
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="What the model shall be called here.")]
+Licence = Annotated[str, typer.Option(help="Licence of the weights, such as CC-BY-4.0: read their model card.")]
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="A session as `sensorium sessions` names it.")]
 
 
@@ -291,6 +305,80 @@ def models_verify(
 
         for name in models.verify(names or []):
             print(f"{name} is as it should be", file=sys.stderr)
+
+
+@voices_app.command("add")
+def voices_add(
+    name: Annotated[str, typer.Argument(help="Whose voice it is.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Sound or video of 10 s or so; nobody else speaks.")],
+    consent_by: Annotated[str, typer.Option(help="Who said yes to this; the person themselves when not given.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the voice that has this name.")] = False,
+) -> None:
+    """Remember a voice. Ask its owner first: who said yes is noted with the time."""
+    with _errors():
+        from tools import voices
+
+        voice = voices.add(name, file, consent_by or name, replace=replace)
+        print(
+            f"remembered {voice.name} from {voice.speech_s:.1f} s of speech; noted: {voice.consent_by} said yes",
+            file=sys.stderr,
+        )
+
+
+@voices_app.command("list")
+def voices_list(format: Plain = PlainFormat.txt) -> None:
+    """List the voices that are remembered, and who said yes to each."""
+    with _errors():
+        from tools import voices
+
+        found = [voices.voice_json(voice) for voice in voices.voices()]
+        if format is PlainFormat.json:
+            _print_json({"voices": found})
+        else:
+            for one in found:
+                print(
+                    f"{one['name']:24} {one['speech_s']:6.1f} s  {one['consent']}  {one['consent_by']}  {one['model']}"
+                )
+
+
+@voices_app.command("delete")
+def voices_delete(name: Annotated[str, typer.Argument(help="Whose voice.")]) -> None:
+    """Forget a voice for good. Names that were written already stay in their meetings."""
+    with _errors():
+        from tools import voices
+
+        voices.delete(name)
+        print(f"the voice of {name} is deleted", file=sys.stderr)
+
+
+@import_app.command("nemo")
+def import_nemo(
+    file: Checkpoint,
+    name: ModelName,
+    licence: Licence,
+    language: Annotated[str, typer.Option(help="The language it recognises.")] = "en",
+    head: Annotated[Head | None, typer.Option(help="RNNT where there is one, when not given.")] = None,
+    lookahead: Annotated[
+        int | None, typer.Option(help="Encoder steps to look ahead; the checkpoint's first choice when not given.")
+    ] = None,
+) -> None:
+    """Import a cache-aware streaming FastConformer (.nemo); needs `make frameworks`."""
+    with _errors():
+        from tools import models
+
+        brought = models.bring_nemo(file, name, licence, language, head.value if head else "", lookahead)
+        print(f"imported {brought.name}: {brought.notes} Use it: SENSORIUM_ASR_MODEL={name}", file=sys.stderr)
+
+
+@import_app.command("pyannote")
+def import_pyannote(file: Checkpoint, name: ModelName, licence: Licence) -> None:
+    """Import a segmentation or WeSpeaker embedding (pytorch_model.bin); needs `make frameworks`."""
+    with _errors():
+        from tools import models
+
+        brought = models.bring_pyannote(file, name, licence)
+        use = "SEGMENTATION" if "segmentation" in brought.task else "EMBEDDING"
+        print(f"imported {brought.name}: {brought.notes} Use it: SENSORIUM_{use}_MODEL={name}", file=sys.stderr)
 
 
 def main() -> None:

@@ -100,9 +100,12 @@ class Timeline:
         return self._screen.get(line_id)
 
     def add_name(self, speaker: str, name: str) -> bool:
-        """Name a speaker; True when that is new."""
-        if self.names.get(speaker) == name:
+        """Name a speaker, or take the name back with an empty one; True when that is new."""
+        if self.names.get(speaker, "") == name:
             return False
+        if not name:
+            del self.names[speaker]
+            return True
         self.names[speaker] = name
         if len(self.names) > MAX_NAMES:
             self.names.popitem(last=False)

@@ -18,6 +18,7 @@ from services.gateway.riva import add_riva
 from services.gateway.service import SERVICE_NAME, SessionSkin
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
+from services.gateway.voices import Voices
 from services.runtime.server import serving, until_signal
 from services.runtime.settings import ServiceSettings, service_parser, settings_from
 from services.runtime.streams import Streams
@@ -30,7 +31,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`http` is HOST:PORT of the page, `data` the folder of the session store.
+    """`http` is HOST:PORT of the page, `data` the folder of kept sessions and remembered voices.
 
     `hosts` are further names that the page may be opened as; WebRTC media is taken at `media_addresses`;
     `max_upload_bytes` is the largest file that is taken for transcription.
@@ -88,7 +89,9 @@ async def _serve(settings: GatewaySettings) -> None:
     async with AsyncExitStack() as stack:
         store = await Store.open(settings.data / "sessions.db")
         stack.push_async_callback(store.close)
-        sessions = await Sessions.connect(store, settings.service.max_streams, stack)
+        voices = await Voices.open(settings.data / "voices.db")
+        stack.push_async_callback(voices.close)
+        sessions = await Sessions.connect(store, voices, settings.service.max_streams, stack)
         stack.push_async_callback(sessions.close)
         skin = SessionSkin(sessions, Streams(settings.service.max_streams + 1))
 

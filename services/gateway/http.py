@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
 from services.gateway import formats, openai_audio, transcript
+from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
 from services.gateway.webrtc import OfferError, Peers
@@ -103,6 +104,17 @@ class Name(BaseModel):
     name: str = Field(max_length=200)
 
 
+class NewVoice(BaseModel):
+    """A speaker of a session is to be remembered; `consent_by` said yes."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(max_length=200)
+    session_id: str = Field(min_length=1, max_length=200)
+    speaker: str = Field(min_length=1, max_length=100)
+    consent_by: str = Field(max_length=1000)
+    replace: bool = False
+
+
 def new_app(
     sessions: Sessions,
     *,
@@ -131,6 +143,7 @@ def new_app(
     _add_page(app)
     _add_media(app, sessions, peers)
     _add_sessions(app, sessions, app.state.stopping)
+    _add_voices(app, sessions)
     openai_audio.add_openai_audio(app, sessions, max_upload_bytes)
     return app
 
@@ -259,6 +272,31 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
         """Which services answer."""
         answering = {described.service for described in await sessions.describe_all()}
         return {"services": [{"name": name, "is_available": name in answering} for name in (*EXPERTS, "decoder")]}
+
+
+def _add_voices(app: FastAPI, sessions: Sessions) -> None:
+    @app.get("/api/voices")
+    async def list_voices() -> dict[str, Any]:
+        """Remembered voices, by name."""
+        return {"voices": [_json(voice_to_proto(voice)) for voice in sessions.voices.known]}
+
+    @app.post("/api/voices", status_code=201)
+    async def add(voice: NewVoice) -> dict[str, Any]:
+        """Remember how a speaker of a session sounds."""
+        request = session_pb2.AddVoiceRequest(
+            name=voice.name,
+            speaker=session_pb2.SessionSpeaker(session_id=voice.session_id, speaker=voice.speaker),
+            consent_by=voice.consent_by,
+            replace=voice.replace,
+        )
+        return _json(voice_to_proto(await sessions.add_voice(request)))
+
+    # A name may hold a slash.
+    @app.delete("/api/voices/{name:path}")
+    async def delete(name: str) -> dict[str, str]:
+        """Forget a voice for good."""
+        await sessions.delete_voice(name)
+        return {}
 
 
 async def _as_sse(events: AsyncIterator[session_pb2.Event], stopping: asyncio.Event) -> AsyncIterator[str]:

@@ -11,6 +11,7 @@ from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
+from services.gateway.voices import KnownVoice
 from services.runtime.describe import describe_process
 from services.runtime.errors import abort, status_code
 from services.runtime.stage import MediaError
@@ -164,6 +165,36 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             await _fail(context, error)
         return pb.DeleteSessionResponse()
 
+    async def AddVoice(
+        self, request: pb.AddVoiceRequest, context: "grpc.aio.ServicerContext[pb.AddVoiceRequest, pb.AddVoiceResponse]"
+    ) -> pb.AddVoiceResponse:
+        """Remember a voice."""
+        try:
+            return pb.AddVoiceResponse(voice=voice_to_proto(await self._sessions.add_voice(request)))
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+            raise
+
+    async def ListVoices(
+        self,
+        request: pb.ListVoicesRequest,
+        context: "grpc.aio.ServicerContext[pb.ListVoicesRequest, pb.ListVoicesResponse]",
+    ) -> pb.ListVoicesResponse:
+        """Remembered voices, by name."""
+        return pb.ListVoicesResponse(voices=[voice_to_proto(voice) for voice in self._sessions.voices.known])
+
+    async def DeleteVoice(
+        self,
+        request: pb.DeleteVoiceRequest,
+        context: "grpc.aio.ServicerContext[pb.DeleteVoiceRequest, pb.DeleteVoiceResponse]",
+    ) -> pb.DeleteVoiceResponse:
+        """Forget a voice."""
+        try:
+            await self._sessions.delete_voice(request.name)
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+        return pb.DeleteVoiceResponse()
+
     async def Describe(
         self, request: pb.DescribeRequest, context: "grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeResponse]"
     ) -> pb.DescribeResponse:
@@ -171,6 +202,17 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         own = describe_process("gateway", self.streams)
         own.active_streams, own.max_streams = self._sessions.live_count, self._sessions.max_sessions
         return pb.DescribeResponse(service=own, services=await self._sessions.describe_all())
+
+
+def voice_to_proto(voice: KnownVoice) -> pb.Voice:
+    """What is told of a remembered voice."""
+    return pb.Voice(
+        name=voice.name,
+        speech_s=voice.speech_s,
+        consent_by=voice.consent_by,
+        consent_unix_ms=voice.consent_unix_ms,
+        space_id=voice.space_id,
+    )
 
 
 async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> None:

@@ -20,11 +20,21 @@ from protos.session.v1 import session_pb2 as pb
 from services.gateway.decoder_link import DecoderLink, observation
 from services.gateway.feed import Feed
 from services.gateway.links import ExpertLink
+from services.gateway.recognition import Recogniser
 from services.gateway.store import Store, StoredSession
+from services.gateway.voices import Voices, clean_name
 from services.runtime import wire
 from services.runtime.audio import check_chunk
 from services.runtime.errors import ConflictError
-from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, ScreenState, SpeakerTurn, Transcript
+from services.runtime.percept import (
+    SAMPLE_RATE,
+    Checkpoint,
+    Percept,
+    ScreenState,
+    SpeakerTurn,
+    SpeakerVoice,
+    Transcript,
+)
 from services.runtime.phrases import parse_phrases, phrase_lines
 from services.runtime.stage import MediaError, OverloadedError
 
@@ -37,7 +47,6 @@ MAX_FRAME_BYTES = 48 * 1024 * 1024
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_QUESTION_CHARS = 2_000
 MAX_QUESTIONS = 4
-MAX_NAME_CHARS = 80
 # The sender is told this often what was received.
 PROGRESS_SAMPLES = SAMPLE_RATE // 2
 # A session without a writer is finished after this long.
@@ -53,6 +62,7 @@ class Session:
         self,
         stored: StoredSession,
         store: Store,
+        voices: Voices,
         channels: Mapping[str, grpc.aio.Channel],
         checkpoints: Mapping[str, Checkpoint],
         feed: Feed,
@@ -61,7 +71,9 @@ class Session:
         self.feed = feed
         self.config = stored.config
         self.has_writer = False
+        self.recogniser = Recogniser()
         self._store = store
+        self._voices = voices
         self._utterances: dict[str, media_pb2.Transcript] = {}
         self._turns: dict[str, bytes] = {}
         self._screen: media_pb2.ScreenState | None = None
@@ -152,8 +164,20 @@ class Session:
         task.add_done_callback(self._questions.discard)
 
     async def rename(self, speaker: str, name: str) -> None:
-        """Give a speaker a name. Raises MediaError."""
-        await self._append(named(speaker, name), speaker)
+        """Give a speaker a name, which then stays. Raises MediaError."""
+        event = named(speaker, name)
+        # Before anybody is told: what is recognised in the meantime must not come after it.
+        self.recogniser.name(speaker, name, is_recognised=False)
+        await self._append(event, speaker)
+
+    async def review_names(self) -> None:
+        """Other voices are remembered now: recognise everybody anew."""
+        for speaker, name in self.recogniser.review(self._voices.known).items():
+            await self._recognised(speaker, name)
+
+    async def _recognised(self, speaker: str, name: str) -> None:
+        found = decoder_pb2.SpeakerName(speaker=speaker, name=name, is_recognised=True)
+        await self._append(pb.Event(speaker_name=found), speaker)
 
     async def set_phrases(self, phrases: Sequence[pb.Phrase]) -> None:
         """Listen for these from now on. Raises MediaError: bad phrases, or nobody here recognises speech."""
@@ -260,6 +284,9 @@ class Session:
                 self._turns[event.turn.turn_id] = event.turn.SerializeToString(deterministic=True)
             case "screen":
                 self._screen = event.screen
+            case "speaker_name":
+                given = event.speaker_name
+                self.recogniser.name(given.speaker, given.name, is_recognised=given.is_recognised)
 
     # -- percepts in ------------------------------------------------------------------------------
 
@@ -279,6 +306,10 @@ class Session:
                     self._decoder.observe(decoder_pb2.ObserveRequest(percept=media_pb2.Percept(turn=turn)))
                 elif self._turns.get(percept.turn_id) != turn.SerializeToString(deterministic=True):
                     await self._append(pb.Event(turn=turn), percept.turn_id)
+            case SpeakerVoice():
+                name = self.recogniser.hear(percept, self._voices.known)
+                if name is not None:
+                    await self._recognised(percept.speaker, name)
             case ScreenState():
                 screen = wire.screen_to_proto(percept)
                 if self._screen is None or _shows_other(self._screen, screen):
@@ -328,10 +359,9 @@ def new_session_id() -> str:
 
 def named(speaker: str, name: str) -> pb.Event:
     """The event that gives a speaker a name. Raises MediaError."""
-    name = " ".join(name.split())
-    if not speaker or not 0 < len(name) <= MAX_NAME_CHARS:
-        raise MediaError(f"a speaker's name has {len(name)} characters, must have 1 to {MAX_NAME_CHARS}")
-    return pb.Event(speaker_name=decoder_pb2.SpeakerName(speaker=speaker, name=name))
+    if not speaker:
+        raise MediaError("speaker is empty, must be one of the session's, such as S1")
+    return pb.Event(speaker_name=decoder_pb2.SpeakerName(speaker=speaker, name=clean_name(name)))
 
 
 def check_question(text: str) -> None:
@@ -354,6 +384,9 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
     options = {key.partition(".")[2]: value for key, value in config.options.items() if key.partition(".")[0] == name}
     if name == "asr" and config.phrases:
         options["phrases"] = _lines(config.phrases)
+    if name == "diarization":
+        # The recogniser needs them; they go no further.
+        options.setdefault("voices", "on")
     return expert_pb2.PerceiveConfig(
         language=config.language if name == "asr" else "",
         every_frame=config.pace == pb.PACE_MAX,

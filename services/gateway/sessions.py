@@ -14,6 +14,7 @@ from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.decoder_link import DecoderLink
+from services.gateway.enrolment import long_enough, voice_of_file
 from services.gateway.feed import Feed
 from services.gateway.session import (
     EXPERTS,
@@ -26,8 +27,10 @@ from services.gateway.session import (
     publish_answer,
 )
 from services.gateway.store import Store
+from services.gateway.voices import KnownVoice, Voices
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.errors import ConflictError, NotFoundError
+from services.runtime.percept import SpeakerVoice
 from services.runtime.settings import service_address
 from services.runtime.stage import MediaError, OverloadedError
 
@@ -36,14 +39,19 @@ log = logging.getLogger(__name__)
 DESCRIBE_TIMEOUT_S = 2.0
 SEE_TIMEOUT_S = 60.0
 MAX_KEPT_FEEDS = 64
+# Ended sessions whose speakers can still be remembered; how they sound is in memory only.
+MAX_HEARD = 16
 SEE_TASKS = ("ocr", "gui", "objects")
 
 
 class Sessions:
     """Live sessions of this process over one store; at most `max_sessions` at a time."""
 
-    def __init__(self, store: Store, channels: Mapping[str, grpc.aio.Channel], max_sessions: int) -> None:
+    def __init__(
+        self, store: Store, voices: Voices, channels: Mapping[str, grpc.aio.Channel], max_sessions: int
+    ) -> None:
         self.store = store
+        self.voices = voices
         self.max_sessions = max_sessions
         self._channels = channels
         self._live: dict[str, Session] = {}
@@ -51,11 +59,12 @@ class Sessions:
         self._opening = asyncio.Lock()
         # Feeds of kept sessions that somebody looks at, so that answers reach all lookers.
         self._kept_feeds: OrderedDict[str, Feed] = OrderedDict()
+        self._heard: OrderedDict[str, dict[str, SpeakerVoice]] = OrderedDict()
         self._questions: set[asyncio.Task[None]] = set()
         self._forgetting: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def connect(cls, store: Store, max_sessions: int, stack: AsyncExitStack) -> "Sessions":
+    async def connect(cls, store: Store, voices: Voices, max_sessions: int, stack: AsyncExitStack) -> "Sessions":
         """Sessions over channels to the experts and the decoder at their configured addresses."""
         channels = {}
         for name in (*EXPERTS, "decoder"):
@@ -64,7 +73,7 @@ class Sessions:
             options = (*CLIENT_OPTIONS, *policy)
             channel = grpc.aio.insecure_channel(_target(service_address(name)), options=options)
             channels[name] = await stack.enter_async_context(channel)
-        return cls(store, channels, max_sessions)
+        return cls(store, voices, channels, max_sessions)
 
     @property
     def live_count(self) -> int:
@@ -106,6 +115,7 @@ class Sessions:
         session = Session(
             stored,
             self.store,
+            self.voices,
             self._channels,
             await self.store.checkpoints(stored.id),
             Feed(stored.id, self.store, await self.store.last_seq(stored.id)),
@@ -123,6 +133,10 @@ class Sessions:
             log.exception("session failed", extra={"fields": {"session": session.id}})
         finally:
             session.close()
+            if session.recogniser.heard:
+                self._heard[session.id] = session.recogniser.heard
+                while len(self._heard) > MAX_HEARD:
+                    self._heard.popitem(last=False)
             self._live.pop(session.id, None)
             self._runs.pop(session.id, None)
 
@@ -193,6 +207,45 @@ class Sessions:
             await self.store.get(session_id)
             raise ConflictError(f"session {session_id} is not live; phrases change in a live one only")
         await session.set_phrases(phrases)
+
+    async def add_voice(self, request: pb.AddVoiceRequest) -> KnownVoice:
+        """Remember a voice; whoever has it in a live session is named at once.
+
+        Raises MediaError, ConflictError (name taken), NotFoundError, OverloadedError, grpc.aio.AioRpcError.
+        """
+        self.voices.check(request.name, request.consent_by, replace=request.replace)
+        match request.WhichOneof("source"):
+            case "media":
+                voice = await voice_of_file(request.media, self._channels["diarization"])
+            case "speaker":
+                voice = long_enough(await self._voice_of(request.speaker.session_id, request.speaker.speaker))
+            case _:
+                raise MediaError("a voice needs a source: a media file, or a speaker of a session")
+        known = await self.voices.add(request.name, voice, request.consent_by, replace=request.replace)
+        await self._review_names()
+        return known
+
+    async def delete_voice(self, name: str) -> None:
+        """Forget a voice; live sessions take back what they recognised by it. Raises NotFoundError."""
+        await self.voices.delete(name)
+        await self._review_names()
+
+    async def _review_names(self) -> None:
+        for session in list(self._live.values()):
+            await session.review_names()
+
+    async def _voice_of(self, session_id: str, speaker: str) -> SpeakerVoice:
+        session = self._live.get(session_id)
+        heard = session.recogniser.heard if session else self._heard.get(session_id)
+        if heard is None:
+            await self.store.get(session_id)
+            raise NotFoundError(
+                "how the speakers of this meeting sound is not kept any more; remember a voice during a meeting or "
+                "soon after it, or from a file with `sensorium voices add`"
+            )
+        if speaker not in heard:
+            raise NotFoundError(f"too little of {speaker!r} was heard in this meeting so far to know the voice")
+        return heard[speaker]
 
     async def frame(self, session_id: str, frame_id: str) -> bytes:
         """A recent encoded picture of a live session. Raises NotFoundError."""
@@ -289,6 +342,7 @@ class Sessions:
         """Forget a kept session. Raises NotFoundError, ConflictError while it is live."""
         if session_id in self._live:
             raise ConflictError(f"session {session_id} is live; end it first")
+        self._heard.pop(session_id, None)
         await self.store.delete(session_id)
 
     async def open_passing(self, config: pb.LiveConfig) -> tuple[Session, Callable[[], Awaitable[None]]]:
@@ -296,6 +350,8 @@ class Sessions:
 
         Also a caller that is cancelled leaves nothing behind. Raises OverloadedError, MediaError.
         """
+        # Nobody is to be recognised in what others send here.
+        config.options["diarization.voices"] = "off"
         opening = asyncio.create_task(self.open(config))
 
         async def forget() -> None:

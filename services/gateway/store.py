@@ -113,6 +113,8 @@ class Store:
         )
         if event.WhichOneof("event") == "ended":
             await self._write("UPDATE sessions SET ended = 1 WHERE id = ?", (session_id,))
+            # Nobody resumes it any more, and diarization's state tells how everybody sounds.
+            await self._write("DELETE FROM checkpoints WHERE session_id = ?", (session_id,))
 
     async def last_seq(self, session_id: str) -> int:
         """Newest number kept, 0 for none."""

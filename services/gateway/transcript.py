@@ -5,7 +5,7 @@ Pure: no clock, no I/O. Positions are samples at 16 000 Hz on the media clock, s
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -136,9 +136,7 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
     def named(speaker: str) -> str:
         return plain(names.get(speaker) or speaker)
 
-    segments = [
-        replace(segment, speaker=named(segment.speaker)) for transcript in said for segment in segments_of(transcript)
-    ]
+    segments = [segment for transcript in said for segment in segments_of(transcript, named)]
     return Document(
         session_id=session_id,
         title=plain(title),
@@ -161,11 +159,15 @@ def plain(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
-def segments_of(transcript: Transcript) -> list[Segment]:
-    """Cut one utterance where its speaker changes; words of nobody belong to the utterance's speaker."""
+def segments_of(transcript: Transcript, named: Callable[[str], str]) -> list[Segment]:
+    """Cut one utterance where its speaker changes; words of nobody belong to the utterance's speaker.
+
+    `named` tells a speaker's name; speakers of one name are one person.
+    """
     words = _in_order(transcript)
     runs = [
-        (speaker, tuple(run)) for speaker, run in groupby(words, key=lambda word: word.speaker or transcript.speaker)
+        (speaker, tuple(run))
+        for speaker, run in groupby(words, key=lambda word: named(word.speaker or transcript.speaker))
     ]
     return [
         Segment(

@@ -77,6 +77,14 @@ def test_a_turn_that_moves_away_takes_its_speaker_with_it() -> None:
     assert changed.speaker == ""
 
 
+def test_an_empty_name_takes_a_name_back() -> None:
+    timeline = Timeline()
+    assert not timeline.add_name("S1", "")
+    assert timeline.add_name("S1", "Ada") and not timeline.add_name("S1", "Ada")
+    assert timeline.add_name("S1", "")
+    assert dict(timeline.names) == {}
+
+
 def test_repeats_change_nothing() -> None:
     timeline = Timeline()
     percepts = [utterance("u", 0, "one"), turn("t", "S1", 0, 1), screen(0, ("r", "Title"))]

@@ -20,6 +20,7 @@ from services.gateway import http
 from services.gateway.formats import FORMATS
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
+from services.gateway.voices import Voices
 from tools.supervisor import free_addresses
 
 FOREIGN = {"origin": "https://evil.example"}
@@ -44,7 +45,9 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     async with AsyncExitStack() as stack:
         store = await Store.open(tmp_path / "sessions.db")
         stack.push_async_callback(store.close)
-        sessions = await Sessions.connect(store, 1, stack)
+        voices = await Voices.open(tmp_path / "voices.db")
+        stack.push_async_callback(voices.close)
+        sessions = await Sessions.connect(store, voices, 1, stack)
         stack.push_async_callback(sessions.close)
         app = http.new_app(sessions, allowed_hosts=["meet.example"], allowed_origins=["https://board.example"])
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))

@@ -226,3 +226,16 @@ def test_only_whole_answers_are_answers():
     assert [(answer.question, answer.text, answer.confidence) for answer in document.answers] == [
         ("who?", "Marta", None)
     ]
+
+
+def test_two_speakers_of_one_name_are_one_person() -> None:
+    said = media_pb2.Transcript(utterance_id="u1", is_final=True, end_sample=40_000, language="en", speaker="S1")
+    for i, speaker in enumerate(("S1", "S1", "S3", "S2")):
+        said.words.add(text=f"w{i}", start_sample=i * 10_000, end_sample=i * 10_000 + 9_000, speaker=speaker)
+    names = [decoder_pb2.SpeakerName(speaker=s, name="Ada", is_recognised=True) for s in ("S1", "S3")]
+    events = [session_pb2.Event(utterance=said), *(session_pb2.Event(speaker_name=name) for name in names)]
+    document = fold(events)
+    assert [(segment.speaker, segment.text) for segment in document.segments] == [("Ada", "w0 w1 w2"), ("S2", "w3")]
+    assert document.speakers == ("Ada", "S2")
+    taken_back = decoder_pb2.SpeakerName(speaker="S3", is_recognised=True)
+    assert fold([*events, session_pb2.Event(speaker_name=taken_back)]).speakers == ("Ada", "S3", "S2")

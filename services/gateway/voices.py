@@ -1,0 +1,136 @@
+"""Remembered voices, in a file of their own that only its owner can read.
+
+A voice is kept as an embedding, never as sound, together with who said yes and when. Deleted bytes are
+overwritten. Nothing of it goes to a client or another service: matching is done in this process.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.errors import ConflictError, NotFoundError
+from services.runtime.percept import SpeakerVoice
+from services.runtime.stage import MediaError, OverloadedError
+
+MAX_NAME_CHARS = 80
+MAX_CONSENT_CHARS = 200
+# The false-accept rate is stated for so many (docs/voices.md).
+MAX_VOICES = 50
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS voices (
+    key TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    embedding BLOB NOT NULL,
+    space_id TEXT NOT NULL,
+    speech_s REAL NOT NULL,
+    consent_by TEXT NOT NULL,
+    consent_unix_ms INTEGER NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVoice:
+    """One remembered voice; `embedding` is (dimension,) float32 of length 1 in the space of `space_id`."""
+
+    name: str
+    embedding: NDArray[np.float32]
+    space_id: str
+    speech_s: float
+    consent_by: str
+    consent_unix_ms: int
+
+
+def clean_name(name: str) -> str:
+    """A person's name without needless spaces. Raises MediaError when nothing or too much is left."""
+    name = " ".join(name.split())
+    if not 0 < len(name) <= MAX_NAME_CHARS:
+        raise MediaError(f"a speaker's name has {len(name)} characters, must have 1 to {MAX_NAME_CHARS}")
+    return name
+
+
+class Voices:
+    """All voices that one gateway remembers. Every change is on disk when its method returns."""
+
+    def __init__(self, database: aiosqlite.Connection, known: dict[str, KnownVoice]) -> None:
+        self._database = database
+        self._known = known
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path) -> "Voices":
+        """Open or create the file, for its owner alone. Raises OSError, sqlite3.Error."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite gives its journal the permissions of the file.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+        database = await aiosqlite.connect(path)
+        await database.execute("PRAGMA secure_delete=ON")
+        await database.executescript(_SCHEMA)
+        await database.commit()
+        async with database.execute(
+            "SELECT key, name, embedding, space_id, speech_s, consent_by, consent_unix_ms FROM voices"
+        ) as rows:
+            known = {row[0]: KnownVoice(row[1], np.frombuffer(row[2], "<f4"), *row[3:]) async for row in rows}
+        return cls(database, known)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
+
+    @property
+    def known(self) -> Collection[KnownVoice]:
+        """All of them, by name."""
+        return [self._known[key] for key in sorted(self._known)]
+
+    def check(self, name: str, consent_by: str, *, replace: bool) -> str:
+        """The cleaned name when a voice may be added under it.
+
+        Raises MediaError (name or consent), ConflictError (taken), OverloadedError (too many).
+        """
+        name = clean_name(name)
+        if not 0 < len(consent_by.strip()) <= MAX_CONSENT_CHARS:
+            raise MediaError(
+                f"consent_by has {len(consent_by.strip())} characters, must have 1 to {MAX_CONSENT_CHARS}: "
+                "say who agreed that this voice is remembered"
+            )
+        is_taken = name.casefold() in self._known
+        if is_taken and not replace:
+            raise ConflictError(f"a voice is remembered as {name!r} already; replace it, or choose another name")
+        if not is_taken and len(self._known) >= MAX_VOICES:
+            raise OverloadedError(f"{MAX_VOICES} voices are remembered, which is the most; delete one first")
+        return name
+
+    async def add(self, name: str, voice: SpeakerVoice, consent_by: str, *, replace: bool = False) -> KnownVoice:
+        """Remember a voice. Raises what `check` raises."""
+        async with self._writing:
+            name = self.check(name, consent_by, replace=replace)
+            vector = np.asarray(voice.embedding, "<f4")
+            unit = (vector / max(float(np.linalg.norm(vector)), 1e-6)).astype("<f4")
+            now = int(time.time() * 1000)
+            known = KnownVoice(name, unit, voice.space_id, voice.speech_s, " ".join(consent_by.split()), now)
+            row = (name.casefold(), name, unit.tobytes(), known.space_id, known.speech_s, known.consent_by, now)
+            await self._database.execute("INSERT OR REPLACE INTO voices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            await self._database.commit()
+            self._known[name.casefold()] = known
+            return known
+
+    async def delete(self, name: str) -> None:
+        """Forget a voice; its bytes are overwritten. Raises NotFoundError."""
+        key = " ".join(name.split()).casefold()
+        async with self._writing:
+            if key not in self._known:
+                raise NotFoundError(f"no voice is remembered as {name!r}; `sensorium voices list` shows those that are")
+            await self._database.execute("DELETE FROM voices WHERE key = ?", (key,))
+            await self._database.commit()
+            del self._known[key]
