@@ -167,6 +167,49 @@ def test_a_meeting_is_held_by_keyboard_alone(open_page: Open) -> None:
     expect(page.locator("#state")).to_contain_text("Ended")
 
 
+def test_a_voice_remembered_while_renaming_is_named_in_the_next_meeting_and_deleted(open_page: Open) -> None:
+    page = open_page()
+    begin(page)
+    # Both readers were heard for long enough.
+    expect(page.locator("#utterances")).to_contain_text(re.compile("workhouse", re.I))
+    expect(page.locator("#utterances")).to_contain_text(re.compile("fireman", re.I))
+    page.locator("#speakers button").first.click()
+    remember = page.get_by_label("Remember this voice")
+    expect(remember).not_to_be_checked()
+    expect(remember).to_have_attribute("aria-describedby", "rename-note")
+    expect(page.locator("#rename-note")).to_contain_text("only if they said yes")
+    page.keyboard.type("Margaret")
+    page.keyboard.press("Tab")
+    expect(remember).to_be_focused()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(page.locator("#banners")).to_contain_text("The voice of Margaret is remembered")
+    finish(page)
+
+    page = open_page()
+    begin(page)
+    known = page.get_by_role("button", name="Margaret, recognised by voice, rename")
+    expect(known).to_be_visible()
+    # A given name wins, and a name that is taken is asked about.
+    known.click()
+    page.get_by_label("Remember this voice").check()
+    page.keyboard.press("Enter")
+    expect(page.locator("#confirm-text")).to_contain_text("remembered as “Margaret” already")
+    page.get_by_role("button", name="Replace").click()
+    expect(page.locator("#banners")).to_contain_text("The voice of Margaret is remembered")
+    expect(page.get_by_role("button", name="Margaret, rename").first).to_be_visible()
+    finish(page)
+
+    page.click("#open-meetings")
+    expect(page.locator("#voices")).to_contain_text("Margaret said yes")
+    page.get_by_role("button", name="Delete the voice of Margaret").click()
+    expect(page.locator("#confirm-text")).to_contain_text("Names that were written already stay")
+    page.click("#confirm-yes")
+    expect(page.locator("#remembered")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator("#speakers")).to_contain_text("Margaret")
+
+
 def test_every_control_has_a_name(open_page: Open) -> None:
     page = open_page()
     nameless = """() => [...document.querySelectorAll("button, input, select, summary, a[href]")]

@@ -9,6 +9,7 @@ import { clearNotices, notice, noticeService } from "./notices.js";
 import { QuestionsView } from "./questions.js";
 import { ScreenView } from "./screen.js";
 import { TranscriptView } from "./transcript.js";
+import { deleteVoice, fillVoices, rememberVoice } from "./voices.js";
 
 const LANGUAGES = ["en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "fi", "cs", "tr", "uk", "ru", "ar", "hi", "ja", "ko", "zh"];
 const STATUS_MS = 5000;
@@ -177,7 +178,8 @@ async function ask(text) {
 }
 
 function drawSpeakers() {
-  const known = [...meeting.speakers.values()].sort((a, b) => a.index - b.index);
+  const people = [...meeting.speakers.values()].filter((speaker) => meeting.personOf(speaker.id) === speaker.id);
+  const known = people.sort((a, b) => a.index - b.index);
   $("speakers").replaceChildren(
     ...known.map((speaker) => {
       const item = document.createElement("li");
@@ -186,8 +188,9 @@ function drawSpeakers() {
       button.className = "chip";
       button.dataset.colour = speaker.index % 8;
       button.textContent = meeting.nameOf(speaker.id);
-      button.title = "Rename";
-      button.setAttribute("aria-label", `${button.textContent}, rename`);
+      const how = speaker.isRecognised ? "recognised by voice, " : "";
+      button.title = speaker.isRecognised ? "Recognised by voice. Rename" : "Rename";
+      button.setAttribute("aria-label", `${button.textContent}, ${how}rename`);
       button.addEventListener("click", () => renameSpeaker(speaker.id));
       item.append(button);
       return item;
@@ -196,20 +199,61 @@ function drawSpeakers() {
 }
 
 async function renameSpeaker(id) {
-  const dialog = $("rename");
+  const session = sessionId;
   const input = $("rename-name");
-  const before = meeting.speakers.get(id)?.name ?? "";
-  input.value = before;
+  const known = meeting.speakers.get(id);
+  const ids = meeting.idsOf(id);
+  input.value = known?.name ?? "";
   input.placeholder = meeting.nameOf(id);
-  const answer = await open(dialog);
+  $("rename-remember").checked = false;
+  const answer = await open($("rename"));
   const name = input.value.trim();
-  if (answer !== "save" || !name || name === before) return;
-  try {
-    await request("POST", `${sessionPath(sessionId)}/names`, { speaker: id, name });
-    notice("rename", "");
-  } catch (error) {
-    notice("rename", `The name was not kept: ${error.message}`);
+  if (answer !== "save" || !name) return;
+  if (name !== known?.name || known.isRecognised) {
+    try {
+      for (const speaker of ids) await request("POST", `${sessionPath(session)}/names`, { speaker, name });
+      notice("rename", "");
+    } catch (error) {
+      notice("rename", `The name was not kept: ${error.message}`);
+      return;
+    }
   }
+  if ($("rename-remember").checked) await keepVoice(session, ids[0], name);
+}
+
+/** Remembers a voice; a name that is taken is asked about. */
+async function keepVoice(session, id, name) {
+  try {
+    await rememberVoice(session, id, name, false);
+  } catch (error) {
+    if (error.status !== 409) return notice("voice", `The voice was not remembered: ${error.message}`);
+    const question = `A voice is remembered as “${name}” already. Replace it with this one?`;
+    if (!(await confirm(question, "Replace"))) return;
+    try {
+      await rememberVoice(session, id, name, true);
+    } catch (failure) {
+      return notice("voice", `The voice was not remembered: ${failure.message}`);
+    }
+  }
+  notice("voice", `The voice of ${name} is remembered. Meetings lists it, and deletes it.`, { level: "hint" });
+}
+
+async function confirmVoice(name) {
+  if (!(await confirm(`Forget the voice of “${name}”? Names that were written already stay.`, "Delete"))) return false;
+  try {
+    await deleteVoice(name);
+  } catch (error) {
+    notice("voice", `The voice was not deleted: ${error.message}`);
+    return false;
+  }
+  notice("voice", "");
+  return true;
+}
+
+async function confirm(question, yes) {
+  $("confirm-text").textContent = question;
+  $("confirm-yes").textContent = yes;
+  return (await open($("confirm"))) === "yes";
 }
 
 function open(dialog) {
@@ -219,8 +263,8 @@ function open(dialog) {
 }
 
 async function confirmDelete(summary) {
-  $("confirm-text").textContent = `Delete “${summary.title || "Meeting without a title"}” for good? Its words, names and answers cannot be brought back.`;
-  if ((await open($("confirm"))) !== "yes") return false;
+  const question = `Delete “${summary.title || "Meeting without a title"}” for good? Its words, names and answers cannot be brought back.`;
+  if (!(await confirm(question, "Delete"))) return false;
   try {
     await deleteMeeting(summary.session_id);
   } catch (error) {
@@ -449,6 +493,7 @@ $("screen-toggle").addEventListener("click", () => toggle("screen"));
 $("finish").addEventListener("click", finish);
 $("open-meetings").addEventListener("click", () => {
   fillMeetings($("kept"), sessionId, confirmDelete).catch(reportGone);
+  fillVoices($("remembered"), $("voices"), confirmVoice).catch(reportGone);
   open($("meetings"));
 });
 document.addEventListener("click", (event) => {

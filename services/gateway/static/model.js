@@ -54,13 +54,14 @@ export function join(words, language) {
   return words.map((word) => word.text).join(UNSPACED.has(language.slice(0, 2)) ? "" : " ");
 }
 
-/** Runs of words of one speaker: [{speaker, words}]. */
-export function runs(utterance) {
+/** Runs of words of one person: [{speaker, words}]; `personOf` tells who a speaker is. */
+export function runs(utterance, personOf) {
   const found = [];
   for (const word of utterance.words) {
+    const speaker = personOf(word.speaker);
     const last = found.at(-1);
-    if (last && last.speaker === word.speaker) last.words.push(word);
-    else found.push({ speaker: word.speaker, words: [word] });
+    if (last && last.speaker === speaker) last.words.push(word);
+    else found.push({ speaker, words: [word] });
   }
   return found;
 }
@@ -79,7 +80,7 @@ export class Meeting {
     this.utterances = []; // by start
     this.byId = new Map();
     this.partials = new Map();
-    this.speakers = new Map(); // id -> {id, index, name, spoken}
+    this.speakers = new Map(); // id -> {id, index, name, isRecognised}
     this.screens = []; // by start
     this.answers = new Map(); // question id -> {id, question, evidence, text, whole}
     this.received = 0;
@@ -94,7 +95,7 @@ export class Meeting {
     if (event.turn) return this.#seen(event.turn.speaker ?? "");
     if (event.screen) return this.#screen(screen(event.screen));
     if (event.answer) return this.#answer(event.answer);
-    if (event.speaker_name) return this.#name(event.speaker_name.speaker ?? "", event.speaker_name.name ?? "");
+    if (event.speaker_name) return this.#name(event.speaker_name);
     if (event.expert_status) {
       const { expert = "", is_available = false, message = "" } = event.expert_status;
       return { kind: "service", name: expert, isAvailable: is_available, message };
@@ -117,6 +118,18 @@ export class Meeting {
     if (!speaker) return "Somebody";
     const known = this.speakers.get(speaker);
     return known?.name || speaker.replace(/^S(\d+)$/, "Speaker $1");
+  }
+
+  /** Speakers of one name are one person, who goes by the first of their ids. */
+  personOf(speaker) {
+    return this.idsOf(speaker)[0] ?? speaker;
+  }
+
+  /** All ids of the person behind one. */
+  idsOf(speaker) {
+    const known = this.speakers.get(speaker);
+    if (!known?.name) return known ? [speaker] : [];
+    return [...this.speakers.values()].filter((other) => other.name === known.name).map((other) => other.id);
   }
 
   /** Where an utterance stands in order of time; -1 when it is not known. */
@@ -162,14 +175,14 @@ export class Meeting {
   #seen(id) {
     if (!id || this.speakers.has(id)) return { kind: "none" };
     const number = Number(/^S(\d+)$/.exec(id)?.[1] ?? this.speakers.size + 1);
-    this.speakers.set(id, { id, index: number - 1, name: "" });
+    this.speakers.set(id, { id, index: number - 1, name: "", isRecognised: false });
     return { kind: "speakers" };
   }
 
-  #name(id, name) {
+  #name({ speaker: id = "", name = "", is_recognised: isRecognised = false }) {
     this.#seen(id);
     if (!id) return { kind: "none" };
-    this.speakers.get(id).name = name;
+    Object.assign(this.speakers.get(id), { name, isRecognised });
     return { kind: "speakers" };
   }
 

@@ -107,7 +107,8 @@ export class TranscriptView {
     const nodes = new Map();
     shown.forEach((utterance, i) => {
       const before = utterances[this.#first + i - 1];
-      const isNewLine = !before || before.words.at(-1).speaker !== utterance.words[0].speaker || utterance.start - before.end > PAUSE;
+      const hasChanged = before && !this.#isSame(before.words.at(-1).speaker, utterance.words[0].speaker);
+      const isNewLine = !before || hasChanged || utterance.start - before.end > PAUSE;
       const key = `${utterance.revision}:${isNewLine}`;
       let node = this.#nodes.get(utterance.id);
       if (node?.dataset.drawn !== key || node.utterance !== utterance) {
@@ -142,6 +143,10 @@ export class TranscriptView {
     this.newest.hidden = this.#isFollowing;
   }
 
+  #isSame(one, other) {
+    return this.#meeting.personOf(one) === this.#meeting.personOf(other);
+  }
+
   #drawPartials(partials) {
     this.partials.replaceChildren(
       ...partials.map((partial) => {
@@ -157,7 +162,7 @@ export class TranscriptView {
   }
 
   #paragraphs(utterance, isNewLine) {
-    return runs(utterance).flatMap((run, i) => {
+    return runs(utterance, (speaker) => this.#meeting.personOf(speaker)).flatMap((run, i) => {
       const paragraph = document.createElement("p");
       paragraph.append(...this.#words(run.words, utterance));
       paragraph.lang = utterance.language;
