@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from engines.engine import Engine
 from engines.manifest import manifest
-from services.diarization.segmentation import FRAME_STEP, frame_at
+from services.diarization.segmentation import FRAME_STEP, frames_at
 
 MODEL = "campplus"
 # Goes up with every change of what the network is given.
 FEATURES = 1
 DIMENSION = 192
 HOP = 160
+WINDOW = 400
 # Fewer rows than this (0.3 s) say nothing about a voice.
 MIN_ROWS = 30
 # More than this (6 s) cost time and add little.
@@ -28,20 +29,37 @@ def space_id() -> str:
     return f"{MODEL}-{source.version}-{source.package[0].file[0].sha256[:16]}-{FEATURES}"
 
 
+class Features:
+    """Kaldi log-mel features of sound that grows; every row is made once."""
+
+    def __init__(self) -> None:
+        options = knf.FbankOptions()
+        options.frame_opts.samp_freq = 16_000
+        options.frame_opts.dither = 0.0
+        options.mel_opts.num_bins = 80
+        self._extractor = knf.OnlineFbank(options)
+        self._fed = 0
+        self._rows: list[NDArray[np.float32]] = []
+
+    def rows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features of the sound so far, (t,) float32 in [-1, 1] at 16 kHz -> (rows of 10 ms, 80) float32.
+
+        `samples` begins as it did in the last call; it may be shorter.
+        """
+        if len(samples) > self._fed:
+            # The network was trained on 16-bit values.
+            self._extractor.accept_waveform(16_000, samples[self._fed :] * 32_768.0)
+            self._fed = len(samples)
+            self._rows += [
+                self._extractor.get_frame(i) for i in range(len(self._rows), self._extractor.num_frames_ready)
+            ]
+        count = 0 if len(samples) < WINDOW else 1 + (len(samples) - WINDOW) // HOP
+        return np.stack(self._rows[:count]) if count else np.zeros((0, 80), np.float32)
+
+
 def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Kaldi log-mel features: (t,) float32 in [-1, 1] at 16 kHz -> (rows of 10 ms, 80) float32."""
-    options = knf.FbankOptions()
-    options.frame_opts.samp_freq = 16_000
-    options.frame_opts.dither = 0.0
-    options.mel_opts.num_bins = 80
-    extractor = knf.OnlineFbank(options)
-    # The network was trained on 16-bit values.
-    extractor.accept_waveform(16_000, samples * 32_768.0)
-    extractor.input_finished()
-    count = extractor.num_frames_ready
-    if count == 0:
-        return np.zeros((0, 80), np.float32)
-    return np.stack([extractor.get_frame(i) for i in range(count)])
+    """Features of a whole sound: (t,) float32 in [-1, 1] at 16 kHz -> (rows of 10 ms, 80) float32."""
+    return Features().rows(samples)
 
 
 def embed(engine: Engine, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
@@ -50,8 +68,8 @@ def embed(engine: Engine, features: NDArray[np.float32], mask: NDArray[np.bool_]
     `features` are the window's fbank rows, `mask` (frames,) tells where the voice is alone; None when
     less than 0.3 s is left.
     """
-    centre = np.arange(len(features)) * HOP + 200
-    frames = np.minimum([frame_at(int(sample)) for sample in centre], len(mask) - 1)
+    centre = np.arange(len(features)) * HOP + WINDOW // 2
+    frames = np.minimum(frames_at(centre), len(mask) - 1)
     rows = features[mask[frames]][:MAX_ROWS]
     if len(rows) < MIN_ROWS:
         return None

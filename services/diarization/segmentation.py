@@ -2,6 +2,7 @@
 
 The model's speakers are local to one window. As a block grows, ever longer windows from its start are joined into
 *tracks* by the speech that they agree on, and vote on every frame, which mends some of what one alone confuses.
+Between these, a look at the last seconds tells the newest.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ def active_speakers(engine: Engine, samples: NDArray[np.float32]) -> NDArray[np.
 
 @dataclass(slots=True)
 class Tracks:
-    """Votes of the windows of one block, all of which start where it starts."""
+    """Votes of the windows of one block."""
 
     # (frames, tracks): windows that hear the track in the frame.
     votes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
@@ -43,17 +44,21 @@ class Tracks:
         """The same votes, to try one more window on."""
         return Tracks(self.votes.copy(), self.seen.copy(), self.heard.copy())
 
-    def add(self, active: NDArray[np.bool_]) -> None:
-        """Let a window vote: (frames, local speakers) bool; it is at least as long as those before."""
-        grow = len(active) - len(self.seen)
+    def add(self, active: NDArray[np.bool_], first: int = 0) -> None:
+        """Let a window vote: (frames, local speakers) bool, from the block's frame `first` on.
+
+        It ends where those before end, or later.
+        """
+        grow = first + len(active) - len(self.seen)
         self.votes = np.pad(self.votes, ((0, grow), (0, 0)))
         self.seen = np.pad(self.seen, (0, grow))
         self.heard = np.pad(self.heard, (0, grow))
         local = active[:, active.any(axis=0)]
         # What this window says is compared with what those so far say on average.
-        share = self.votes / np.maximum(self.seen, 1)[:, None]
+        seen = self.seen[first:]
+        share = self.votes[first:] / np.maximum(seen, 1)[:, None]
         common = local.T @ share
-        either = local[self.seen > 0].sum(axis=0)[:, None] + share.sum(axis=0)[None, :] - common
+        either = local[seen > 0].sum(axis=0)[:, None] + share.sum(axis=0)[None, :] - common
         agreement = common / np.maximum(either, 1)
         columns = [-1] * local.shape[1]
         for row, column in zip(*linear_sum_assignment(-agreement), strict=True):
@@ -63,9 +68,9 @@ class Tracks:
             if column < 0:
                 self.votes = np.pad(self.votes, ((0, 0), (0, 1)))
                 columns[row] = self.votes.shape[1] - 1
-        self.votes[:, columns] += local
-        self.seen += 1
-        self.heard += local.sum(axis=1)
+        self.votes[first:, columns] += local
+        self.seen[first:] += 1
+        self.heard[first:] += local.sum(axis=1)
 
     def active(self) -> NDArray[np.bool_]:
         """The decision: (frames, tracks) bool; as many at once as the windows heard on average."""
@@ -83,6 +88,11 @@ def frame_start(frame: int) -> int:
 def frame_at(sample: int) -> int:
     """The frame that owns a sample of the window."""
     return max(0, (sample - _FIRST) // FRAME_STEP)
+
+
+def frames_at(samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`frame_at` of many samples."""
+    return np.maximum(0, (samples - _FIRST) // FRAME_STEP)
 
 
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

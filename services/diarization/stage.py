@@ -13,13 +13,14 @@ With the option `voices` a whole block's people, and those whom it corrected, ar
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
 from services.diarization.clustering import Span, Speakers, Voice, quantised
-from services.diarization.embedding import embed, fbank, seconds, space_id
+from services.diarization.embedding import DIMENSION, Features, embed, seconds, space_id
 from services.diarization.segmentation import FRAME_STEP, Tracks, active_speakers, frame_at, frame_start, runs
 from services.diarization.utterances import Utterance, by_voice, mean_voice
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeakerTurn, SpeakerVoice
@@ -40,12 +41,31 @@ MAX_GAP_S = 0.2
 MIN_TURN_S = 0.1
 # Voices need this much speech alone (s), else overlapped speech is used too.
 MIN_ALONE_S = 0.4
+# A look between the votes sees the last 4.9 s of the block.
+LOOK = 10 * STEP
+# A report knows a voice by this much speech (s), made of stretches that are each as long as all before.
+ENOUGH_S = 3.0
 # Steps between two reports of a growing block, by the option's value.
 LATENCY_STEPS = {"0.5": 1, "2": 4, "5": 10}
 # The rest of a stream is looked at when it is at least this long.
 MIN_REST = SAMPLE_RATE // 4
-_VERSION = b"stage1\n"
-_HEAD = struct.Struct("<qii")
+_VERSION = b"stage2\n"
+_HEAD = struct.Struct("<qqii")
+
+
+@dataclass(slots=True)
+class _Heard:
+    """How a track of the growing block sounds, as far as reports know: `frames` of the block were listened to."""
+
+    frames: int = 0
+    speech_s: float = 0.0
+    sum: NDArray[np.float32] = field(default_factory=lambda: np.zeros(DIMENSION, np.float32))
+
+    @property
+    def unit(self) -> NDArray[np.float32]:
+        """The embedding, (192,) of length 1."""
+        unit: NDArray[np.float32] = self.sum / max(float(np.linalg.norm(self.sum)), 1e-6)
+        return unit
 
 
 class DiarizationStage:
@@ -60,8 +80,10 @@ class DiarizationStage:
         self._speakers = Speakers()
         self._block = 0
         self._turn = 0
+        # Up to here everything was reported.
+        self._reported = config.start_sample
         if config.resume_state:
-            resume_sample, self._block, self._turn, self._speakers = _read_state(config.resume_state)
+            resume_sample, self._reported, self._block, self._turn, self._speakers = _read_state(config.resume_state)
             if config.start_sample < resume_sample:
                 raise MediaError(
                     f"start_sample is {config.start_sample}, before the checkpoint's resume_sample {resume_sample}"
@@ -74,9 +96,9 @@ class DiarizationStage:
     def _begin_block(self) -> None:
         self._steps = 0
         self._tracks = Tracks()
-        # Per track, for reports: the last embedding and how much speech (s) it was made of.
-        self._units: dict[int, NDArray[np.float32]] = {}
-        self._embedded_s: dict[int, float] = {}
+        self._features = Features()
+        # Per track, for reports.
+        self._heard: dict[int, _Heard] = {}
         self._live: dict[str, SpeakerTurn] = {}
 
     def push_audio(self, samples: NDArray[np.float32]) -> Sequence[Percept]:
@@ -104,33 +126,44 @@ class DiarizationStage:
     def _advance(self) -> list[Percept]:
         """One step more: vote, and report or close the block when it is time."""
         votes = self._steps >= MIN_VOTE_STEPS and self._steps % VOTE_STEPS == 0
-        reports = self._steps % self._report_steps == 0
-        if not (votes or reports):
+        reported_steps = (self._reported - self._start) // STEP
+        # What the last block has reported beyond its end is reported once, under its new turns.
+        due = self._steps == reported_steps or self._steps > reported_steps and self._steps % self._report_steps == 0
+        if not (votes or due):
             return []
+        end = self._steps * STEP
+        if votes:
+            self._tracks.add(active_speakers(self._segmentation, self._samples[:end]))
+            if self._steps == BLOCK_STEPS:
+                return self._close()
+            return self._report(self._tracks.active()) if due else []
         # What is looked at between the votes is forgotten, so that finals do not depend on the latency.
-        tracks = self._tracks if votes else self._tracks.copy()
-        tracks.add(active_speakers(self._segmentation, self._samples[: self._steps * STEP]))
-        if self._steps == BLOCK_STEPS:
-            return self._close()
-        return self._report(tracks.active()) if reports else []
+        tracks = self._tracks.copy()
+        start = max(0, end - LOOK)
+        tracks.add(active_speakers(self._segmentation, self._samples[start:end]), start // FRAME_STEP)
+        return self._report(tracks.active())
 
     def _report(self, active: NDArray[np.bool_]) -> list[Percept]:
         """Turns of the growing block that are new or differ from what was reported before."""
         if not active.any():
             return []
         alone = active & (active.sum(axis=1) == 1)[:, None]
-        features = fbank(self._samples[: self._steps * STEP])
-        voices: dict[int, NDArray[np.float32]] = {}
+        features = self._features.rows(self._samples[: self._steps * STEP])
+        voices: dict[int, _Heard] = {}
         for track in range(active.shape[1]):
-            # A voice is embedded anew when twice as much of it is heard.
-            heard_s = seconds(alone[:, track])
-            if heard_s >= 2 * self._embedded_s.get(track, MIN_ALONE_S / 2):
-                unit = embed(self._embedding, features, alone[:, track])
+            heard = self._heard.setdefault(track, _Heard())
+            fresh = alone[:, track].copy()
+            fresh[: heard.frames] = False
+            fresh_s = seconds(fresh)
+            if heard.speech_s < ENOUGH_S and fresh_s >= max(MIN_ALONE_S, heard.speech_s):
+                unit = embed(self._embedding, features, fresh)
                 if unit is not None:
-                    self._embedded_s[track], self._units[track] = heard_s, unit
-            if track in self._units:
-                voices[track] = self._units[track]
-        names = self._speakers.guess(list(voices.values()))
+                    heard.sum += fresh_s * unit
+                    heard.speech_s += fresh_s
+                    heard.frames = len(active)
+            if heard.speech_s:
+                voices[track] = heard
+        names = self._speakers.guess([heard.unit for heard in voices.values()])
         turns = sorted(
             (*self._span(first, last), name)
             for track, name in zip(voices, names, strict=True)
@@ -143,8 +176,8 @@ class DiarizationStage:
                 self._live[turn.turn_id] = turn
                 out.append(turn)
         # Tracks of a look that is forgotten have no number of their own.
-        for track in [track for track in self._units if track >= self._tracks.votes.shape[1]]:
-            del self._units[track], self._embedded_s[track]
+        for track in [track for track in self._heard if track >= self._tracks.votes.shape[1]]:
+            del self._heard[track]
         return out
 
     def _close(self) -> list[Percept]:
@@ -152,11 +185,12 @@ class DiarizationStage:
         active = self._tracks.active()
         cut = _cut(active)
         out = self._settle(active[: frame_at(cut)], cut)
+        self._reported = self._start + BLOCK_STEPS * STEP
         self._start += cut
         self._samples = self._samples[cut:]
         self._block += 1
         self._begin_block()
-        head = _HEAD.pack(self._start, self._block, self._turn)
+        head = _HEAD.pack(self._start, self._reported, self._block, self._turn)
         out.append(Checkpoint(self._start, _VERSION + head + self._speakers.to_bytes()))
         return out
 
@@ -164,7 +198,7 @@ class DiarizationStage:
         """Finals of the block's first `length` samples, and of earlier turns that get another speaker."""
         if not active.any():
             return []
-        features = fbank(self._samples[:length])
+        features = self._features.rows(self._samples[:length])
         tracks = [self._hear(features, active, track) for track in range(active.shape[1])]
         groups = [group for utterances in tracks for group in by_voice(utterances)]
         groups.sort(key=lambda group: group[0].start_sample)
@@ -253,14 +287,14 @@ def _gives_voices(options: Mapping[str, str]) -> bool:
     return voices == "on"
 
 
-def _read_state(state: bytes) -> tuple[int, int, int, Speakers]:
+def _read_state(state: bytes) -> tuple[int, int, int, int, Speakers]:
     start = len(_VERSION) + _HEAD.size
     if not state.startswith(_VERSION) or len(state) < start:
-        raise MediaError("resume_state is no checkpoint of diarization, version 1; begin a new stream without it")
-    resume_sample, block, turn = _HEAD.unpack_from(state, len(_VERSION))
-    if min(resume_sample, block, turn) < 0:
+        raise MediaError("resume_state is no checkpoint of diarization, version 2; begin a new stream without it")
+    resume_sample, reported, block, turn = _HEAD.unpack_from(state, len(_VERSION))
+    if min(resume_sample, reported, block, turn) < 0:
         raise MediaError("resume_state has negative positions; begin a new stream without it")
     try:
-        return resume_sample, block, turn, Speakers.from_bytes(state[start:])
+        return resume_sample, reported, block, turn, Speakers.from_bytes(state[start:])
     except ValueError as error:
         raise MediaError(f"resume_state is damaged: {error}; begin a new stream without it") from error
