@@ -106,7 +106,9 @@ class Voices:
             )
         is_taken = name.casefold() in self._known
         if is_taken and not replace:
-            raise ConflictError(f"a voice is remembered as {name!r} already; replace it, or choose another name")
+            raise ConflictError(
+                f"a voice is remembered as {name!r} already; replace it (--replace) or choose another name"
+            )
         if not is_taken and len(self._known) >= MAX_VOICES:
             raise OverloadedError(f"{MAX_VOICES} voices are remembered, which is the most; delete one first")
         return name

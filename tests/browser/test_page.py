@@ -201,7 +201,7 @@ def test_a_voice_remembered_while_renaming_is_named_in_the_next_meeting_and_dele
     finish(page)
 
     page.click("#open-meetings")
-    expect(page.locator("#voices")).to_contain_text("Margaret said yes")
+    expect(page.locator("#voices")).to_contain_text("Consent: Margaret")
     page.get_by_role("button", name="Delete the voice of Margaret").click()
     expect(page.locator("#confirm-text")).to_contain_text("Names that were written already stay")
     page.click("#confirm-yes")

@@ -15,7 +15,7 @@ export async function fillVoices(section, list, onDelete) {
       const name = document.createElement("b");
       name.textContent = voice.name;
       const about = document.createElement("small");
-      about.textContent = `${voice.consent_by} said yes · ${when.format(Number(voice.consent_unix_ms ?? 0))}`;
+      about.textContent = `Consent: ${voice.consent_by} · ${when.format(Number(voice.consent_unix_ms ?? 0))}`;
       words.append(name, about);
       const remove = document.createElement("button");
       remove.type = "button";

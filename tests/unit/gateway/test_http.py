@@ -21,6 +21,7 @@ from services.gateway.formats import FORMATS
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
 from services.gateway.voices import Voices
+from services.runtime.percept import SpeakerVoice
 from tools.supervisor import free_addresses
 
 FOREIGN = {"origin": "https://evil.example"}
@@ -306,3 +307,39 @@ async def test_status_tells_which_services_do_not_answer(gateway: Gateway) -> No
         "vision": False,
         "decoder": False,
     }
+
+
+async def test_remembered_voices_are_listed_without_how_they_sound_and_deleted(gateway: Gateway, kept: str) -> None:
+    voice = SpeakerVoice("S1", 8.5, (1.0, *[0.0] * 191), "campplus-1")
+    await gateway.sessions.voices.add("Ada/Eve", voice, "Ada herself")
+    (listed,) = (await gateway.client.get("/api/voices")).json()["voices"]
+    assert listed.pop("consent_unix_ms")
+    assert listed == {"name": "Ada/Eve", "speech_s": 8.5, "consent_by": "Ada herself", "space_id": "campplus-1"}
+    assert (await gateway.client.delete("/api/voices/Ada%2FEve")).status_code == 200
+    assert (await gateway.client.get("/api/voices")).json() == {"voices": []}
+    gone = await gateway.client.delete("/api/voices/Ada%2FEve")
+    assert gone.status_code == 404 and "no voice is remembered" in sentence(gone)
+
+
+async def test_a_voice_that_cannot_be_remembered_is_refused_with_the_reason(gateway: Gateway, kept: str) -> None:
+    body = {"name": "Ada", "session_id": kept, "speaker": "S1", "consent_by": "Ada"}
+
+    async def refused(**changes: str) -> tuple[int, str]:
+        response = await gateway.client.post("/api/voices", json=body | changes)
+        return response.status_code, sentence(response)
+
+    # It ended before this gateway was started.
+    status, reason = await refused()
+    assert status == 404 and "is not kept any more" in reason
+    status, reason = await refused(session_id="unknown")
+    assert status == 404 and "no session 'unknown'" in reason
+    status, reason = await refused(consent_by="")
+    assert status == 400 and "say who agreed" in reason
+    status, reason = await refused(name=" ")
+    assert status == 400 and "must have 1 to 80" in reason
+    voice = SpeakerVoice("S1", 8.5, (1.0, *[0.0] * 191), "campplus-1")
+    await gateway.sessions.voices.add("ada", voice, "Ada")
+    status, reason = await refused()
+    assert status == 409 and "remembered as 'Ada' already" in reason
+    foreign = await gateway.client.post("/api/voices", json=body, headers=FOREIGN)
+    assert foreign.status_code == 403
