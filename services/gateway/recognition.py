@@ -14,8 +14,8 @@ from services.runtime.percept import SpeakerVoice
 # Speech (s) that a voice must be learnt from, and that must be heard before it is named.
 MIN_SPEECH_S = 3.0
 # Cosine from which on two voices are one person's, and below which a name that was found is taken back.
-MIN_SIMILARITY = 0.64
-KEEP_SIMILARITY = 0.58
+MIN_SIMILARITY = 0.68
+KEEP_SIMILARITY = 0.6
 
 
 @dataclass(slots=True)

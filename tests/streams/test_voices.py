@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import grpc
+import httpx2
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -138,6 +139,21 @@ async def test_a_speaker_remembered_from_a_meeting_is_named_in_the_next_and_a_gi
     await call.done_writing()
     events = [response.event async for response in call]
     assert set(said_by(fold(events))) == {"Aunt May", "S2"}
+
+
+async def test_nobody_is_recognised_in_a_call_of_a_foreign_client(
+    house: House, stub: session_pb2_grpc.SessionServiceStub, speech_s16: NDArray[np.int16]
+) -> None:
+    flac = encoded(speech_s16, "flac", "flac")
+    await stub.AddVoice(pb.AddVoiceRequest(name="Margaret", media=flac, consent_by=CONSENT))
+    async with httpx2.AsyncClient(timeout=120) as client:
+        answer = await client.post(
+            f"{house.page}/v1/audio/transcriptions",
+            files={"file": ("speech.flac", flac)},
+            data={"model": "any", "response_format": "diarized_json", "language": "en"},
+        )
+    assert answer.status_code == 200, answer.text
+    assert "account" in answer.text and "Margaret" not in answer.text
 
 
 async def test_what_is_no_voice_to_remember_is_refused_with_the_reason(
