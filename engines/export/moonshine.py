@@ -119,8 +119,8 @@ def _rotate(g: GraphBuilder, x: str, cos: str, sin: str) -> str:
     return g.op("Concat", first, second, rest, axis=-1)
 
 
-def _qkv(g: GraphBuilder, x: str, weight: Weight, cos: str, sin: str) -> tuple[str, str, str]:
-    parts = g.ops("Split", 3, g.linear(x, weight), g.integers(WIDTH, WIDTH, WIDTH), axis=-1)
+def _qkv(g: GraphBuilder, projected: str, cos: str, sin: str) -> tuple[str, str, str]:
+    parts = g.ops("Split", 3, projected, g.integers(WIDTH, WIDTH, WIDTH), axis=-1)
     q, k, v = (g.heads(part, HEADS, HEAD) for part in parts)
     return _rotate(g, q, cos, sin), _rotate(g, k, cos, sin), v
 
@@ -147,7 +147,7 @@ def _encoder(weights: _Weights, decoder: _Weights) -> GraphBuilder:
     for i in range(LAYERS):
         layer = f"/layers.{i}"
         normed = g.layer_norm(x, weights.tensor(f"layers.{i}.input_layernorm.weight"))
-        q, k, v = _qkv(g, normed, _self_projection(weights, layer), cos, sin)
+        q, k, v = _qkv(g, g.linear(normed, _self_projection(weights, layer)), cos, sin)
         context, _ = g.attention(q, k, v, WIDTH)
         out = weights.weight(weights.matrix(f"{layer}/self_attn/o_proj/MatMul_output_0"))
         x = g.op("Add", x, g.linear(context, out))
@@ -175,7 +175,8 @@ def _decoder(weights: _Weights) -> GraphBuilder:
     """Tokens (b, n) after p cached ones -> logits (b, n, 32768), hidden, the longer caches, attention weights.
 
     The two biases are added to the scores before softmax (0 = look, -1e9 = do not): they carry the
-    causal order, padding and batches of unequal lengths.
+    causal order, padding and batches of unequal lengths. A row's products do not depend on the other rows, so
+    utterances of several streams can be decoded together.
     """
     g = GraphBuilder("moonshine-decoder")
     tokens = g.input("tokens", ["b", "n"], TensorProto.INT64)
@@ -192,30 +193,30 @@ def _decoder(weights: _Weights) -> GraphBuilder:
         past = [g.input(f"past_{kind}.{i}", ["b", HEADS, "p", HEAD]) for kind in ("key", "value")]
         cross = [g.input(f"cross_{kind}.{i}", ["b", HEADS, "s", HEAD]) for kind in ("key", "value")]
         normed = g.layer_norm(x, weights.tensor(f"{name}.input_layernorm.weight_merged_0"))
-        q, k, v = _qkv(g, normed, _self_projection(weights, layer), cos, sin)
+        q, k, v = _qkv(g, g.linear_row_by_row(normed, _self_projection(weights, layer)), cos, sin)
         k, v = g.op("Concat", past[0], k, axis=2), g.op("Concat", past[1], v, axis=2)
         for kind, value in (("key", k), ("value", v)):
             g.output(value, f"present_{kind}.{i}", ["b", HEADS, "q", HEAD])
         context, _ = g.attention(q, k, v, WIDTH, self_bias)
         out = weights.matrix(f"{layer}/self_attn/o_proj/MatMul_output_0")
-        x = g.op("Add", x, g.linear(context, weights.weight(out)))
+        x = g.op("Add", x, g.linear_row_by_row(context, weights.weight(out)))
         normed = g.layer_norm(x, weights.tensor(f"{name}.post_attention_layernorm.weight_merged_0"))
         query = weights.matrix(f"{layer}/encoder_attn/q_proj/MatMul_output_0").times(HEAD**-0.5)
-        q = g.heads(g.linear(normed, weights.weight(query)), HEADS, HEAD)
+        q = g.heads(g.linear_row_by_row(normed, weights.weight(query)), HEADS, HEAD)
         context, attention = g.attention(q, cross[0], cross[1], WIDTH, cross_bias)
         g.output(attention, f"cross_attention.{i}", ["b", HEADS, "n", "s"])
         out = weights.matrix(f"{layer}/encoder_attn/o_proj/MatMul_output_0")
-        x = g.op("Add", x, g.linear(context, weights.weight(out)))
+        x = g.op("Add", x, g.linear_row_by_row(context, weights.weight(out)))
         normed = g.layer_norm(x, weights.tensor(f"{name}.final_layernorm.weight_merged_0"))
         fc1, fc2 = (weights.matrix(f"{layer}/mlp/{part}/Add_output_0") for part in ("fc1", "fc2"))
-        y = g.linear(normed, weights.weight(fc1), weights.tensor(f"{name}.mlp.fc1.bias_merged_0"))
+        y = g.linear_row_by_row(normed, weights.weight(fc1), weights.tensor(f"{name}.mlp.fc1.bias_merged_0"))
         value, gate = g.ops("Split", 2, y, g.integers(fc2.values.shape[0], fc2.values.shape[0]), axis=-1)
         y = g.op("Mul", g.op("Mul", gate, g.op("Sigmoid", gate)), value)
-        x = g.op("Add", x, g.linear(y, weights.weight(fc2), weights.tensor(f"{name}.mlp.fc2.bias_merged_0")))
+        x = g.op("Add", x, g.linear_row_by_row(y, weights.weight(fc2), weights.tensor(f"{name}.mlp.fc2.bias_merged_0")))
     hidden = g.layer_norm(x, weights.tensor("model.decoder.norm.weight_merged_0"))
     g.output(hidden, "hidden", ["b", "n", WIDTH])
     head = weights.weight(weights.matrix("logits"))
-    g.output(g.linear(hidden, head), "logits", ["b", "n", 32768])
+    g.output(g.linear_row_by_row(hidden, head), "logits", ["b", "n", 32768])
     return g
 
 

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from engines.models import model_file, open_engine
 from services.asr.alignment import Hypothesis, to_words
 from services.asr.decoding import DecoderRun, log_softmax
+from services.asr.together import Together
 from services.runtime.percept import Word
 
 MODEL = "moonshine-tiny-en"
@@ -26,6 +27,7 @@ class Moonshine:
     def __init__(self, threads: int) -> None:
         self._encoder = open_engine(MODEL, "encoder.onnx", threads=threads)
         self._decoder = open_engine(MODEL, "decoder.onnx", threads=threads)
+        self._together = Together(self._decoder)
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(model_file(MODEL, "tokenizer.json")))
         self._starts_word = _word_starts(self._tokenizer)
 
@@ -49,14 +51,12 @@ class Moonshine:
         del tokens[agreed:]
         run.forget_after(agreed + 1)
         log_probs = [float(scores[i, token]) for i, token in enumerate(tokens)]
-        row = scores[agreed]
-        while (token := int(row.argmax())) != _END and len(tokens) < limit:
-            tokens.append(token)
-            log_probs.append(float(row[token]))
-            row = log_softmax(run.step([token])[0])
+        rest = self._together.finish(run, scores[agreed], end=_END, room=limit - agreed)
+        tokens += rest.tokens
+        log_probs += rest.log_probs
         attention = run.attention().mean(axis=(1, 2)) if align else None
         cut = len(tokens) >= limit
-        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), float(row[_END]), attention, cut)
+        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), rest.end_log_prob, attention, cut)
 
     def words(
         self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]
