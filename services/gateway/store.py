@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -56,6 +57,17 @@ class StoredSession:
     has_ended: bool
 
 
+def make_private(path: Path) -> None:
+    """Create a file that is not there, and let its owner alone read it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # SQLite gives what it lays beside a file the permissions of the file.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
 class Store:
     """All sessions of one gateway. Every write is committed when its method returns."""
 
@@ -65,8 +77,8 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
-        """Open or create the database file. Raises OSError, sqlite3.Error."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open or create the database file, for its owner alone. Raises OSError, sqlite3.Error."""
+        make_private(path)
         database = await aiosqlite.connect(path)
         await database.execute("PRAGMA journal_mode=WAL")
         # In WAL mode NORMAL survives the death of the process; FULL would also survive the machine's.

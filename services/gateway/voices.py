@@ -5,7 +5,6 @@ overwritten. Nothing of it goes to a client or another service: matching is done
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import aiosqlite
 import numpy as np
 from numpy.typing import NDArray
 
+from services.gateway.store import make_private
 from services.runtime.errors import ConflictError, NotFoundError
 from services.runtime.percept import SpeakerVoice
 from services.runtime.stage import MediaError, OverloadedError
@@ -67,13 +67,7 @@ class Voices:
     @classmethod
     async def open(cls, path: Path) -> "Voices":
         """Open or create the file, for its owner alone. Raises OSError, sqlite3.Error."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite gives its journal the permissions of the file.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+        make_private(path)
         database = await aiosqlite.connect(path)
         await database.execute("PRAGMA secure_delete=ON")
         await database.executescript(_SCHEMA)

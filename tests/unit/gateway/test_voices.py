@@ -37,8 +37,8 @@ def heard(similarity: float, speaker: str = "S1", speech_s: float = 10.0) -> Spe
 
 
 def files(folder: Path) -> list[Path]:
-    """The file of the voices and what SQLite lays beside it."""
-    return list(folder.glob("voices.db*"))
+    """The database and what SQLite lays beside it."""
+    return list(folder.glob("*.db*"))
 
 
 @pytest.fixture
@@ -109,11 +109,14 @@ async def test_voices_outlive_the_process_and_only_their_owner_can_read_them(voi
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
-    path = tmp_path / "voices.db"
+@pytest.mark.parametrize("kind", [Voices, Store])
+async def test_a_file_that_others_could_read_is_closed_to_them(kind: type[Voices | Store], tmp_path: Path) -> None:
+    path = tmp_path / "kept.db"
     path.touch(0o644)
-    await (await Voices.open(path)).close()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    opened = await kind.open(path)
+    for file in files(tmp_path):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    await opened.close()
 
 
 async def test_nothing_of_a_deleted_voice_is_left_in_the_file(voices: Voices, tmp_path: Path) -> None:
