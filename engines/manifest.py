@@ -172,8 +172,6 @@ def parse(text: str, where: str) -> Manifest:
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{where}: {error}") from error
     manifest: Manifest = _build(Manifest, table, where)
-    if not manifest.package and manifest.checkpoint is None:
-        raise ManifestError(f"{where}: needs a [[package]], or a [checkpoint] for a model that a user brought")
     files = set(manifest.files)
     for graph in manifest.graph:
         if graph.file not in files:

@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from engines import fetch as engines_fetch
 from engines import models as engines_models
-from engines.manifest import manifest, manifests
+from engines.imported import install
+from engines.manifest import Manifest, imported, manifest, manifests
 from tools.errors import InputError
 
 ENGLISH = (
@@ -70,10 +73,11 @@ def listing() -> list[dict[str, Any]]:
             "licence": model.licence,
             "parameters": model.parameters,
             "packages": [f"{p.registry}:{p.name}=={p.version}" for p in model.package],
+            "imported_from": model.checkpoint.file if model.checkpoint else None,
             "accuracy": [{"metric": a.metric, "value": a.value, "data": a.data} for a in model.accuracy],
             "is_fetched": engines_models.is_fetched(model.name),
         }
-        for model in manifests().values()
+        for model in (*manifests().values(), *imported().values())
     ]
 
 
@@ -82,9 +86,24 @@ def verify(names: Sequence[str]) -> Iterator[str]:
 
     Raises ModelMissingError, ModelCorruptError, ManifestError.
     """
-    for name in names or [name for name in manifests() if engines_models.is_fetched(name)]:
+    for name in names or [name for name in (*manifests(), *imported()) if engines_models.is_fetched(name)]:
         engines_models.verify(name)
         yield name
+
+
+def bring_nemo(file: Path, name: str, licence: str, language: str, head: str, lookahead: int | None) -> Manifest:
+    """Import a NeMo checkpoint. Raises FetchError for one that does not fit and where NeMo is not set up."""
+    from engines.export import nemo
+
+    options = nemo.NemoOptions(licence, language, head, lookahead)
+    return install(name, partial(nemo.export, file, name, options))
+
+
+def bring_pyannote(file: Path, name: str, licence: str) -> Manifest:
+    """Import a checkpoint of pyannote. Raises FetchError for one that does not fit and where it is not set up."""
+    from engines.export import pyannote
+
+    return install(name, partial(pyannote.export, file, name, licence))
 
 
 def missing(names: Iterable[str]) -> list[str]:

@@ -57,7 +57,7 @@ def export(checkpoint: Path, name: str, options: NemoOptions, out: Path) -> Mani
     Raises FetchError for a file that is no .nemo, a model that cannot stream with caches, a vocabulary that is not
     SentencePiece's, a head that it has not, and a graph that differs from NeMo.
     """
-    model = _restore(checkpoint)
+    model = restore(checkpoint)
     import torch
 
     head = _choose_head(model, options.head)
@@ -92,7 +92,8 @@ def export(checkpoint: Path, name: str, options: NemoOptions, out: Path) -> Mani
     )
 
 
-def _restore(checkpoint: Path) -> Any:
+def restore(checkpoint: Path) -> Any:
+    """NeMo's own model of a .nemo file, without dither and padding. Raises FetchError for another file."""
     if not checkpoint.is_file():
         raise FetchError(f"{checkpoint} is no file; give the path of a .nemo checkpoint")
     if not tarfile.is_tarfile(checkpoint):

@@ -129,19 +129,23 @@ class CacheAwareStage:
         return self._base_sample + start * WINDOW, end_sample
 
     def _transcript(self, utterance: Utterance, start: int, end: int, *, is_final: bool) -> Transcript | None:
-        """What was said in windows [start, end); None when it was nothing. Only a partial's last word may grow."""
+        """What was said in windows [start, end); None when it was nothing.
+
+        A partial's last word may grow, and one that is cut at the partial's end may get its true end later.
+        """
         start_sample, end_sample = self._span(start, end)
         words = self._model.words(utterance.tokens, start_sample, end_sample)
         if not words:
             return None
         log_probs = [token.log_prob for token in utterance.tokens]
+        stable = len(words) if is_final else sum(word.end_sample < end_sample for word in words[:-1])
         return Transcript(
             utterance_id=_name(start_sample),
             is_final=is_final,
             start_sample=start_sample,
             end_sample=end_sample,
             words=words,
-            stable_words=len(words) if is_final else len(words) - 1,
+            stable_words=stable,
             language=self._model.language,
             confidence=float(np.exp(np.mean(log_probs))),
         )

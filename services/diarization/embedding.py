@@ -1,5 +1,11 @@
-"""Voices as vectors: CAM++ (arXiv 2303.00332) over the frames in which one person speaks."""
+"""Voices as vectors: CAM++ (arXiv 2303.00332) over the frames in which one person speaks.
 
+SENSORIUM_EMBEDDING_MODEL names an imported embedding (docs/checkpoints.md) to use in its place, read once a process:
+the width of its vectors is that of all state.
+"""
+
+import json
+import os
 from functools import cache
 
 import kaldi_native_fbank as knf
@@ -8,12 +14,13 @@ from numpy.typing import NDArray
 
 from engines.engine import Engine
 from engines.manifest import manifest
+from engines.models import model_file
 from services.diarization.segmentation import FRAME_STEP, frames_at
 
-MODEL = "campplus"
+MODEL = os.environ.get("SENSORIUM_EMBEDDING_MODEL", "campplus")
 # Goes up with every change of what the network is given.
 FEATURES = 1
-DIMENSION = 192
+DIMENSION = int(manifest(MODEL).graph[0].output[0].shape[-1])
 HOP = 160
 WINDOW = 400
 # Fewer rows than this (0.3 s) say nothing about a voice.
@@ -26,7 +33,16 @@ MAX_ROWS = 600
 def space_id() -> str:
     """Name of the space the embeddings lie in: model, version, weights and features."""
     source = manifest(MODEL)
-    return f"{MODEL}-{source.version}-{source.package[0].file[0].sha256[:16]}-{FEATURES}"
+    weights = source.checkpoint.sha256 if source.checkpoint else source.package[0].file[0].sha256
+    return f"{MODEL}-{source.version}-{weights[:16]}-{FEATURES}"
+
+
+@cache
+def _window_type() -> str:
+    """Shape of the features' window, as Kaldi names it: CAM++ has Kaldi's own, a checkpoint says."""
+    if manifest(MODEL).checkpoint is None:
+        return "povey"
+    return str(json.loads(model_file(MODEL, "config.json").read_text())["window_type"])
 
 
 class Features:
@@ -36,6 +52,7 @@ class Features:
         options = knf.FbankOptions()
         options.frame_opts.samp_freq = 16_000
         options.frame_opts.dither = 0.0
+        options.frame_opts.window_type = _window_type()
         options.mel_opts.num_bins = 80
         self._extractor = knf.OnlineFbank(options)
         self._fed = 0
@@ -63,7 +80,7 @@ def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def embed(engine: Engine, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-    """Unit vector (192,) float32 of the voice in a window.
+    """Unit vector (DIMENSION,) float32 of the voice in a window.
 
     `features` are the window's fbank rows, `mask` (frames,) tells where the voice is alone; None when
     less than 0.3 s is left.

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from engines import models
-from engines.engine import FetchError, ManifestError, ModelMissingError, TensorSpec
+from engines.engine import FetchError, ModelMissingError, TensorSpec
 from engines.fetch import fetch
 from engines.imported import install, to_toml
 from engines.manifest import Checkpoint, Graph, Manifest, Parity, imported, manifest, manifests, parse
@@ -83,8 +83,3 @@ def test_an_imported_model_whose_files_are_gone_is_imported_again_not_fetched(ca
         models.open_engine("doubler", "graph.onnx")
     with pytest.raises(FetchError, match="in no package"):
         fetch(["doubler"])
-
-
-def test_a_manifest_without_any_source_is_refused() -> None:
-    with pytest.raises(ManifestError, match=r"\[\[package\]\]"):
-        parse('name = "x"\ntask = "t"\nversion = "1"\nlicence = "MIT"\nparameters = 1\ngraph = []', "x.toml")
