@@ -3,7 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .make
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check protos bench lock clean
+FRAMEWORKS := .venv-frameworks/bin
+# What torch brings itself, and what is CUDA's alone: not in requirements-frameworks.lock.
+TORCH_AND_CUDA := \
+  torch torchaudio torchcodec triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+  nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand \
+  nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
+  nvidia-nvtx
+.PHONY: help setup setup-dev frameworks run test test-frameworks check protos bench lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -33,6 +40,24 @@ test: setup-dev  ## all tests
 	@$(BIN)/sensorium models fetch --all
 	@$(BIN)/python -m pytest
 
+frameworks: $(STAMPS)/frameworks  ## NeMo and pyannote in a virtual environment of their own (3 GB), to import checkpoints
+$(STAMPS)/frameworks: requirements-frameworks.lock pyproject.toml
+	@echo "== set-up: .venv-frameworks with torch, NeMo and pyannote.audio, three to five minutes"
+	@PYTHON=$(PYTHON) sh tools/system.sh run
+	@test -x $(FRAMEWORKS)/python || $(PYTHON) -m venv .venv-frameworks
+	@$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
+	@# torch has a build for each platform: the index that pip is told of chooses. The rest is pinned by digest.
+	@$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-frameworks.lock
+	@$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+test-frameworks: frameworks  ## tests of what imports NeMo's and pyannote's checkpoints
+	@echo "== tests with NeMo, then with pyannote: about five minutes"
+	@$(FRAMEWORKS)/sensorium models fetch silero-vad segmentation-3.0 campplus
+	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/nemo
+	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/pyannote
+
 check: setup-dev  ## lint, types, import rules, wire, generated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -51,6 +76,9 @@ lock:  ## resolve the dependencies again
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile -q pyproject.toml --python-version 3.11 --universal --generate-hashes --no-header -o requirements.lock
 	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes --no-header -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q pyproject.toml tests/frameworks/requirements.in --extra nemo --extra pyannote \
+	  $(TORCH_AND_CUDA:%=--no-emit-package %) \
+	  --python-version 3.11 --universal --generate-hashes --no-header -o requirements-frameworks.lock
 
 clean:  ## remove what set-up made here (models stay in the cache)
-	rm -rf .venv $(STAMPS)
+	rm -rf .venv .venv-frameworks $(STAMPS)

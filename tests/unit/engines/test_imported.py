@@ -1,5 +1,7 @@
 """Models that the user brought, without the frameworks they come from."""
 
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from onnx import TensorProto, helper
 
 from engines import models
 from engines.engine import FetchError, ModelMissingError, TensorSpec
+from engines.export import nemo, pyannote
 from engines.fetch import fetch
 from engines.imported import install, to_toml
 from engines.manifest import Checkpoint, Graph, Manifest, Parity, imported, manifest, manifests, parse
@@ -83,3 +86,15 @@ def test_an_imported_model_whose_files_are_gone_is_imported_again_not_fetched(ca
         models.open_engine("doubler", "graph.onnx")
     with pytest.raises(FetchError, match="in no package"):
         fetch(["doubler"])
+
+
+def test_without_nemo_or_pyannote_importing_says_how_to_set_them_up(tmp_path: Path) -> None:
+    (tmp_path / "model_config.yaml").write_text("{}")
+    with tarfile.open(tmp_path / "x.nemo", "w") as tar:
+        tar.add(tmp_path / "model_config.yaml", "model_config.yaml")
+    with zipfile.ZipFile(tmp_path / "x.bin", "w") as archive:
+        archive.writestr("x/data.pkl", b"")
+    with pytest.raises(FetchError, match="make frameworks"):
+        nemo.restore(tmp_path / "x.nemo")
+    with pytest.raises(FetchError, match="make frameworks"):
+        pyannote.export(tmp_path / "x.bin", "x", "MIT", tmp_path)
