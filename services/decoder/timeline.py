@@ -24,6 +24,8 @@ MAX_NAMES = 1_000
 _FORGOTTEN_AT_ONCE = 500
 # A word beside every turn belongs to the nearest one, when that is no further away than this.
 NEAREST_TURN_SAMPLES = SAMPLE_RATE // 2
+# A turn that is less sure of its speaker than this gives a word none (docs/diarization.md).
+MIN_TURN_CONFIDENCE = 0.6
 # Turns and utterances are found by the ten-second slots that they touch.
 _SLOT_SAMPLES = 10 * SAMPLE_RATE
 
@@ -204,8 +206,9 @@ class Timeline:
 def fuse(said: Transcript, turns: Iterable[SpeakerTurn]) -> Transcript:
     """Each word goes to the speaker whose turns cover most of it, else to the nearest within 0.5 s.
 
-    A tie goes to who has more of the whole utterance. Words beside all turns keep what they had.
-    The utterance's speaker is the one with most of its speech.
+    A tie goes to who has more of the whole utterance. Where these turns are not sure of their speaker the word has
+    none. Words beside all turns keep what they had, else they go to the utterance's speaker, who is the one with most
+    of its speech.
     """
     by_speaker: dict[str, list[SpeakerTurn]] = {}
     for turn in turns:
@@ -216,31 +219,46 @@ def fuse(said: Transcript, turns: Iterable[SpeakerTurn]) -> Transcript:
     }
     # the most of the utterance first; the name last, so that a tie has one outcome
     order = sorted(by_speaker, key=lambda speaker: (-share[speaker], speaker))
-    words = tuple(_with_speaker(word, order, by_speaker) for word in said.words)
-    return replace(said, words=words, speaker=_majority(words) or ("" if words else said.speaker))
+    found = [_speaker_of(word, order, by_speaker) for word in said.words]
+    words = [w if f is None else replace(w, speaker=f) for w, f in zip(said.words, found, strict=True)]
+    majority = _majority(words)
+    for index, speaker in enumerate(found):
+        if speaker is None and not words[index].speaker:
+            words[index] = replace(words[index], speaker=majority)
+    return replace(said, words=tuple(words), speaker=majority or ("" if words else said.speaker))
 
 
-def _with_speaker(word: Word, order: list[str], turns: dict[str, list[SpeakerTurn]]) -> Word:
+def _speaker_of(word: Word, order: list[str], turns: dict[str, list[SpeakerTurn]]) -> str | None:
+    """Who says a word: None beside all turns, "" where nobody can tell."""
     # a word without length still has a place
     start, end = word.start_sample, max(word.end_sample, word.start_sample + 1)
-    best, most = "", 0
-    nearest, gap = "", NEAREST_TURN_SAMPLES + 1
+    best, most = None, 0
+    nearest, gap = None, NEAREST_TURN_SAMPLES + 1
     for speaker in order:
         covered = sum(_overlap(start, end, turn) for turn in turns[speaker])
         if covered > most:
             best, most = speaker, covered
-        away = min(max(turn.start_sample - end, start - turn.end_sample, 0) for turn in turns[speaker])
+        away = min(_gap(start, end, turn) for turn in turns[speaker])
         if away < gap:
             nearest, gap = speaker, away
-    speaker = best or nearest or word.speaker
-    return word if word.speaker == speaker else replace(word, speaker=speaker)
+    found = best or nearest
+    if found is None:
+        return None
+    # the words of a turn are as sure as the surest of this speaker's turns that is closest
+    closest = min(_gap(start, end, turn) for turn in turns[found])
+    theirs = [turn.confidence for turn in turns[found] if _gap(start, end, turn) == closest]
+    return found if any(sure is None or sure >= MIN_TURN_CONFIDENCE for sure in theirs) else ""
+
+
+def _gap(start: int, end: int, turn: SpeakerTurn) -> int:
+    return max(turn.start_sample - end, start - turn.end_sample, 0)
 
 
 def _overlap(start: int, end: int, turn: SpeakerTurn) -> int:
     return max(0, min(end, turn.end_sample) - max(start, turn.start_sample))
 
 
-def _majority(words: tuple[Word, ...]) -> str:
+def _majority(words: Iterable[Word]) -> str:
     spoken: dict[str, int] = {}
     for word in words:
         if word.speaker:

@@ -17,15 +17,36 @@ from services.diarization.linkage import average_linkage
 
 # Mean cosine of two clusters above which they are one person.
 MIN_SIMILARITY = 0.53
+# Voices of one block were told apart by the segmentation: they must be more alike by this to be one person,
+ONE_BLOCK_DOUBT = 0.06
+# and never are when both speak at once for longer than this (samples).
+MAX_AT_ONCE = 4800
+# Voices of less speech than this (s) are noisier: one person's are less alike by the second number.
+LIGHT = (2.0, 0.05)
 # A voice heard for less than this (s) joins a person but never makes one.
 MIN_FOUNDING_S = 1.0
 # About 25 minutes of a lively meeting: the horizon of corrections.
 MAX_VOICES = 256
 # Of people not heard within the horizon, only so many are known again: the lightest is forgotten.
 MAX_PAST = 64
-_VERSION = b"voices1\n"
+# Confidence that a voice's speaker is right: logistic in how much more alike the voice is to this speaker's others
+# than to the next best speaker's, and in the log of its seconds; fitted as docs/diarization.md tells.
+CONFIDENCE = (1.75, 0.61, 1.28)
+# What a voice is taken to be alike to the next best speaker when there is only one.
+NOBODY_ELSE = 0.3
+# Changes of the confidence smaller than this are not told.
+CONFIDENCE_STEP = 0.1
+_VERSION = b"voices2\n"
 _HEAD = struct.Struct("<iii")
-_VOICE = np.dtype([("block", "<i4"), ("speaker", "<i4"), ("duration_s", "<f4"), ("vector", "i1", (DIMENSION,))])
+_VOICE = np.dtype(
+    [
+        ("block", "<i4"),
+        ("speaker", "<i4"),
+        ("duration_s", "<f4"),
+        ("confidence", "<f4"),
+        ("vector", "i1", (DIMENSION,)),
+    ]
+)
 _PERSON = np.dtype([("speaker", "<i4"), ("weight", "<f4"), ("sum", "<f4", (DIMENSION,))])
 _SPAN = np.dtype([("voice", "<i4"), ("turn", "<i4"), ("start", "<i8"), ("end", "<i8")])
 
@@ -43,8 +64,8 @@ class Span:
 class Voice:
     """One person within block number `block`.
 
-    `vector` is the embedding times 127 as int8, `duration_s` the speech it was made of, `speaker` the
-    person, counted from 1; 0 before the first clustering.
+    `vector` is the embedding times 127 as int8, `duration_s` its speech that is nobody else's, `speaker` the
+    person, counted from 1; 0 before the first clustering. `confidence` is the chance that it is the right one.
     """
 
     block: int
@@ -52,6 +73,7 @@ class Voice:
     duration_s: float
     spans: tuple[Span, ...]
     speaker: int = 0
+    confidence: float = 0.0
 
     @property
     def unit(self) -> NDArray[np.float32]:
@@ -59,6 +81,14 @@ class Voice:
         vector = self.vector.astype(np.float32)
         unit: NDArray[np.float32] = vector / max(float(np.linalg.norm(vector)), 1e-6)
         return unit
+
+    def at_once(self, other: "Voice") -> int:
+        """Samples in which both speak."""
+        return sum(
+            max(0, min(a.end_sample, b.end_sample) - max(a.start_sample, b.start_sample))
+            for a in self.spans
+            for b in other.spans
+        )
 
 
 def quantised(unit: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -85,14 +115,17 @@ class Speakers:
     def add(self, voices: list[Voice]) -> list[Voice]:
         """Cluster one block's voices with all others.
 
-        Returns every voice whose speaker is new or has changed, oldest first.
+        Returns every voice whose speaker is new or has changed, or is surer or less sure now, oldest first.
         """
         self.voices += voices
         labels = self._clusters()
+        if not self.voices:
+            return []
         changed = []
-        for index, (voice, label) in enumerate(zip(self.voices, labels, strict=True)):
-            if voice.speaker != label:
-                self.voices[index] = replace(voice, speaker=label)
+        known = zip(self.voices, labels, self._confidences(labels), strict=True)
+        for index, (voice, label, confidence) in enumerate(known):
+            if voice.speaker != label or abs(voice.confidence - confidence) >= CONFIDENCE_STEP:
+                self.voices[index] = replace(voice, speaker=label, confidence=confidence)
                 changed.append(self.voices[index])
         while len(self.voices) > MAX_VOICES:
             self._forget(self.voices.pop(0))
@@ -129,6 +162,29 @@ class Speakers:
             sums[voice.speaker] = before + voice.duration_s * voice.unit
         return {speaker: total / max(float(np.linalg.norm(total)), 1e-6) for speaker, total in sums.items()}
 
+    def _confidences(self, labels: list[int]) -> list[float]:
+        """How sure the speaker of each voice is; as a checkpoint keeps it."""
+        speakers = sorted(set(labels) | set(self._past))
+        index = np.array([speakers.index(label) for label in labels])
+        units = np.stack([voice.unit for voice in self.voices])
+        lengths = np.array([voice.duration_s for voice in self.voices], np.float32)
+        sums = np.zeros((len(speakers), DIMENSION), np.float32)
+        for speaker, person in self._past.items():
+            sums[speakers.index(speaker)] = person.sum
+        np.add.at(sums, index, lengths[:, None] * units)
+        rows = np.arange(len(units))
+        alike = units @ (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)).T
+        others = sums[index] - lengths[:, None] * units
+        size = np.linalg.norm(others, axis=1)
+        own = np.sum(units * others, axis=1) / np.maximum(size, 1e-6)
+        # Who was heard once is as sure as who was just alike enough.
+        own[size < 1e-3] = MIN_SIMILARITY
+        alike[rows, index] = -1.0
+        best = alike.max(axis=1) if len(speakers) > 1 else np.full(len(units), NOBODY_ELSE)
+        slope, length_slope, offset = CONFIDENCE
+        logit = slope * (own - best) + length_slope * np.log(np.clip(lengths, 0.1, 10.0)) + offset
+        return [float(value) for value in (1 / (1 + np.exp(-logit))).astype(np.float32)]
+
     def _forget(self, voice: Voice) -> None:
         person = self._past.setdefault(voice.speaker, _Person(0.0, np.zeros(DIMENSION, np.float32)))
         person.weight = float(np.float32(person.weight + voice.duration_s))
@@ -145,9 +201,9 @@ class Speakers:
         weights = [self._past[s].weight for s in past] + [self.voices[i].duration_s for i in founding]
         sums = [self._past[s].sum for s in past]
         sums += [self.voices[i].duration_s * self.voices[i].unit for i in founding]
-        # Past people are different by decision, voices of one block by the segmentation.
-        owners = [-1] * len(past) + [self.voices[i].block for i in founding]
-        groups = average_linkage(np.array(sums, np.float32).reshape(-1, DIMENSION), weights, owners, MIN_SIMILARITY)
+        doubt = self._doubt(len(past), founding)
+        rows = np.array(sums, np.float32).reshape(-1, DIMENSION)
+        groups = average_linkage(rows, weights, doubt, MIN_SIMILARITY, LIGHT)
         votes = np.zeros((len(groups), self.speaker_count + 1))
         for row, group in enumerate(groups):
             for node in group:
@@ -163,6 +219,18 @@ class Speakers:
                     labels[founding[node - len(past)]] = speakers[row]
         self._place_short(labels, speakers, [np.sum([sums[n] for n in group], axis=0) for group in groups])
         return labels
+
+    def _doubt(self, past: int, founding: list[int]) -> NDArray[np.float64]:
+        """Why nodes may be different people however alike: (nodes, nodes), those of the past first."""
+        doubt = np.zeros((past + len(founding), past + len(founding)))
+        # People of the past are different by decision.
+        doubt[:past, :past] = np.inf
+        for row, one in enumerate(founding, past):
+            for column, other in enumerate(founding[: row - past], past):
+                a, b = self.voices[one], self.voices[other]
+                if a.block == b.block:
+                    doubt[row, column] = doubt[column, row] = np.inf if a.at_once(b) > MAX_AT_ONCE else ONE_BLOCK_DOUBT
+        return doubt
 
     def _names(self, votes: NDArray[np.float64]) -> list[int]:
         """Speaker number of each cluster: the one most of its voices had, each number once, else a new one."""
@@ -192,7 +260,7 @@ class Speakers:
         voices = np.zeros(len(self.voices), _VOICE)
         spans = []
         for index, voice in enumerate(self.voices):
-            voices[index] = (voice.block, voice.speaker, voice.duration_s, voice.vector)
+            voices[index] = (voice.block, voice.speaker, voice.duration_s, voice.confidence, voice.vector)
             spans += [(index, span.turn, span.start_sample, span.end_sample) for span in voice.spans]
         past = np.zeros(len(self._past), _PERSON)
         for index, (speaker, person) in enumerate(self._past.items()):
@@ -205,7 +273,7 @@ class Speakers:
         """Read `to_bytes`. Raises ValueError for anything else."""
         start = len(_VERSION) + _HEAD.size
         if not data.startswith(_VERSION) or len(data) < start:
-            raise ValueError("no state of diarization, version 1")
+            raise ValueError("no state of diarization, version 2")
         count, n_voices, n_past = _HEAD.unpack_from(data, len(_VERSION))
         if not (0 <= n_voices <= MAX_VOICES and 0 <= n_past <= MAX_PAST and n_past <= count <= 2**20):
             raise ValueError(f"state counts {count} speakers, {n_voices} voices, {n_past} past speakers")
@@ -218,7 +286,8 @@ class Speakers:
         spans = np.frombuffer(data[end:], _SPAN)
         labels = np.concatenate([voices["speaker"], past["speaker"]])
         numbers = np.concatenate([voices["duration_s"], past["weight"], past["sum"].ravel()])
-        if np.any((labels < 1) | (labels > count)) or not np.all(np.isfinite(numbers)):
+        is_bad = np.any((labels < 1) | (labels > count)) or not np.all(np.isfinite(numbers))
+        if is_bad or not np.all((voices["confidence"] >= 0) & (voices["confidence"] <= 1)):
             raise ValueError("state names speakers or values out of range")
         if np.any((spans["voice"] < 0) | (spans["voice"] >= n_voices) | (spans["end"] <= spans["start"])):
             raise ValueError("state names turns out of range")
@@ -226,7 +295,14 @@ class Speakers:
         for span in spans:
             of_voice[span["voice"]].append(Span(int(span["turn"]), int(span["start"]), int(span["end"])))
         kept = [
-            Voice(int(v["block"]), v["vector"].copy(), float(v["duration_s"]), tuple(s), int(v["speaker"]))
+            Voice(
+                int(v["block"]),
+                v["vector"].copy(),
+                float(v["duration_s"]),
+                tuple(s),
+                int(v["speaker"]),
+                float(v["confidence"]),
+            )
             for v, s in zip(voices, of_voice, strict=True)
         ]
         people = {int(p["speaker"]): _Person(float(p["weight"]), p["sum"].copy()) for p in past}

@@ -5,8 +5,9 @@ grows, and turns are reported as not final. When it is whole, its voices are emb
 earlier ones, its turns become final and a checkpoint follows. Nothing in a block needs sound from before its
 start, so a stage made from a checkpoint does the very same.
 
-A final turn keeps its span. Its speaker may be corrected as more is heard, by the same `turn_id` again, within
-the horizon of `clustering.MAX_VOICES`. A turn that was never final is void once later turns or the end have come.
+A final turn keeps its span. Its speaker and confidence may be corrected as more is heard, by the same `turn_id`
+again, within the horizon of `clustering.MAX_VOICES`. A turn that was never final is void once later turns or the end
+have come.
 
 With the option `voices` a whole block's people, and those whom it corrected, are followed by how they sound.
 """
@@ -171,7 +172,7 @@ class DiarizationStage:
         )
         out: list[Percept] = []
         for number, (start, end, name) in enumerate(turns, self._turn):
-            turn = _turn(Span(number, start, end), name, is_final=False)
+            turn = _turn(Span(number, start, end), name)
             if self._live.get(turn.turn_id) != turn:
                 self._live[turn.turn_id] = turn
                 out.append(turn)
@@ -216,8 +217,8 @@ class DiarizationStage:
             for index, group in enumerate(groups)
         ]
         changed = self._speakers.add(voices)
-        turns = sorted(((span, voice.speaker) for voice in changed for span in voice.spans), key=lambda t: t[0].turn)
-        out: list[Percept] = [_turn(span, speaker, is_final=True) for span, speaker in turns]
+        turns = sorted(((span, voice) for voice in changed for span in voice.spans), key=lambda t: t[0].turn)
+        out: list[Percept] = [_turn(span, voice.speaker, voice.confidence) for span, voice in turns]
         if self._gives_voices:
             heard = self._speakers.heard({voice.speaker for voice in changed})
             out += [
@@ -233,11 +234,13 @@ class DiarizationStage:
         for first, last in _utterances(active[:, track]):
             mask = np.zeros(len(active), np.bool_)
             mask[first:last] = active[first:last, track]
-            if seconds(mask & alone) >= MIN_ALONE_S:
+            alone_s = seconds(mask & alone)
+            if alone_s >= MIN_ALONE_S:
                 mask &= alone
             unit = embed(self._embedding, features, mask)
             if unit is not None:
-                heard.append(Utterance(*self._span(first, last), seconds(mask), unit))
+                # A voice that is heard through another's counts for little.
+                heard.append(Utterance(*self._span(first, last), max(alone_s, MIN_TURN_S), unit))
         return heard
 
     def _span(self, first: int, last: int) -> tuple[int, int]:
@@ -267,8 +270,10 @@ def _cut(active: NDArray[np.bool_]) -> int:
     return frame_start(first + (start + end) // 2)
 
 
-def _turn(span: Span, speaker: int, *, is_final: bool) -> SpeakerTurn:
-    return SpeakerTurn(f"turn-{span.turn}", f"S{speaker}", span.start_sample, span.end_sample, is_final=is_final)
+def _turn(span: Span, speaker: int, confidence: float | None = None) -> SpeakerTurn:
+    """A turn; one without a confidence is not final."""
+    is_final = confidence is not None
+    return SpeakerTurn(f"turn-{span.turn}", f"S{speaker}", span.start_sample, span.end_sample, confidence, is_final)
 
 
 def _report_steps(options: Mapping[str, str]) -> int:

@@ -18,7 +18,7 @@ SPLIT_SIMILARITY = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Where it is on the media clock, how much speech was embedded, and the embedding: (192,), length 1."""
+    """Where it is on the media clock, how much speech in it is nobody else's, and its embedding: (192,), length 1."""
 
     start_sample: int
     end_sample: int
@@ -31,9 +31,8 @@ def by_voice(utterances: list[Utterance]) -> list[list[Utterance]]:
     long = [u for u in utterances if u.duration_s >= MIN_SPLIT_S]
     if len(long) < 2:
         return [utterances] if utterances else []
-    joined = average_linkage(
-        np.stack([u.unit for u in long]), [1.0] * len(long), list(range(len(long))), SPLIT_SIMILARITY
-    )
+    certain = np.zeros((len(long), len(long)))
+    joined = average_linkage(np.stack([u.unit for u in long]), [1.0] * len(long), certain, SPLIT_SIMILARITY)
     voices = np.stack([mean_voice([long[i] for i in members]) for members in joined])
     groups: list[list[Utterance]] = [[] for _ in joined]
     of_long = {id(long[i]): index for index, members in enumerate(joined) for i in members}

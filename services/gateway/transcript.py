@@ -160,15 +160,14 @@ def plain(text: str) -> str:
 
 
 def segments_of(transcript: Transcript, named: Callable[[str], str]) -> list[Segment]:
-    """Cut one utterance where its speaker changes; words of nobody belong to the utterance's speaker.
+    """Cut one utterance where its speaker changes; its speaker has the words when none names its own.
 
     `named` tells a speaker's name; speakers of one name are one person.
     """
     words = _in_order(transcript)
-    runs = [
-        (speaker, tuple(run))
-        for speaker, run in groupby(words, key=lambda word: named(word.speaker or transcript.speaker))
-    ]
+    # Among words that name a speaker, one that does not is nobody's: who said it cannot be told.
+    otherwise = "" if any(word.speaker for word in words) else transcript.speaker
+    runs = [(speaker, tuple(run)) for speaker, run in groupby(words, key=lambda word: named(word.speaker or otherwise))]
     return [
         Segment(
             utterance_id=transcript.utterance_id,

@@ -6,6 +6,8 @@ const UNSPACED = new Set(["zh", "ja", "th"]);
 const num = (value) => Number(value ?? 0);
 
 function transcript(raw) {
+  // Among words that name a speaker, one that does not is nobody's: who said it cannot be told.
+  const otherwise = (raw.words ?? []).some((word) => word.speaker) ? "" : (raw.speaker ?? "");
   return {
     id: raw.utterance_id ?? "",
     revision: num(raw.revision),
@@ -19,7 +21,7 @@ function transcript(raw) {
       start: num(word.start_sample),
       end: num(word.end_sample),
       confidence: word.confidence,
-      speaker: word.speaker || raw.speaker || "",
+      speaker: word.speaker || otherwise,
     })),
   };
 }

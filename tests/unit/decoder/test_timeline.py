@@ -50,6 +50,26 @@ def test_a_word_in_no_turn_belongs_to_the_nearest_within_half_a_second() -> None
     assert speakers(fuse(said, [turn("a", "S1", 8, 9.4), turn("b", "S2", 11.1, 12)])) == [""]
 
 
+def test_a_word_far_from_every_turn_goes_to_who_says_most_of_the_utterance() -> None:
+    fused = fuse(utterance("u", 0, "a", "b", "c", "d", "e"), [turn("a", "S1", 0, 1.0)])
+    assert speakers(fused) == ["S1"] * 5
+
+
+def test_a_word_of_a_turn_that_is_not_sure_of_its_speaker_has_none() -> None:
+    said = utterance("u", 0, "a", "b", "c")
+    sure, unsure = (replace(turn("a", "S1", 0, 0.5), confidence=c) for c in (0.9, 0.4))
+    others = replace(turn("b", "S2", 0.5, 1.5), confidence=0.95)
+    assert speakers(fuse(said, [sure, others])) == ["S1", "S2", "S2"]
+    assert speakers(fuse(said, [unsure, others])) == ["", "S2", "S2"]
+    assert fuse(said, [unsure]).speaker == ""
+
+
+def test_a_word_is_as_sure_as_the_surest_turn_of_its_speaker_there() -> None:
+    said = utterance("u", 0, "a")
+    turns = [replace(turn(name, "S1", 0, 0.5), confidence=c) for name, c in (("a", 0.2), ("b", 0.9))]
+    assert speakers(fuse(said, turns)) == ["S1"]
+
+
 def test_the_utterance_has_the_speaker_of_most_of_its_speech() -> None:
     fused = fuse(utterance("u", 0, "a", "b", "c"), [turn("a", "S2", 0, 0.5), turn("b", "S1", 0.5, 1.5)])
     assert fused.speaker == "S1"

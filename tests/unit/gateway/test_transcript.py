@@ -104,9 +104,15 @@ def test_an_utterance_of_two_speakers_becomes_a_segment_for_each_run():
     assert all(segment.confidence == 0.5 for segment in document.segments)
 
 
-def test_a_word_of_nobody_belongs_to_the_speaker_of_its_utterance():
-    document = fold([_utterance("u1", ("one", 0, 1, "S1"), ("two", 1, 2), speaker="S1", confidence=0.75)])
+def test_words_without_speakers_belong_to_the_speaker_of_their_utterance():
+    document = fold([_utterance("u1", ("one", 0, 1), ("two", 1, 2), speaker="S1", confidence=0.75)])
     assert [(s.speaker, s.text, s.confidence) for s in document.segments] == [("S1", "one two", 0.75)]
+
+
+def test_a_word_without_a_speaker_among_others_is_nobodys():
+    document = fold([_utterance("u1", ("one", 0, 1, "S1"), ("two", 1, 2), ("no", 2, 3, "S2"), speaker="S1")])
+    assert [(s.speaker, s.text) for s in document.segments] == [("S1", "one"), ("", "two"), ("S2", "no")]
+    assert document.speakers == ("S1", "S2")
 
 
 def test_names_reach_words_that_were_said_before_and_turns_and_evidence():
