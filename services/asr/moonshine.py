@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from engines.models import model_file, open_engine
-from services.asr.alignment import Hypothesis, to_words
+from services.asr.alignment import AlignmentHeads, Hypothesis, to_words
+from services.asr.confidence import Calibration
 from services.asr.decoding import DecoderRun, log_softmax
 from services.asr.together import Together
 from services.runtime.percept import Word
 
 MODEL = "moonshine-tiny-en"
-SAMPLES_PER_FRAME = 384
+# Both chosen on a part of read speech (docs/asr-words.md).
+HEADS = AlignmentHeads(((5, 6), (3, 0), (3, 7), (4, 5), (4, 6)), samples_per_frame=384, late_samples=-300)
+CALIBRATION = Calibration(bias=-2.01, mean=3.02, least=2.61, utterance=1.33)
 # Shorter audio gives the encoder no frame.
 MIN_SAMPLES = 1_600
 # More tokens than this are a loop (the authors' own rule).
@@ -54,9 +57,9 @@ class Moonshine:
         rest = self._together.finish(run, scores[agreed], end=_END, room=limit - agreed)
         tokens += rest.tokens
         log_probs += rest.log_probs
-        attention = run.attention().mean(axis=(1, 2)) if align else None
+        alignment = HEADS.align(run.attention(), samples) if align else None
         cut = len(tokens) >= limit
-        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), rest.end_log_prob, attention, cut)
+        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), rest.end_log_prob, alignment, cut)
 
     def words(
         self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]
@@ -68,7 +71,7 @@ class Moonshine:
             if i == len(hypothesis.tokens) or self._starts_word[hypothesis.tokens[i]]:
                 groups.append((self._tokenizer.decode(hypothesis.tokens[begin:i]).strip(), i - begin))
                 begin = i
-        return to_words(hypothesis, groups, start_sample, end_sample, active, SAMPLES_PER_FRAME)
+        return to_words(hypothesis, groups, start_sample, end_sample, active, CALIBRATION)
 
 
 def _word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engines.engine import Engine
 from services.asr.agreement import StablePrefix
 from services.asr.alignment import Hypothesis
+from services.asr.confidence import compared
 from services.asr.endpointing import MIN_SPEECH, Endpointer, Silence, Span
 from services.asr.language import LanguageState
 from services.asr.moonshine import MIN_SAMPLES, Moonshine
@@ -270,8 +271,9 @@ class AsrStage:
         if language == "en" and not self._has_second_pass:
             return english
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
-        if language == "en" and not _is_better(other, hypothesis):
-            transcript = english
+        if language == "en":
+            both = (transcript, english) if _is_better(other, hypothesis) else (english, transcript)
+            transcript = _compared(*both)
         return self._with_phrases(whisper, utterance, encoded, transcript)
 
     def _with_phrases(
@@ -319,6 +321,13 @@ class AsrStage:
 
 def _is_better(second: Hypothesis, first: Hypothesis) -> bool:
     return len(second.tokens) > 0 and second.mean_log_prob > first.mean_log_prob + SECOND_PASS_MARGIN
+
+
+def _compared(kept: Transcript | None, left: Transcript | None) -> Transcript | None:
+    """The reading that is kept, with what the other one says about how sure its words are."""
+    if kept is None or left is None:
+        return kept
+    return replace(kept, words=compared(kept.words, left.words))
 
 
 def _by_whisper(

@@ -1,40 +1,17 @@
 """Rules of the parts that need no stream."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 
 from services.asr.agreement import StablePrefix
-from services.asr.alignment import Hypothesis, to_words, token_ends
 from services.asr.endpointing import CUT_STRETCH, MAX_LENGTH, Endpointer, Silence, Span
 from services.asr.language import LanguageState
 from services.asr.mel import log_mel
 from services.asr.service import AsrExpert
 from services.asr.trust import compression
-from services.asr.vad import WINDOW
 from services.runtime.percept import Word
 from tests.unit.asr.conftest import Samples
-
-
-def test_alignment_is_the_best_of_all_segmentations() -> None:
-    attention = np.random.default_rng(3).random((4, 9), np.float32)
-
-    def worth(ends: tuple[int, ...]) -> float:
-        edges = (0, *ends)
-        return sum(attention[i, edges[i] : edges[i + 1]].sum() for i in range(4))
-
-    every = [(*cut, 9) for cut in itertools.combinations(range(1, 9), 3)]
-    assert tuple(token_ends(attention)) == max(every, key=worth)
-
-
-def test_more_tokens_than_frames_still_give_ordered_words() -> None:
-    hypothesis = Hypothesis((5, 6, 7), np.zeros(3, np.float32), 0.0, np.ones((4, 2), np.float32))
-    groups = [("a", 1), ("b", 1), ("c", 1)]
-    words = to_words(hypothesis, groups, 100, 100 + 3 * WINDOW, np.ones(3, np.bool_), 384)
-    assert [(w.start_sample, w.end_sample) for w in words] == [
-        (100 + i * WINDOW, 100 + (i + 1) * WINDOW) for i in range(3)
-    ]
 
 
 def _first_event(probabilities: list[float], levels: list[float] | None = None) -> Span | Silence | None:
