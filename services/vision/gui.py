@@ -1,0 +1,87 @@
+"""Controls in pictures of screens: an anchor-free detector trained here on drawn pages alone (docs/gui.md)."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.models import open_engine
+from services.runtime.percept import BoxXyxy
+from services.vision.objects import suppress
+
+MODEL = "gui-elements"
+# Order of the network's outputs: classes first, then states.
+CLASS_NAMES = ("button", "link", "input", "checkbox", "select", "tab", "icon", "image", "menu item", "slider")
+STATE_NAMES = ("checked", "selected", "disabled", "focused")
+# The network sees pictures at this part of their size; larger ones than a 1080p screen at most at that many pixels.
+SCALE = 0.875
+_MOST_PX = 1680 * 945
+_STRIDES_PX = (8, 16, 32)
+_MIN_CONFIDENCE = 0.1
+_MIN_STATE = 0.5
+# One place on a screen is one control, whatever its class.
+_NMS_IOU = 0.5
+_MOST_CANDIDATES = 1500
+_MAX_CONTROLS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One control: class, box xyxy in pixels, probability, the states that are seen."""
+
+    class_name: str
+    box: BoxXyxy
+    confidence: float
+    states: tuple[str, ...] = ()
+
+
+class GuiDetector:
+    """Pixels -> controls of ten classes. Safe to share between streams."""
+
+    def __init__(self, *, threads: int = 1) -> None:
+        """Load the model from the cache. Raises ModelMissingError."""
+        self._engine = open_engine(MODEL, "gui-elements.onnx", threads=threads)
+
+    def detect(self, pixels: NDArray[np.uint8], *, scale: float = SCALE) -> list[Control]:
+        """(h, w, 3) uint8 BGR -> controls, surest first; boxes are xyxy in its pixels."""
+        height, width = pixels.shape[:2]
+        scale = min(scale, math.sqrt(_MOST_PX / (height * width)))
+        small_w, small_h = max(1, round(width * scale)), max(1, round(height * scale))
+        how = cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR
+        small = cv2.resize(pixels, (small_w, small_h), interpolation=how)
+        # Nothing lies beyond the edges of a screen: the rest is grey, as in training.
+        net_w, net_h = (-(-side // _STRIDES_PX[-1]) * _STRIDES_PX[-1] for side in (small_w, small_h))
+        blob = np.full((1, 3, net_h, net_w), 114, np.float32)
+        blob[0, :, :small_h, :small_w] = small.transpose(2, 0, 1)
+        out = self._engine.run({"image": blob})
+        scores = np.concatenate([out[f"scores_{stride}"][0] for stride in _STRIDES_PX])
+        boxes = np.concatenate([_boxes(out[f"edges_{stride}"][0], stride, net_w // stride) for stride in _STRIDES_PX])
+        kinds = scores[:, : len(CLASS_NAMES)]
+        best = kinds.max(axis=1)
+        cells = np.flatnonzero(best >= _MIN_CONFIDENCE)
+        cells = cells[np.argsort(-best[cells], kind="stable")[:_MOST_CANDIDATES]]
+        ratio = np.array([width / small_w, height / small_h] * 2, np.float32)
+        found = np.clip(boxes[cells] * ratio, 0, np.array([width, height] * 2, np.float32))
+        keep = suppress(found, best[cells], np.zeros(len(cells), np.intp), iou=_NMS_IOU)[:_MAX_CONTROLS]
+        return [
+            Control(
+                CLASS_NAMES[int(kinds[cell].argmax())],
+                (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+                float(best[cell]),
+                tuple(
+                    name
+                    for name, p in zip(STATE_NAMES, scores[cell, len(CLASS_NAMES) :], strict=True)
+                    if p >= _MIN_STATE
+                ),
+            )
+            for cell, box in zip(cells[keep], found[keep], strict=True)
+        ]
+
+
+def _boxes(edges: NDArray[np.float32], stride: int, columns: int) -> NDArray[np.float32]:
+    """Distances (cells, 4) from the cells' middles, left top right bottom, in pixels -> boxes xyxy."""
+    cells = np.arange(len(edges))
+    middles = (np.stack([cells % columns, cells // columns], axis=1) + 0.5) * stride
+    return np.concatenate([middles - edges[:, :2], middles + edges[:, 2:]], axis=1).astype(np.float32)

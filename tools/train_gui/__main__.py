@@ -1,0 +1,65 @@
+"""`python -m tools.train_gui`: fetch the packages, draw pages, train, export, measure."""
+
+import argparse
+from pathlib import Path
+
+
+def main() -> None:
+    """Run one step."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train_gui", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    fetch = steps.add_parser("fetch", help="download the packages that pages are drawn with")
+    fetch.add_argument("--packages", type=Path, required=True)
+    render = steps.add_parser("render", help="draw the pages of some seeds")
+    render.add_argument("--packages", type=Path, required=True)
+    render.add_argument("--out", type=Path, required=True)
+    render.add_argument("--first", type=int, default=0)
+    render.add_argument("--count", type=int, required=True)
+    render.add_argument("--held-out", action="store_true", help="the framework and icons that are never trained on")
+    train = steps.add_parser("train", help="train, or go on from the checkpoint")
+    train.add_argument("--pages", type=Path, required=True)
+    train.add_argument("--checkpoint", type=Path, required=True)
+    train.add_argument("--minutes", type=float, required=True)
+    train.add_argument("--threads", type=int, default=2)
+    export = steps.add_parser("export", help="write the ONNX graph and its recorded run")
+    export.add_argument("--checkpoint", type=Path, required=True)
+    export.add_argument("--graph", type=Path, required=True)
+    export.add_argument("--golden", type=Path, required=True)
+    measure = steps.add_parser("measure", help="average precision of the installed weights on drawn pages")
+    measure.add_argument("--pages", type=Path, required=True)
+    measure.add_argument("--limit", type=int)
+    chosen = parser.parse_args()
+    # Each step needs other packages: none is loaded before it is known that it is wanted.
+    if chosen.step == "fetch":
+        from tools.train_gui.sources import fetch as fetch_packages
+
+        fetch_packages(chosen.packages)
+    elif chosen.step == "render":
+        from tools.train_gui.render import HELD_OUT_SIZE
+        from tools.train_gui.render import render as draw
+
+        seeds = range(chosen.first, chosen.first + chosen.count)
+        size = HELD_OUT_SIZE if chosen.held_out else None
+        print(draw(chosen.out, seeds, chosen.packages, held_out=chosen.held_out, size=size), "pages drawn")
+    elif chosen.step == "train":
+        from tools.train_gui.train import train as fit
+
+        fit(chosen.pages, chosen.checkpoint, minutes=chosen.minutes, threads=chosen.threads)
+    elif chosen.step == "export":
+        from tools.train_gui.export import export as write
+
+        print(write(chosen.checkpoint, chosen.graph, chosen.golden), "parameters")
+    else:
+        from tools.train_gui.measure import measure as figures_of
+
+        figures = figures_of(chosen.pages, chosen.limit)
+        print(
+            f"{figures.pages} pages, {figures.elements} elements: AP50 without classes {figures.agnostic:.3f}, "
+            f"mAP50 {figures.mean:.3f}, {figures.cpu_ms:.0f} ms of one core a page"
+        )
+        print("AP50 " + ", ".join(f"{name} {value:.3f}" for name, value in figures.by_class.items()))
+        print("states (precision, recall) " + ", ".join(f"{n} {p:.2f} {r:.2f}" for n, (p, r) in figures.states.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Writes the trained network as plain ONNX (opset 17), with a recorded run that every copy must repeat."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from tools.train_gui.network import STRIDES_PX, GuiDetector
+
+_OPSET = 17
+
+
+class _Flat(nn.Module):
+    """The network as the service calls it: probabilities and distances, one row for each cell."""
+
+    def __init__(self, network: GuiDetector) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(1, 3, h, w) -> for each level scores (1, cells, 14) and edges (1, cells, 4)."""
+        out: list[Tensor] = []
+        for logits, distances in self.network(image):
+            out += [logits.sigmoid().flatten(2).transpose(1, 2), distances.flatten(2).transpose(1, 2)]
+        return tuple(out)
+
+
+def export(checkpoint: Path, graph: Path, golden: Path) -> int:
+    """Write the averaged weights of `checkpoint` as `graph` and a run of them as `golden`; returns their number."""
+    network = GuiDetector().eval()
+    network.load_state_dict(torch.load(checkpoint)["average"])
+    flat = _Flat(network).eval()
+    names = [f"{kind}_{stride}" for stride in STRIDES_PX for kind in ("scores", "edges")]
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 96, 128)).astype(np.float32))
+    file = io.BytesIO()
+    torch.onnx.export(
+        flat,
+        (image,),
+        file,
+        input_names=["image"],
+        output_names=names,
+        dynamic_axes={"image": {2: "height", 3: "width"}} | {name: {1: "cells"} for name in names},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    model = onnx.load_from_string(file.getvalue())
+    onnx.checker.check_model(model)
+    onnx.save(model, graph)
+    with torch.no_grad():
+        results = {f"out:{name}": value.numpy() for name, value in zip(names, flat(image), strict=True)}
+    np.savez_compressed(golden, **({"in:image": image.numpy()} | results))
+    return sum(parameter.numel() for parameter in network.parameters())
