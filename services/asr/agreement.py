@@ -10,6 +10,9 @@ from services.runtime.percept import SAMPLE_RATE, Word
 # So many looks in a row must agree on a word, and it must end this long before the end of the audio:
 # measured on read speech, two looks without the wait were wrong twice as often.
 AGREEING, WAIT = 3, round(0.6 * SAMPLE_RATE)
+# Words from the first doubtful one on are held back. Not doubtful is what has this confidence: at the first look, at
+# any later one, and where the look before had the word too. The very first word is shown whatever it is.
+FIRST, SURE, SEEN = 0.8, 0.9, 0.7
 
 
 class StablePrefix:
@@ -18,10 +21,12 @@ class StablePrefix:
     def __init__(self) -> None:
         self._stable: tuple[Word, ...] = ()
         self._looks: deque[list[str]] = deque(maxlen=AGREEING)
+        self._has_forgotten = False
 
     def look(self, words: Sequence[Word], end_sample: int) -> tuple[tuple[Word, ...], int]:
         """What to show after another look at the utterance up to `end_sample`, and how much of it is stable."""
         texts = [_bare(word.text) for word in words]
+        before = self._looks[-1] if self._looks else []
         self._looks.append(texts)
         kept = len(self._stable)
         # The times of stable words stay too; what follows begins after them.
@@ -40,7 +45,28 @@ class StablePrefix:
                     break
                 agreed += 1
             self._stable += tuple(rest[:agreed])
-        return (*self._stable, *rest[agreed:]), len(self._stable)
+        kept = len(self._stable)
+        certain = kept
+        while certain < len(words) and _is_certain(
+            words[certain], texts[certain], before[certain : certain + 1], before
+        ):
+            certain += 1
+        if not certain and not self._has_forgotten:
+            certain = 1
+        return (*self._stable, *rest[agreed : agreed + certain - kept]), kept
+
+    def forget(self, count: int) -> None:
+        """The first `count` stable words are not read again."""
+        self._has_forgotten = True
+        self._stable = self._stable[count:]
+        self._looks = deque((look[count:] for look in self._looks), maxlen=AGREEING)
+
+
+def _is_certain(word: Word, text: str, at_its_place: list[str], before: list[str]) -> bool:
+    if word.confidence is None:
+        return True
+    needed = SEEN if at_its_place == [text] else SURE if before else FIRST
+    return word.confidence >= needed
 
 
 def _bare(text: str) -> str:

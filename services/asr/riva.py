@@ -29,8 +29,10 @@ class AsrRecogniser:
         )
 
     async def hear(self, wanted: Wanted, sound: AsyncIterator[Samples], *, is_live: bool) -> AsyncGenerator[Transcript]:
-        """Transcripts of one stage; live, a final is not replaced: there is no second pass."""
+        """Transcripts of one stage; live, a final is not replaced."""
         options = {"partials": "on" if is_live and wanted.has_interim else "off"}
+        # Riva's finals come once: what was said before a short pause is one only where the caller asks for it
+        options |= {"stop_history_eou": "0", **wanted.endpointing}
         if is_live:
             options["second_pass"] = "off"
         if wanted.phrases:
@@ -39,10 +41,10 @@ class AsrRecogniser:
         stage = await self._skin.compute(partial(self._skin.expert.open_stage, config))
         async for samples in sound:
             for percept in await self._skin.compute(partial(stage.push_audio, samples)):
-                if isinstance(percept, Transcript):
+                if isinstance(percept, Transcript) and not (is_live and percept.revision):
                     yield percept
         for percept in await self._skin.compute(stage.flush):
-            if isinstance(percept, Transcript):
+            if isinstance(percept, Transcript) and not (is_live and percept.revision):
                 yield percept
 
 

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.asr.endpointing import Endpointing
 from services.runtime.phrases import Phrase, parse_phrases
 from services.runtime.stage import MediaError
 
-KNOWN = ("partials", "second_pass", "phrases")
+# Endpointing as Riva names it: lowest and highest value, milliseconds for a history, shares for a threshold.
+HISTORIES_MS = {"start_history": (32, 2_000), "stop_history": (96, 10_000), "stop_history_eou": (96, 10_000)}
+THRESHOLDS = ("start_threshold", "stop_threshold", "stop_threshold_eou")
+LEAST_THRESHOLD = 0.05
+KNOWN = ("partials", "second_pass", "phrases", *HISTORIES_MS, *THRESHOLDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +22,13 @@ class AsrOptions:
     English utterance again; its text replaces the final under the same id, revision + 1. None: it does
     so where it was fetched, unless the language is pinned to English and there are no phrases.
     `phrases`: what may be said, which that reading listens for; one a line, a tab and a weight if wanted.
+    `endpointing`: when speech begins and ends.
     """
 
     partials: bool = True
     second_pass: bool | None = None
     phrases: tuple[Phrase, ...] = ()
+    endpointing: Endpointing = Endpointing()
 
 
 def parse_options(options: Mapping[str, str]) -> AsrOptions:
@@ -33,7 +40,32 @@ def parse_options(options: Mapping[str, str]) -> AsrOptions:
         partials=partials is not False,
         second_pass=_choice(options, "second_pass", {"whisper": True, "off": False}),
         phrases=parse_phrases(options.get("phrases", "")),
+        endpointing=_endpointing(options),
     )
+
+
+def _endpointing(options: Mapping[str, str]) -> Endpointing:
+    given: dict[str, float] = {}
+    for key, (lowest, highest) in HISTORIES_MS.items():
+        if key in options:
+            value = _number(options, key)
+            if not (lowest <= value <= highest or (value == 0 and key == "stop_history_eou")):
+                off = " (0: no early final)" if key == "stop_history_eou" else ""
+                raise MediaError(f"option {key} is {options[key]!r}; must be {lowest} to {highest} milliseconds{off}")
+            given[f"{key}_s"] = value / 1000
+    for key in THRESHOLDS:
+        if key in options:
+            given[key] = _number(options, key)
+            if not LEAST_THRESHOLD <= given[key] <= 1:
+                raise MediaError(f"option {key} is {options[key]!r}; must be {LEAST_THRESHOLD} to 1, a share")
+    return Endpointing(**given)
+
+
+def _number(options: Mapping[str, str], key: str) -> float:
+    try:
+        return float(options[key])
+    except ValueError:
+        raise MediaError(f"option {key} is {options[key]!r}; must be a number") from None
 
 
 def _choice(options: Mapping[str, str], key: str, values: Mapping[str, bool]) -> bool | None:

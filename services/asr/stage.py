@@ -12,24 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
-from services.asr.agreement import StablePrefix
 from services.asr.alignment import Hypothesis
 from services.asr.confidence import compared
-from services.asr.endpointing import MIN_SPEECH, Endpointer, Silence, Span
+from services.asr.endpointing import LEAD, MIN_SPEECH, Endpointer, Silence, Span
+from services.asr.finals import Finals, utterance_id
 from services.asr.language import LanguageState
 from services.asr.moonshine import MIN_SAMPLES, Moonshine
+from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
 from services.asr.settings import AsrOptions
 from services.asr.trust import is_invented
+from services.asr.turn import PATIENCE, is_complete
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
-from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript, Word
+from services.runtime.percept import (
+    SAMPLE_RATE,
+    Checkpoint,
+    Percept,
+    SpeechActivity,
+    SpeechEvent,
+    Transcript,
+    Word,
+)
 from services.runtime.phrases import parse_phrases
 from services.runtime.stage import Frame, MediaError, StageConfig
 
 # Windows between partials: 0.29 s with Moonshine; Whisper costs half a second a look.
 PARTIAL_STEP = 9
+# The first comes so many windows after the voice set in: what is read of less is mostly wrong.
+FIRST_PARTIAL = 5
 WHISPER_PARTIAL_STEP = 96
+# Nothing new was said in so many windows of silence: no partial.
+STILL = 4
 # Partials of a stream whose language is not known yet: only what is surely English.
 SURELY_ENGLISH_LOG_PROB = -0.55
 # The second pass replaces the first where its mean log-probability is above the first's plus this.
@@ -71,7 +85,7 @@ class _Utterance:
         if not words or is_invented(" ".join(word.text for word in words), hypothesis):
             return None
         return Transcript(
-            utterance_id=f"u{self.start_sample:012d}",
+            utterance_id=utterance_id(self.start_sample),
             is_final=True,
             start_sample=self.start_sample,
             end_sample=self.end_sample,
@@ -83,12 +97,21 @@ class _Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """What Moonshine wrote for all of an utterance."""
+
+    utterance: _Utterance
+    hypothesis: Hypothesis
+    transcript: Transcript | None
+
+
+@dataclass(frozen=True, slots=True)
 class _SecondPass:
     """A closed English utterance that Whisper shall read once the stream has gone on to `due_sample`."""
 
     first: Transcript
-    utterance: _Utterance
-    hypothesis: Hypothesis
+    reading: _Reading
+    finals: Finals
     due_sample: int
 
 
@@ -118,9 +141,11 @@ class AsrStage:
         self._base_sample = sample
         self._windows = 0
         self._detector = SpeechDetector(self._recognisers.vad)
-        self._endpointer = Endpointer()
-        self._draft: tuple[int, ...] = ()
-        self._prefix = StablePrefix()
+        self._endpointer = Endpointer(self._options.endpointing)
+        self._finals = Finals()
+        self._reading: _Reading | None = None
+        self._reader: PartialReader | None = None
+        self._voice: int | None = None
         self._shown = False
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
@@ -167,7 +192,8 @@ class AsrStage:
                 self._begin(self._sample(event.end))
                 results.append(self._checkpoint())
             case None:
-                results += self._partial()
+                results += self._speech_started()
+                results += self._pause() if self._endpointer.is_pause else self._partial()
         return results
 
     def _sample(self, window: int) -> int:
@@ -183,33 +209,80 @@ class AsrStage:
         audio = self._audio[start_sample - self._base_sample : end_sample - self._base_sample]
         return _Utterance(start_sample, end_sample, audio, active)
 
+    # Speech begins and ends
+
+    def _unsaid(self, start: int) -> int:
+        """First window of what was said since the last final, in an utterance that is open since `start`."""
+        end_sample = self._finals.end_sample
+        return start if end_sample is None else (end_sample - self._base_sample) // WINDOW
+
+    def _speech_started(self) -> list[Percept]:
+        """Whether there is enough of it now to be sure."""
+        start = self._endpointer.start
+        if start is None or self._voice is not None:
+            return []
+        begin = self._unsaid(start)
+        active = self._endpointer.active[begin - start :]
+        if active.sum() < MIN_SPEECH:
+            return []
+        self._voice = begin + int(np.argmax(active))
+        return [
+            SpeechActivity(SpeechEvent.START_OF_SPEECH, self._sample(self._voice), utterance_id(self._sample(begin)))
+        ]
+
+    def _say(self, utterance: _Utterance, transcript: Transcript | None) -> list[Percept]:
+        """That speech ended and what was said, or that there is nothing to say and a partial is taken back."""
+        begin_sample = utterance.start_sample if self._finals.end_sample is None else self._finals.end_sample
+        said = [] if transcript is None else self._finals.say(self._snapped(transcript))
+        has_final = any(not final.revision for final in said)
+        results: list[Percept] = []
+        if self._voice is not None:
+            event = SpeechEvent.END_OF_SPEECH if has_final else SpeechEvent.SUPPRESSED
+            last = int(np.flatnonzero(utterance.active)[-1]) + 1
+            end_sample = min(utterance.start_sample + last * WINDOW, utterance.end_sample)
+            results.append(SpeechActivity(event, end_sample, utterance_id(begin_sample)))
+        results += said
+        if self._shown and not has_final:
+            results.append(_nothing(begin_sample, utterance.end_sample))
+        self._voice, self._reader, self._shown = None, None, False
+        return results
+
     # Partials
 
     def _partial(self) -> list[Percept]:
         start = self._endpointer.start
-        if start is None or not self._options.partials:
+        if start is None or not self._options.partials or self._endpointer.silent >= STILL:
             return []
-        whisper = self._language.language not in ("", "en")
-        step = WHISPER_PARTIAL_STEP if whisper else PARTIAL_STEP
-        if (self._windows - start) % step or self._endpointer.silent >= step:
-            return []
-        utterance = self._utterance(start, self._windows, self._endpointer.active)
-        if utterance.active.sum() < MIN_SPEECH or len(utterance.audio) < MIN_SAMPLES:
-            return []
-        partial = self._whisper_partial(utterance) if whisper else self._english_partial(utterance)
+        if self._language.language not in ("", "en"):
+            if (self._windows - start) % WHISPER_PARTIAL_STEP:
+                return []
+            partial = self._whisper_partial(self._utterance(start, self._windows, self._endpointer.active))
+        else:
+            partial = self._english_partial(start)
         self._shown = self._shown or partial is not None
         return [] if partial is None else [partial]
 
-    def _english_partial(self, utterance: _Utterance) -> Transcript | None:
-        moonshine = self._recognisers.moonshine
-        hypothesis = moonshine.transcribe(utterance.audio, draft=self._draft, align=True)
-        self._draft = hypothesis.tokens
+    def _english_partial(self, start: int) -> Transcript | None:
+        """What was said since the last final."""
+        if self._voice is None:
+            return None
+        first = self._voice + FIRST_PARTIAL
+        unsaid = self._unsaid(start)
+        begin = max(unsaid, self._voice - LEAD)
+        utterance = self._utterance(begin, self._windows, self._endpointer.active[begin - start :])
+        if self._windows < first or (self._windows - first) % PARTIAL_STEP or len(utterance.audio) < MIN_SAMPLES:
+            return None
+        if self._reader is None:
+            self._reader = PartialReader(self._recognisers.moonshine, utterance.start_sample)
+        hypothesis, shown, stable = self._reader.look(utterance.audio, utterance.active)
         if not self._language.language and hypothesis.mean_log_prob < SURELY_ENGLISH_LOG_PROB:
             return None
-        words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
-        shown, stable = self._prefix.look(words, utterance.end_sample)
         found = utterance.transcript(hypothesis, shown, "en")
-        return None if found is None else replace(found, is_final=False, stable_words=stable)
+        if found is None:
+            return None
+        start_sample = self._sample(unsaid)
+        name = utterance_id(start_sample)
+        return replace(found, utterance_id=name, start_sample=start_sample, is_final=False, stable_words=stable)
 
     def _whisper_partial(self, utterance: _Utterance) -> Transcript | None:
         whisper = self._recognisers.whisper
@@ -220,17 +293,44 @@ class AsrStage:
 
     # Finals
 
+    def _pause(self) -> list[Percept]:
+        """Read what was said so far; when it sounds complete, or the pause goes on, it is a final."""
+        start, end = self._endpointer.start, self._endpointer.end
+        if start is None or self._language.language not in ("", "en"):
+            return self._partial()
+        reading = self._read(self._utterance(start, end, self._endpointer.active[: end - start]))
+        if reading is None or reading.transcript is None or not self._finals.is_continued_by(reading.transcript):
+            return []
+        if not is_complete(reading.transcript, reading.hypothesis) and self._endpointer.silent < PATIENCE:
+            return []
+        return [] if self._needs_check(reading) else self._say(reading.utterance, reading.transcript)
+
+    def _read(self, utterance: _Utterance) -> _Reading | None:
+        """All of it by Moonshine, once; None when there is no speech in it."""
+        if utterance.active.sum() < MIN_SPEECH or len(utterance.audio) < MIN_SAMPLES:
+            return None
+        before = self._reading
+        if before is None or before.utterance.end_sample != utterance.end_sample:
+            draft = () if before is None else before.hypothesis.tokens
+            if self._reader is not None:
+                draft += self._reader.tokens
+            moonshine = self._recognisers.moonshine
+            hypothesis = moonshine.transcribe(utterance.audio, draft=draft, align=True)
+            words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
+            self._reading = _Reading(utterance, hypothesis, utterance.transcript(hypothesis, words, "en"))
+        return self._reading
+
+    def _needs_check(self, reading: _Reading) -> bool:
+        """Whether Whisper must say what language it is before there is a final."""
+        if self._pinned or self._recognisers.whisper is None:
+            return False
+        return self._language.needs_check(reading.hypothesis.mean_log_prob, reading.utterance.speech_s)
+
     def _close(self, span: Span) -> list[Percept]:
         results = self._run_second_pass()
         due_sample = self._sample(self._windows) + WINDOW
         utterance = self._utterance(span.start, span.end, span.active)
-        final = None
-        if utterance.active.sum() >= MIN_SPEECH and len(utterance.audio) >= MIN_SAMPLES:
-            final = self._final(utterance, due_sample)
-        if final is not None:
-            results.append(self._snapped(final))
-        elif self._shown:
-            results.append(_nothing(utterance))
+        results += self._say(utterance, self._final(utterance, due_sample))
         self._begin(self._sample(span.end))
         if self._second_pass is None:
             results.append(self._checkpoint())
@@ -239,29 +339,25 @@ class AsrStage:
     def _final(self, utterance: _Utterance, due_sample: int) -> Transcript | None:
         """What was said, by the recogniser of its language; English may get a second pass."""
         if self._pinned not in ("", "en"):
-            if (whisper := self._recognisers.whisper) is None:
+            if (whisper := self._recognisers.whisper) is None or utterance.active.sum() < MIN_SPEECH:
                 return None
             encoded = whisper.encode(utterance.audio)
             transcript = _by_whisper(whisper, utterance, encoded, self._pinned)[1]
             return self._with_phrases(whisper, utterance, encoded, transcript)
-        moonshine = self._recognisers.moonshine
-        hypothesis = moonshine.transcribe(utterance.audio, align=True)
-        words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
-        english = utterance.transcript(hypothesis, words, "en")
+        if (reading := self._read(utterance)) is None:
+            return None
+        if self._needs_check(reading) and (whisper := self._recognisers.whisper) is not None:
+            return self._checked(whisper, reading)
         if not self._pinned:
-            if self._language.needs_check(hypothesis.mean_log_prob, utterance.speech_s):
-                if (whisper := self._recognisers.whisper) is not None:
-                    return self._checked(whisper, utterance, hypothesis, english)
-            else:
-                self._language = self._language.heard(utterance.speech_s)
+            self._language = self._language.heard(utterance.speech_s)
+        english = reading.transcript
         if english is not None and self._has_second_pass:
-            self._second_pass = _SecondPass(english, utterance, hypothesis, due_sample)
+            self._second_pass = _SecondPass(english, reading, self._finals, due_sample)
         return english
 
-    def _checked(
-        self, whisper: Whisper, utterance: _Utterance, hypothesis: Hypothesis, english: Transcript | None
-    ) -> Transcript | None:
-        """What was said after Whisper has listened too; `english` is the first pass."""
+    def _checked(self, whisper: Whisper, reading: _Reading) -> Transcript | None:
+        """What was said after Whisper has listened too."""
+        utterance, hypothesis, english = reading.utterance, reading.hypothesis, reading.transcript
         encoded = whisper.encode(utterance.audio)
         language = self._pinned
         if not language:
@@ -311,11 +407,10 @@ class AsrStage:
         waiting, self._second_pass = self._second_pass, None
         if waiting is None or (whisper := self._recognisers.whisper) is None:
             return []
-        second = self._checked(whisper, waiting.utterance, waiting.hypothesis, waiting.first)
+        second = self._checked(whisper, waiting.reading)
         results: list[Percept] = []
-        shown = self._snapped(waiting.first)
-        if second is not None and (second := self._snapped(second)) != shown:
-            results.append(replace(second, revision=shown.revision + 1))
+        if second is not None and (second := self._snapped(second)) != self._snapped(waiting.first):
+            results += waiting.finals.say(second, is_better=True)
         return [*results, self._checkpoint()]
 
 
@@ -338,7 +433,6 @@ def _by_whisper(
     return hypothesis, utterance.transcript(hypothesis, words, language)
 
 
-def _nothing(utterance: _Utterance) -> Transcript:
+def _nothing(start_sample: int, end_sample: int) -> Transcript:
     """Takes back a partial that turned out not to be speech."""
-    name = f"u{utterance.start_sample:012d}"
-    return Transcript(name, False, utterance.start_sample, utterance.end_sample, ())
+    return Transcript(utterance_id(start_sample), False, start_sample, end_sample, ())

@@ -32,6 +32,8 @@ class SessionRecogniser:
     async def hear(self, wanted: Wanted, sound: AsyncIterator[Samples], *, is_live: bool) -> AsyncGenerator[Transcript]:
         """Transcripts of the session; live, finals wait for their speakers and are not replaced."""
         options = {"asr.partials": "on" if is_live and wanted.has_interim else "off"}
+        # Riva's finals come once: what was said before a short pause is one only where the caller asks for it
+        options |= {"asr.stop_history_eou": "0"} | {f"asr.{name}": value for name, value in wanted.endpointing.items()}
         if is_live:
             options["asr.second_pass"] = "off"
         config = session_pb2.LiveConfig(

@@ -33,6 +33,7 @@ from services.runtime.percept import (
     ScreenState,
     SpeakerTurn,
     SpeakerVoice,
+    SpeechActivity,
     Transcript,
 )
 from services.runtime.phrases import parse_phrases, phrase_lines
@@ -299,6 +300,8 @@ class Session:
                     await self._append(pb.Event(utterance=message), percept.utterance_id)
             case Transcript():
                 self.feed.publish(pb.Event(partial=wire.transcript_to_proto(percept)))
+            case SpeechActivity():
+                self.feed.publish(pb.Event(speech=wire.speech_to_proto(percept)))
             case SpeakerTurn():
                 turn = wire.turn_to_proto(percept)
                 if not percept.is_final:
@@ -384,6 +387,9 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
     options = {key.partition(".")[2]: value for key, value in config.options.items() if key.partition(".")[0] == name}
     if name == "asr" and config.phrases:
         options["phrases"] = _lines(config.phrases)
+    if name == "asr" and config.pace == pb.PACE_MAX:
+        # Nobody waits for a sentence of a recording: it is read once, when the pause after it is over.
+        options.setdefault("stop_history_eou", "0")
     if name == "diarization":
         # The recogniser needs them; they go no further.
         options.setdefault("voices", "on")

@@ -5,6 +5,7 @@ xyxy float pixels of the original frame. Confidences lie in [0, 1]; None means n
 """
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 SAMPLE_RATE = 16_000
 
@@ -45,6 +46,24 @@ class Transcript:
         """The words joined."""
         joint = "" if self.language[:2] in ("zh", "ja", "th") else " "
         return joint.join(word.text for word in self.words)
+
+
+class SpeechEvent(Enum):
+    """What happened to the speech of a stream."""
+
+    START_OF_SPEECH = "start_of_speech"
+    END_OF_SPEECH = "end_of_speech"
+    # It ended, and what a recogniser wrote for it was a loop, a guess or nothing.
+    SUPPRESSED = "suppressed"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechActivity:
+    """Somebody began or stopped to speak at `sample`; partials and the final of `utterance_id` lie between."""
+
+    event: SpeechEvent
+    sample: int
+    utterance_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +150,4 @@ class Checkpoint:
     state: bytes = b""
 
 
-Percept = Transcript | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint
+Percept = Transcript | SpeechActivity | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint

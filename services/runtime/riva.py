@@ -54,7 +54,10 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one call asks for; `language` is a code of two or three letters, "" means detect."""
+    """What one call asks for; `language` is a code of two or three letters, "" means detect.
+
+    `endpointing` are the fields of EndpointingConfig that are set, by name: options of the asr service.
+    """
 
     language: str = ""
     language_code: str = ""
@@ -63,6 +66,7 @@ class Wanted:
     has_punctuation: bool = False
     has_speakers: bool = False
     phrases: Mapping[str, float] = field(default_factory=dict)
+    endpointing: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recogniser(Protocol):
@@ -194,6 +198,7 @@ def read_config(config: Any, has_interim: bool = False) -> Wanted:
             for phrase in context.phrases
             if phrase.strip()
         },
+        endpointing={spec.name: f"{value:g}" for spec, value in config.endpointing_config.ListFields()},
     )
 
 

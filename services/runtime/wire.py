@@ -9,6 +9,8 @@ from services.runtime.percept import (
     ScreenState,
     SpeakerTurn,
     SpeakerVoice,
+    SpeechActivity,
+    SpeechEvent,
     TextRegion,
     Transcript,
     UiElement,
@@ -21,6 +23,8 @@ def to_proto(percept: Percept) -> pb.Percept:
     match percept:
         case Transcript():
             return pb.Percept(transcript=transcript_to_proto(percept))
+        case SpeechActivity():
+            return pb.Percept(speech=speech_to_proto(percept))
         case SpeakerTurn():
             return pb.Percept(turn=turn_to_proto(percept))
         case SpeakerVoice():
@@ -36,6 +40,8 @@ def from_proto(message: pb.Percept) -> Percept:
     match message.WhichOneof("percept"):
         case "transcript":
             return transcript_from_proto(message.transcript)
+        case "speech":
+            return speech_from_proto(message.speech)
         case "turn":
             return turn_from_proto(message.turn)
         case "voice":
@@ -45,7 +51,7 @@ def from_proto(message: pb.Percept) -> Percept:
         case "checkpoint":
             return Checkpoint(message.checkpoint.resume_sample, message.checkpoint.state)
         case _:
-            raise ValueError("a percept must hold a transcript, a turn, a voice, a screen or a checkpoint")
+            raise ValueError("a percept must hold a transcript, speech, a turn, a voice, a screen or a checkpoint")
 
 
 def transcript_to_proto(value: Transcript) -> pb.Transcript:
@@ -87,6 +93,23 @@ def transcript_from_proto(message: pb.Transcript) -> Transcript:
         revision=message.revision,
         speaker=message.speaker,
     )
+
+
+def speech_to_proto(value: SpeechActivity) -> pb.SpeechActivity:
+    """Dataclass to message."""
+    return pb.SpeechActivity(
+        event=f"EVENT_{value.event.name}",
+        sample=value.sample,
+        utterance_id=value.utterance_id,
+    )
+
+
+def speech_from_proto(message: pb.SpeechActivity) -> SpeechActivity:
+    """Message to dataclass. Raises ValueError for an event that is not known here."""
+    names = {number: name.removeprefix("EVENT_") for name, number in pb.SpeechActivity.Event.items()}
+    if message.event not in names or names[message.event] not in SpeechEvent.__members__:
+        raise ValueError(f"speech event is {message.event}, must be one of {', '.join(SpeechEvent.__members__)}")
+    return SpeechActivity(SpeechEvent[names[message.event]], message.sample, message.utterance_id)
 
 
 def turn_to_proto(value: SpeakerTurn) -> pb.SpeakerTurn:

@@ -174,11 +174,23 @@ def test_a_language_may_be_named_or_left_open(asr: ASRService, code: str) -> Non
     assert list(result.alternatives[0].language_code) == [code if code[:2] == "en" else "en"]
 
 
-def test_hints_change_nothing_yet(asr: ASRService) -> None:
+def test_hints_change_nothing(asr: ASRService) -> None:
     config = RecognitionConfig(language_code="en-US", max_alternatives=3, verbatim_transcripts=True)
-    riva.client.add_endpoint_parameters_to_config(config, 200, 0.5, 500, 300, 0.5, 0.5)
     response = asr.offline_recognize(SPEECH.read_bytes(), config)
     assert [len(result.alternatives) for result in response.results] == [1]
+
+
+@at_both
+def test_the_caller_says_how_long_a_pause_ends_an_utterance(asr: ASRService) -> None:
+    config = RecognitionConfig(language_code="en-US")
+    riva.client.add_endpoint_parameters_to_config(config, 64, 0.5, 160, 0, 0.9, 0)
+    results = asr.offline_recognize(SPEECH.read_bytes(), config).results
+    assert len(results) > 1
+    assert [r.audio_processed for r in results] == sorted(r.audio_processed for r in results)
+    config.endpointing_config.stop_history = 50
+    with pytest.raises(grpc.RpcError, match="stop_history is '50'; must be 96 to 10000 milliseconds") as refused:
+        asr.offline_recognize(SPEECH.read_bytes(), config)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @at_both

@@ -1,4 +1,5 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -73,6 +74,26 @@ class Transcript(_message.Message):
     confidence: float
     speaker: str
     def __init__(self, utterance_id: _Optional[str] = ..., revision: _Optional[int] = ..., is_final: _Optional[bool] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., stable_words: _Optional[int] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ...) -> None: ...
+
+class SpeechActivity(_message.Message):
+    __slots__ = ("event", "sample", "utterance_id")
+    class Event(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        EVENT_UNSPECIFIED: _ClassVar[SpeechActivity.Event]
+        EVENT_START_OF_SPEECH: _ClassVar[SpeechActivity.Event]
+        EVENT_END_OF_SPEECH: _ClassVar[SpeechActivity.Event]
+        EVENT_SUPPRESSED: _ClassVar[SpeechActivity.Event]
+    EVENT_UNSPECIFIED: SpeechActivity.Event
+    EVENT_START_OF_SPEECH: SpeechActivity.Event
+    EVENT_END_OF_SPEECH: SpeechActivity.Event
+    EVENT_SUPPRESSED: SpeechActivity.Event
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    UTTERANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    event: SpeechActivity.Event
+    sample: int
+    utterance_id: str
+    def __init__(self, event: _Optional[_Union[SpeechActivity.Event, str]] = ..., sample: _Optional[int] = ..., utterance_id: _Optional[str] = ...) -> None: ...
 
 class SpeakerTurn(_message.Message):
     __slots__ = ("turn_id", "speaker", "start_sample", "end_sample", "confidence", "is_final")
@@ -180,18 +201,20 @@ class SpeakerVoice(_message.Message):
     def __init__(self, speaker: _Optional[str] = ..., speech_s: _Optional[float] = ..., embedding: _Optional[_Iterable[float]] = ..., space_id: _Optional[str] = ...) -> None: ...
 
 class Percept(_message.Message):
-    __slots__ = ("transcript", "turn", "screen", "checkpoint", "voice")
+    __slots__ = ("transcript", "turn", "screen", "checkpoint", "voice", "speech")
     TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_FIELD_NUMBER: _ClassVar[int]
     transcript: Transcript
     turn: SpeakerTurn
     screen: ScreenState
     checkpoint: Checkpoint
     voice: SpeakerVoice
-    def __init__(self, transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn: _Optional[_Union[SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[ScreenState, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., voice: _Optional[_Union[SpeakerVoice, _Mapping]] = ...) -> None: ...
+    speech: SpeechActivity
+    def __init__(self, transcript: _Optional[_Union[Transcript, _Mapping]] = ..., turn: _Optional[_Union[SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[ScreenState, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., voice: _Optional[_Union[SpeakerVoice, _Mapping]] = ..., speech: _Optional[_Union[SpeechActivity, _Mapping]] = ...) -> None: ...
 
 class TokenSpan(_message.Message):
     __slots__ = ("modality", "start_sample", "end_sample", "speaker", "box", "frame_id", "confidence", "replaces", "text", "embeddings", "alternatives")

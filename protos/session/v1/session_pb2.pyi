@@ -129,7 +129,7 @@ class Ended(_message.Message):
     def __init__(self, end_sample: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("seq", "unix_ms", "started", "partial", "utterance", "turn", "screen", "answer", "speaker_name", "expert_status", "progress", "ended")
+    __slots__ = ("seq", "unix_ms", "started", "partial", "utterance", "turn", "screen", "answer", "speaker_name", "expert_status", "progress", "ended", "speech")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,7 @@ class Event(_message.Message):
     EXPERT_STATUS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_FIELD_NUMBER: _ClassVar[int]
     seq: int
     unix_ms: int
     started: Started
@@ -154,7 +155,8 @@ class Event(_message.Message):
     expert_status: ExpertStatus
     progress: Progress
     ended: Ended
-    def __init__(self, seq: _Optional[int] = ..., unix_ms: _Optional[int] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., partial: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., turn: _Optional[_Union[_media_pb2.SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[_media_pb2.ScreenState, _Mapping]] = ..., answer: _Optional[_Union[AnswerPart, _Mapping]] = ..., speaker_name: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., expert_status: _Optional[_Union[ExpertStatus, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ...) -> None: ...
+    speech: _media_pb2.SpeechActivity
+    def __init__(self, seq: _Optional[int] = ..., unix_ms: _Optional[int] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., partial: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., turn: _Optional[_Union[_media_pb2.SpeakerTurn, _Mapping]] = ..., screen: _Optional[_Union[_media_pb2.ScreenState, _Mapping]] = ..., answer: _Optional[_Union[AnswerPart, _Mapping]] = ..., speaker_name: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., expert_status: _Optional[_Union[ExpertStatus, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., speech: _Optional[_Union[_media_pb2.SpeechActivity, _Mapping]] = ...) -> None: ...
 
 class LiveResponse(_message.Message):
     __slots__ = ("event",)

@@ -30,7 +30,10 @@ def speech(speech_s16: NDArray[np.int16]) -> Samples:
 
 @pytest.fixture(scope="session")
 def transcribe(expert: AsrExpert) -> Transcribe:
-    """Everything that a stage says about samples, cut into pieces of the given sizes in turn."""
+    """Everything that a stage says about samples, cut into pieces of the given sizes in turn.
+
+    There are no early finals unless `options` ask for them.
+    """
 
     def run(
         samples: Samples,
@@ -41,7 +44,7 @@ def transcribe(expert: AsrExpert) -> Transcribe:
         resume_state: bytes = b"",
         options: Mapping[str, str] = {"second_pass": "off"},  # noqa: B006
     ) -> list[Percept]:
-        config = StageConfig(language, (), start_sample, resume_state, options)
+        config = StageConfig(language, (), start_sample, resume_state, {"stop_history_eou": "0"} | dict(options))
         stage = expert.open_stage(config)
         said: list[Percept] = []
         position = turn = 0

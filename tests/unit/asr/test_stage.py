@@ -8,7 +8,7 @@ import pytest
 from services.asr.endpointing import MAX_LENGTH
 from services.asr.service import AsrExpert, new_expert
 from services.asr.vad import WINDOW
-from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeechActivity, SpeechEvent, Transcript
 from services.runtime.stage import MediaError, StageConfig
 from tests.unit.asr.conftest import Samples, Transcribe
 
@@ -65,11 +65,11 @@ def test_results_do_not_depend_on_chunk_size_down_to_one_sample(transcribe: Tran
     assert transcribe(clip, pieces=(1,)) == transcribe(clip)
 
 
-@pytest.mark.parametrize("second_pass,every", [("off", 1), ("whisper", 3)])
+@pytest.mark.parametrize("second_pass,eou,every", [("off", "0", 2), ("off", "160", 1), ("whisper", "0", 3)])
 def test_replay_from_any_checkpoint_gives_the_same_finals(
-    transcribe: Transcribe, talk: Samples, second_pass: str, every: int
+    transcribe: Transcribe, talk: Samples, second_pass: str, eou: str, every: int
 ) -> None:
-    options = {"second_pass": second_pass, "partials": "off"}
+    options = {"second_pass": second_pass, "partials": "off", "stop_history_eou": eou}
     said = transcribe(talk, options=options)
     checkpoints = [(i, p) for i, p in enumerate(said) if isinstance(p, Checkpoint)]
     assert len(checkpoints) >= 4
@@ -188,9 +188,80 @@ def test_the_second_pass_replaces_the_final_under_the_same_id(transcribe: Transc
     assert SENTENCE in second.text.lower()
 
 
+EARLY = {"second_pass": "off", "stop_history_eou": "128"}
+
+
+@pytest.fixture(scope="session")
+def told_early(transcribe: Transcribe, talk: Samples) -> list[Percept]:
+    """What the stage says about the talk when each short pause gives a final."""
+    return transcribe(talk, options=EARLY)
+
+
+@pytest.mark.parametrize("pieces", [(4_000, 1, 77), (1_000_000,)])
+def test_early_finals_do_not_depend_on_chunk_size(
+    transcribe: Transcribe, talk: Samples, told_early: list[Percept], pieces: tuple[int, ...]
+) -> None:
+    assert transcribe(talk, pieces=pieces, options=EARLY) == told_early
+
+
+def test_an_early_final_comes_before_the_pause_is_over_and_is_continued(
+    told: list[Percept], told_early: list[Percept]
+) -> None:
+    last = {final.utterance_id: final for final in finals(told_early)}
+    assert len(last) > len(finals(told))
+    # In the end it is the same reading of the same sound.
+    assert [w.text for final in last.values() for w in final.words] == [w.text for f in finals(told) for w in f.words]
+    spans = [(final.start_sample, final.end_sample) for final in last.values()]
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+    for one, other in itertools.pairwise(finals(told_early)):
+        assert other.revision > 0 or other.start_sample >= one.end_sample
+
+
+def test_a_final_is_not_followed_by_a_partial_of_its_name(told_early: list[Percept]) -> None:
+    closed = set()
+    for said in told_early:
+        if isinstance(said, Transcript):
+            assert said.is_final or said.utterance_id not in closed
+            if said.is_final:
+                closed.add(said.utterance_id)
+
+
+def _activities(said: list[Percept]) -> list[SpeechActivity]:
+    return [percept for percept in said if isinstance(percept, SpeechActivity)]
+
+
+def test_speech_begins_before_its_first_partial_and_ends_before_its_final(told_early: list[Percept]) -> None:
+    open_id = ""
+    for said in told_early:
+        match said:
+            case SpeechActivity(SpeechEvent.START_OF_SPEECH):
+                assert not open_id
+                open_id, begun = said.utterance_id, said.sample
+            case SpeechActivity(SpeechEvent.END_OF_SPEECH):
+                assert said.utterance_id == open_id and said.sample > begun
+                ended = said.sample
+            case Transcript() if said.is_final and not said.revision:
+                assert said.utterance_id == open_id and said.start_sample <= begun < ended <= said.end_sample
+                open_id = ""
+            case Transcript() if not said.is_final:
+                assert said.utterance_id == open_id
+    assert not open_id
+    assert len(_activities(told_early)) == 2 * len({final.utterance_id for final in finals(told_early)})
+
+
 def test_wrong_settings_are_refused_by_name(expert: AsrExpert) -> None:
-    with pytest.raises(MediaError, match="partials, second_pass, phrases"):
+    with pytest.raises(MediaError, match="partials, second_pass, phrases, start_history"):
         expert.open_stage(StageConfig(options={"beams": "5"}))
+    with pytest.raises(MediaError, match="stop_history is '20000'; must be 96 to 10000 milliseconds"):
+        expert.open_stage(StageConfig(options={"stop_history": "20000"}))
+    with pytest.raises(MediaError, match="stop_history_eou is '-1'.*0: no early final"):
+        expert.open_stage(StageConfig(options={"stop_history_eou": "-1"}))
+    with pytest.raises(MediaError, match="start_threshold is '1.5'; must be 0.05 to 1"):
+        expert.open_stage(StageConfig(options={"start_threshold": "1.5"}))
+    with pytest.raises(MediaError, match="stop_threshold is 'nan'"):
+        expert.open_stage(StageConfig(options={"stop_threshold": "nan"}))
+    with pytest.raises(MediaError, match="start_history is 'soon'; must be a number"):
+        expert.open_stage(StageConfig(options={"start_history": "soon"}))
     with pytest.raises(MediaError, match="phrase 1 has 300 characters"):
         expert.open_stage(StageConfig(options={"phrases": "x" * 300}))
     with pytest.raises(MediaError, match="'perhaps'; must be one of on, off"):
