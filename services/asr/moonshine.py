@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from engines.lanes import Lanes, Urgency
 from engines.models import model_file, open_engine
 from services.asr.alignment import AlignmentHeads, Hypothesis, to_words
 from services.asr.confidence import Calibration
@@ -25,26 +26,38 @@ _BEGIN, _END = 1, 2
 
 
 class Moonshine:
-    """The weights; calls keep no state and may come from several threads. Raises ModelMissingError."""
+    """The weights; calls keep no state and may come from several threads. Raises ModelMissingError.
 
-    def __init__(self, threads: int) -> None:
-        self._encoder = open_engine(MODEL, "encoder.onnx", threads=threads)
-        self._decoder = open_engine(MODEL, "decoder.onnx", threads=threads)
-        self._together = Together(self._decoder)
+    `together` decodes for all of them.
+    """
+
+    def __init__(self, threads: int, lanes: Lanes) -> None:
+        encoder = open_engine(MODEL, "encoder.onnx", threads=threads)
+        self._encoders = {urgency: lanes.engine(encoder, urgency) for urgency in (Urgency.FINAL, Urgency.PARTIAL)}
+        self._decoder = lanes.engine(open_engine(MODEL, "decoder.onnx", threads=threads), Urgency.STEP)
+        self.together = Together(self._decoder)
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(model_file(MODEL, "tokenizer.json")))
         self._starts_word = _word_starts(self._tokenizer)
 
     @property
     def backend(self) -> str:
         """Such as "onnxruntime-cpu"."""
-        return self._encoder.backend
+        return self._decoder.backend
 
-    def transcribe(self, samples: NDArray[np.float32], *, draft: Sequence[int] = (), align: bool = False) -> Hypothesis:
+    def transcribe(
+        self,
+        samples: NDArray[np.float32],
+        *,
+        draft: Sequence[int] = (),
+        align: bool = False,
+        urgency: Urgency = Urgency.FINAL,
+    ) -> Hypothesis:
         """Greedy decoding of (n,) samples at 16 kHz, n >= MIN_SAMPLES.
 
-        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all.
+        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all. `urgency` is FINAL
+        or PARTIAL.
         """
-        encoded = self._encoder.run({"audio": samples[None]})
+        encoded = self._encoders[urgency].run({"audio": samples[None]})
         run = DecoderRun(self._decoder, encoded, align=align)
         limit = max(8, int(len(samples) / 16_000 * TOKENS_PER_S) + 2)
         tokens = list(draft[:limit])
@@ -54,7 +67,7 @@ class Moonshine:
         del tokens[agreed:]
         run.forget_after(agreed + 1)
         log_probs = [float(scores[i, token]) for i, token in enumerate(tokens)]
-        rest = self._together.finish(run, scores[agreed], end=_END, room=limit - agreed)
+        rest = self.together.finish(run, scores[agreed], end=_END, room=limit - agreed)
         tokens += rest.tokens
         log_probs += rest.log_probs
         alignment = HEADS.align(run.attention(), samples) if align else None

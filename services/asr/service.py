@@ -1,10 +1,11 @@
 """The asr service: its models, loaded once, Whisper at its first use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 
 from engines.engine import Engine, ModelMissingError
+from engines.lanes import Lanes, Urgency, cores
 from engines.models import is_fetched, open_engine
 from services.asr import moonshine, whisper
 from services.asr.moonshine import Moonshine
@@ -17,7 +18,10 @@ VAD = "silero-vad"
 
 
 class AsrExpert:
-    """Speech recognition. Weights are shared by all streams and load when a stream first needs them."""
+    """Speech recognition. Weights are shared by all streams and load when a stream first needs them.
+
+    At most as many graphs run at a time as there are cores for them.
+    """
 
     name = "asr"
     takes_audio = True
@@ -25,6 +29,7 @@ class AsrExpert:
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
+        self.lanes = Lanes(max(1, cores() // threads))
         self._lock = Lock()
         self._vad: Engine | None = None
         self._moonshine: Moonshine | None = None
@@ -35,7 +40,7 @@ class AsrExpert:
         """Silero. Raises ModelMissingError."""
         with self._lock:
             if self._vad is None:
-                self._vad = open_engine(VAD, "silero_vad.onnx")
+                self._vad = self.lanes.engine(open_engine(VAD, "silero_vad.onnx"), Urgency.STEP)
             return self._vad
 
     @property
@@ -43,7 +48,7 @@ class AsrExpert:
         """English. Raises ModelMissingError."""
         with self._lock:
             if self._moonshine is None:
-                self._moonshine = Moonshine(self._threads)
+                self._moonshine = Moonshine(self._threads, self.lanes)
             return self._moonshine
 
     @property
@@ -51,7 +56,7 @@ class AsrExpert:
         """Other languages and the second pass; None where it was not fetched."""
         with self._lock:
             if self._whisper is None and is_fetched(whisper.MODEL):
-                self._whisper = Whisper(self._threads)
+                self._whisper = Whisper(self._threads, self.lanes)
             return self._whisper
 
     def open_stage(self, config: StageConfig) -> Stage:
@@ -72,6 +77,12 @@ class AsrExpert:
                 )
         _ = self.moonshine
         return AsrStage(self, config, options)
+
+    def gauges(self) -> Mapping[str, float]:
+        """Mean number of utterances in a decoding step so far; 0 when there was none."""
+        together = None if self._moonshine is None else self._moonshine.together
+        steps = 0 if together is None else together.steps
+        return {"decoded_together": together.rows_stepped / steps if together and steps else 0.0}
 
     def models(self) -> Sequence[ModelInfo]:
         """All models it may use."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from engines.lanes import Lanes, Urgency
 from engines.models import model_file, open_engine
 from services.asr.alignment import AlignmentHeads, Hypothesis, to_words
 from services.asr.confidence import Calibration
@@ -39,9 +40,9 @@ class Encoded:
 class Whisper:
     """The weights; calls keep no state and may come from several threads. Raises ModelMissingError."""
 
-    def __init__(self, threads: int) -> None:
-        self._encoder = open_engine(MODEL, "encoder.onnx", threads=threads)
-        self._decoder = open_engine(MODEL, "decoder.onnx", threads=threads)
+    def __init__(self, threads: int, lanes: Lanes) -> None:
+        self._encoder = lanes.engine(open_engine(MODEL, "encoder.onnx", threads=threads), Urgency.LONG)
+        self._decoder = lanes.engine(open_engine(MODEL, "decoder.onnx", threads=threads), Urgency.STEP)
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(model_file(MODEL, "tokenizer.json")))
         config = json.loads(model_file(MODEL, "config.json").read_text())
         self._begin, self._end = self._id("<|startoftranscript|>"), self._id("<|endoftext|>")

@@ -10,13 +10,14 @@ from services.runtime.streams import Streams
 
 
 def describe_process(name: str, streams: Streams) -> expert_pb2.DescribeResponse:
-    """Name, version, memory and streams; no models."""
+    """Name, version, memory, streams and how late they are; no models."""
     return expert_pb2.DescribeResponse(
         service=name,
         version=sensorium_version(),
         resident_bytes=resident_bytes(),
         active_streams=streams.active,
         max_streams=streams.limit,
+        load={"lag_s": streams.load.lag_s, "late_streams": streams.load.late_streams},
     )
 
 

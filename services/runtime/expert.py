@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import grpc
 import numpy as np
 
+from engines.lanes import Lanes
 from engines.manifest import manifest
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from services.runtime import wire
@@ -18,6 +20,7 @@ from services.runtime.audio import check_chunk, to_float
 from services.runtime.describe import describe_process
 from services.runtime.errors import abort, status_code
 from services.runtime.image import decode_image
+from services.runtime.load import Lateness, Sheds
 from services.runtime.percept import SAMPLE_RATE, Percept
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import AdjustableStage, Expert, Frame, MediaError, ModelInfo, Stage, StageConfig
@@ -39,15 +42,19 @@ Result = TypeVar("Result")
 
 
 class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
-    """One expert behind the wire. Model work runs in one owned executor, never on the event loop."""
+    """One expert behind the wire. Model work runs in owned threads, never on the event loop.
+
+    An expert whose runs queue in lanes gets a thread for each stream; any other does one job after the other.
+    """
 
     def __init__(self, expert: Expert, settings: ServiceSettings) -> None:
         self.streams = Streams(settings.max_streams)
         self.expert = expert
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{expert.name}-compute")
+        threads = settings.max_streams if isinstance(expert, InLanes) else 1
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"{expert.name}-compute")
 
     async def compute(self, job: Callable[[], Result]) -> Result:
-        """Run model work where all of this process's model work runs, one job after the other."""
+        """Run model work where all of this process's model work runs."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, job)
 
     def close(self) -> None:
@@ -84,15 +91,19 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         if config.start_sample < 0:
             raise MediaError(f"config start_sample is {config.start_sample}, must be 0 or more")
         stage = await self.compute(partial(self.expert.open_stage, _stage_config(config)))
-        feed = _Feed(self.expert, stage, config.start_sample)
-        inbox = _Inbox(config.every_frame)
-        reader = asyncio.create_task(_read(requests, inbox, feed))
-        try:
+        with ExitStack() as stack:
+            lateness = None
+            if isinstance(stage, Sheds) and not config.every_frame:
+                lateness = stack.enter_context(self.streams.load.stream(config.start_sample))
+            feed = _Feed(self.expert, stage, config.start_sample, lateness)
+            inbox = _Inbox(config.every_frame)
+            reader = asyncio.create_task(_read(requests, inbox, feed))
+            stack.callback(reader.cancel)
             while (request := await inbox.get()) is not None:
                 for job in feed.jobs(request):
+                    if lateness is not None and isinstance(stage, Sheds):
+                        stage.shed(self.streams.load.shed(lateness))
                     await run(job)
-        finally:
-            reader.cancel()
         await run(stage.flush)
 
     async def Describe(
@@ -101,7 +112,20 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         context: "grpc.aio.ServicerContext[expert_pb2.DescribeRequest, expert_pb2.DescribeResponse]",
     ) -> expert_pb2.DescribeResponse:
         """What runs here."""
-        return describe(self.expert.name, self.expert.models(), self.streams)
+        described = describe(self.expert.name, self.expert.models(), self.streams)
+        if isinstance(self.expert, InLanes):
+            described.load.update(self.expert.gauges())
+        return described
+
+
+@runtime_checkable
+class InLanes(Protocol):
+    """An expert whose model runs wait in lanes, so that its streams may compute at the same time."""
+
+    lanes: Lanes
+
+    def gauges(self) -> Mapping[str, float]:
+        """How it does, for Describe; units in the names."""
 
 
 class _Inbox:
@@ -180,9 +204,10 @@ async def _read(requests: AsyncIterator[Request], inbox: _Inbox, feed: "_Feed") 
 class _Feed:
     """Checks media on arrival, then cuts them into jobs for the stage."""
 
-    def __init__(self, expert: Expert, stage: Stage, start_sample: int) -> None:
+    def __init__(self, expert: Expert, stage: Stage, start_sample: int, lateness: Lateness | None) -> None:
         self._expert = expert
         self._stage = stage
+        self._lateness = lateness
         self._arrived_sample = start_sample
         self._fed_sample = start_sample
         self._frame_sample = start_sample
@@ -193,6 +218,8 @@ class _Feed:
             case "audio" if self._expert.takes_audio:
                 check_chunk(request.audio.pcm, request.audio.start_sample, self._arrived_sample)
                 self._arrived_sample = request.audio.start_sample + len(request.audio.pcm) // 2
+                if self._lateness is not None:
+                    self._lateness.arrived(self._arrived_sample)
             case "frame" if self._expert.takes_frames:
                 if request.frame.start_sample < self._frame_sample:
                     raise MediaError(
@@ -221,9 +248,12 @@ class _Feed:
         samples = to_float(request.audio.pcm)
         if gap:
             samples = np.concatenate([np.zeros(gap, np.float32), samples])
-        self._fed_sample += len(samples)
         for start in range(0, len(samples), SLICE_SAMPLES):
-            yield partial(self._stage.push_audio, samples[start : start + SLICE_SAMPLES])
+            piece = samples[start : start + SLICE_SAMPLES]
+            self._fed_sample += len(piece)
+            if self._lateness is not None:
+                self._lateness.taken(self._fed_sample)
+            yield partial(self._stage.push_audio, piece)
 
     def _push_frame(self, request: Request) -> Sequence[Percept]:
         frame = request.frame

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.runtime.errors import DrainingError
+from services.runtime.load import Load
 from services.runtime.stage import OverloadedError
 
 
 class Streams:
-    """Counts open streams. Beyond `limit` a new one is refused with retry information."""
+    """Counts open streams. Beyond `limit`, or while those of `load` are late, a new one is refused."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.load = Load()
         self.active = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -25,6 +27,7 @@ class Streams:
             raise DrainingError("the service is stopping; connect again")
         if self.active >= self.limit:
             raise OverloadedError(f"all {self.limit} streams are taken; try again later", retry_after_s=5.0)
+        self.load.check_room()
         self.active += 1
         self._idle.clear()
         try:

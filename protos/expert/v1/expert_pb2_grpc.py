@@ -54,8 +54,8 @@ class ExpertServiceServicer:
     def Perceive(self, request_iterator, context):
         """Config first and once, then media until half-close. Results may come at any time; after
         half-close the server sends all that is pending and ends with OK. Cancel drops everything.
-        INVALID_ARGUMENT: grammar or media wrong. RESOURCE_EXHAUSTED: too many streams, retry
-        information attached. FAILED_PRECONDITION: a model is missing. UNAVAILABLE: draining.
+        INVALID_ARGUMENT: grammar or media wrong. RESOURCE_EXHAUSTED: too many streams, or
+        those that are open are late; retry information attached. FAILED_PRECONDITION: a model is missing. UNAVAILABLE: draining.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
