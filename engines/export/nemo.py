@@ -35,6 +35,8 @@ HEADS = ("rnnt", "ctc")
 CACHES = ("cache_channel", "cache_time", "cache_length")
 # Largest absolute difference from NeMo's own forward, in every output of every step.
 TOLERANCE = 1e-3
+# An ONNX file holds at most 2 GiB.
+MAX_PARAMETERS = 500_000_000
 _OPSET = 17
 
 
@@ -60,6 +62,10 @@ def export(checkpoint: Path, name: str, options: NemoOptions, out: Path) -> Mani
     model = restore(checkpoint)
     import torch
 
+    if (parameters := sum(p.numel() for p in model.encoder.parameters())) > MAX_PARAMETERS:
+        raise FetchError(
+            f"the encoder has {parameters} parameters, at most {MAX_PARAMETERS} fit; use a smaller checkpoint"
+        )
     head = _choose_head(model, options.head)
     encoder = model.encoder
     _set_lookahead(encoder, options.lookahead)

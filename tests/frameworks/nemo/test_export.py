@@ -102,3 +102,10 @@ def test_a_head_or_lookahead_that_the_checkpoint_has_not_is_refused_and_its_own_
 ) -> None:
     assert "has ctc" in refused(checkpoints["ctc"], head="rnnt")
     assert "3, 1, 0" in refused(checkpoints["ctc"], lookahead=13)
+
+
+def test_an_encoder_too_large_for_one_file_is_refused(
+    cache: Path, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nemo, "MAX_PARAMETERS", 1_000)
+    assert "at most 1000 fit" in refused(checkpoints["ctc"])
