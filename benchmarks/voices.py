@@ -138,12 +138,25 @@ def comparisons(learnt: list[Piece], heard: list[Piece]) -> str:
             if one.recording != two.recording:
                 elsewhere.append(same[-1])
     far = 100 * np.mean(np.array(other) >= MIN_SIMILARITY)
-    miss = 100 * np.mean(np.array(same) < MIN_SIMILARITY)
-    away = f"{100 * np.mean(np.array(elsewhere) < MIN_SIMILARITY):.1f} % of {len(elsewhere)}" if elsewhere else "–"
-    return (
-        f"{far:.3f} % of {len(other)} ({len(pairs)} pairs of people) | {max(other):.2f} | "
-        f"{miss:.1f} % of {len(same)} | {away} |"
-    )
+    found = f"{far:.3f} % of {len(other)} ({len(pairs)} pairs of people) | {max(other):.2f}"
+    return f"{found} | {missed(same)} | {missed(elsewhere)} |"
+
+
+def missed(same: list[float]) -> str:
+    """Share of comparisons of one person that are below the threshold."""
+    return f"{100 * np.mean(np.array(same) < MIN_SIMILARITY):.1f} % of {len(same)}" if same else "–"
+
+
+def table(learnt: dict[int, list[Piece]], heard: dict[int, list[Piece]]) -> list[str]:
+    """Rows of `comparisons`, by length of the pieces in seconds."""
+    rows = [
+        "",
+        "| learnt from / heard | false accepts | highest wrong | misses | misses in another recording |",
+        "|---|---|---|---|---|",
+    ]
+    for learnt_s, heard_s in ((3, 3), (5, 3), (5, 5), (10, 5), (10, 10)):
+        rows.append(f"| {learnt_s} s / {heard_s} s | {comparisons(learnt[learnt_s], heard[heard_s])}")
+    return rows
 
 
 def live(expert: DiarizationExpert, sound: dict[tuple[str, str], Samples]) -> list[str]:
@@ -213,6 +226,7 @@ def main() -> None:
         f"Threshold: cosine {MIN_SIMILARITY}, from {MIN_SPEECH_S:.0f} s of speech on. `python -m benchmarks.voices`; "
         "docs/voices.md says how to read it.",
     ]
+    of_part: dict[str, dict[int, list[Piece]]] = {}
     for part in ("chosen", "reported"):
         sound = {key: samples for key, samples in every.items() if (key[0] in CHOSEN) == (part == "chosen")}
         people = {person for person, _ in sound}
@@ -220,13 +234,11 @@ def main() -> None:
             "",
             f"## {len(people)} people on whom the threshold was {part}".replace("was reported", "is reported"),
         ]
-        lines += ["", "| learnt from / heard | false accepts | highest wrong | misses | misses in another recording |"]
-        lines += ["|---|---|---|---|---|"]
-        pieces = {length_s: pieces_of(expert, sound, length_s) for length_s in LENGTHS_S}
-        for learnt_s, heard_s in ((3, 3), (5, 3), (5, 5), (10, 5), (10, 10)):
-            lines.append(f"| {learnt_s} s / {heard_s} s | {comparisons(pieces[learnt_s], pieces[heard_s])}")
+        pieces = of_part[part] = {length_s: pieces_of(expert, sound, length_s) for length_s in LENGTHS_S}
+        lines += table(pieces, pieces)
         lines += ["", "| whole recordings | |", "|---|---|", *live(expert, sound)]
         lines += ["", "| files to learn from | |", "|---|---|", *refusals(expert, sound, pieces)]
+    lines += ["", "## The first remembered, the others heard", *table(of_part["chosen"], of_part["reported"])]
     lines += ["", f"{time.process_time() - begun_s:.0f} s of processor time."]
     text = "\n".join(lines) + "\n"
     print(text)
