@@ -17,6 +17,7 @@ _BOX_THRESHOLD = 0.4
 _SHORT = 2
 _MIN_CONFIDENCE = 0.5
 _MIN_CONFIDENCE_SHORT = 0.7
+_SHAPES = frozenset(map(chr, range(0x25A0, 0x2600)))  # Unicode's block of geometric shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,12 @@ class TextLine:
 
     @property
     def is_legible(self) -> bool:
-        """False for icons and texture, which are read with little confidence, the more so when short."""
+        """False for icons and texture, which are read with little confidence, the more so when short.
+
+        A lone shape is a checkbox, a radio button or a bullet, however surely it is read.
+        """
+        if len(self.text) == 1 and self.text in _SHAPES:
+            return False
         least = _MIN_CONFIDENCE if len(self.text) > _SHORT else _MIN_CONFIDENCE_SHORT
         return bool(self.text) and self.confidence >= least
 

@@ -28,6 +28,9 @@ _WIDE_GAP_PX = 16
 # A gap this large a part of the line's known spaces is one too, though not before these, which fixed-width
 # fonts set far from the letter before them.
 _SPACE_RATIO = 0.8
+# An ideograph next to at least two other letters, read with less than this probability, is an icon.
+_SURE = 0.9
+_MIN_LETTERS = 3
 _CLOSING = frozenset(".,:;!?)]}'\"")
 
 
@@ -103,7 +106,22 @@ class TextRecognizer:
             # The room inside empty brackets is often taken for a space.
             is_empty = (left, right) == ("(", ")") and gap < _WIDE_GAP_PX
             text.append(f" {right}" if (is_space or missed) and not is_empty else right)
-        return ReadLine("".join(text), confidence)
+        return ReadLine(
+            _without_icon("".join(text), [float(probabilities[at, best[at]]) for at, _ in chars]), confidence
+        )
+
+
+def _without_icon(text: str, probabilities: Sequence[float]) -> str:
+    """Drop one unsure ideograph before or behind a Latin word: icons are read as such; a sure one is set apart."""
+    ideographs = [index for index, char in enumerate(text) if not _is_spaced(char)]
+    if len(ideographs) != 1 or sum(char.isalpha() for char in text) < _MIN_LETTERS:
+        return text
+    index = ideographs[0]
+    first, middle, last = text[:index].strip(), text[index], text[index + 1 :].strip()
+    if first and last:
+        return text
+    is_sure = probabilities[0 if last else -1] >= _SURE
+    return " ".join(part for part in (first, middle if is_sure else "", last) if part)
 
 
 def _pairs(chars: Sequence[tuple[int, str]]) -> list[tuple[tuple[int, str], tuple[int, str]]]:

@@ -98,3 +98,31 @@ def test_light_on_dark_is_read(expert: VisionExpert, draw: Draw) -> None:
     pixels = 255 - draw((("dark theme", 40, 100),))
     found = expert.recognizer("ppocrv6-small").read(pixels, expert.detector().detect(pixels))
     assert [one.text for one in found] == ["dark theme"]
+
+
+@pytest.mark.parametrize(("model", "stroke_px"), [("ppocrv6-tiny", 1), ("ppocrv6-small", 2)])
+def test_an_icon_that_looks_like_an_ideograph_is_dropped(
+    expert: VisionExpert, draw: Draw, model: str, stroke_px: int
+) -> None:
+    pixels = draw((("Weekly digest", 64, 100),))
+    cv2.rectangle(pixels, (40, 84), (57, 100), (0, 0, 0), stroke_px)
+    cv2.line(pixels, (40, 92), (57, 92), (0, 0, 0), stroke_px)
+    if stroke_px > 1:
+        cv2.line(pixels, (48, 84), (48, 100), (0, 0, 0), stroke_px)
+    (read,) = expert.recognizer(model).read(pixels, [box(34, 76, 205, 108)])
+    assert read.text == "Weekly digest"
+
+
+def test_ideographs_that_are_text_stay(expert: VisionExpert) -> None:
+    font = cv2.FontFace("uni")
+    for text in ("日本語 Weekly", "Weekly 報告"):
+        pixels = np.full((80, 400, 3), 255, np.uint8)
+        cv2.putText(pixels, text, (40, 50), (0, 0, 0), font, 24, 500)
+        (found,) = expert.detector().detect(pixels)
+        (read,) = expert.recognizer("ppocrv6-small").read(pixels, [found])
+        assert read.text.replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_lone_shape_is_a_checkbox_or_a_bullet_not_text() -> None:
+    lines = [line(text, (10, 10, 30, 30)) for text in ("□", "■", "●", "A", "→", "語")]
+    assert [item.text for item in lines if item.is_legible] == ["A", "→", "語"]
