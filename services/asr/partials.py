@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.lanes import Urgency
 from services.asr.agreement import StablePrefix
 from services.asr.alignment import Hypothesis
 from services.asr.moonshine import Moonshine
@@ -40,7 +41,7 @@ class PartialReader:
         end_sample = self._start_sample + len(audio)
         begin = self._from - self._start_sample
         part = audio[begin:]
-        hypothesis = self._moonshine.transcribe(part, draft=self._draft, align=True)
+        hypothesis = self._moonshine.transcribe(part, draft=self._draft, align=True, urgency=Urgency.PARTIAL)
         self._draft = hypothesis.tokens
         words = self._moonshine.words(hypothesis, self._from, end_sample, active[begin // WINDOW :])
         shown, stable = self._prefix.look(self._written(words), end_sample)

@@ -25,6 +25,7 @@ from services.asr.trust import is_invented
 from services.asr.turn import PATIENCE, is_complete
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
+from services.runtime.load import Shed
 from services.runtime.percept import (
     SAMPLE_RATE,
     Checkpoint,
@@ -133,6 +134,7 @@ class AsrStage:
         self._audio = np.zeros(0, np.float32)
         self._second_pass: _SecondPass | None = None
         self._end_sample: int | None = None
+        self._shed = Shed()
         self._begin(config.start_sample)
 
     def _begin(self, sample: int) -> None:
@@ -147,6 +149,10 @@ class AsrStage:
         self._reader: PartialReader | None = None
         self._voice: int | None = None
         self._shown = False
+
+    def shed(self, shed: Shed) -> None:
+        """From the next window on. A second pass that waits is dropped when there shall be none: the first stands."""
+        self._shed = shed
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
         """Speech has no frames."""
@@ -253,8 +259,10 @@ class AsrStage:
         start = self._endpointer.start
         if start is None or not self._options.partials or self._endpointer.silent >= STILL:
             return []
+        if not self._shed.partial_every:
+            return []
         if self._language.language not in ("", "en"):
-            if (self._windows - start) % WHISPER_PARTIAL_STEP:
+            if (self._windows - start) % (WHISPER_PARTIAL_STEP * self._shed.partial_every):
                 return []
             partial = self._whisper_partial(self._utterance(start, self._windows, self._endpointer.active))
         else:
@@ -266,11 +274,11 @@ class AsrStage:
         """What was said since the last final."""
         if self._voice is None:
             return None
-        first = self._voice + FIRST_PARTIAL
+        first, step = self._voice + FIRST_PARTIAL, PARTIAL_STEP * self._shed.partial_every
         unsaid = self._unsaid(start)
         begin = max(unsaid, self._voice - LEAD)
         utterance = self._utterance(begin, self._windows, self._endpointer.active[begin - start :])
-        if self._windows < first or (self._windows - first) % PARTIAL_STEP or len(utterance.audio) < MIN_SAMPLES:
+        if self._windows < first or (self._windows - first) % step or len(utterance.audio) < MIN_SAMPLES:
             return None
         if self._reader is None:
             self._reader = PartialReader(self._recognisers.moonshine, utterance.start_sample)
@@ -401,12 +409,14 @@ class AsrStage:
         wanted = self._options.second_pass
         if wanted is None:
             wanted = self._pinned != "en" or bool(self._phrases)
-        return wanted and self._recognisers.whisper is not None
+        return wanted and self._shed.has_second_pass and self._recognisers.whisper is not None
 
     def _run_second_pass(self) -> list[Percept]:
         waiting, self._second_pass = self._second_pass, None
         if waiting is None or (whisper := self._recognisers.whisper) is None:
             return []
+        if not self._shed.has_second_pass:
+            return [self._checkpoint()]
         second = self._checked(whisper, waiting.reading)
         results: list[Percept] = []
         if second is not None and (second := self._snapped(second)) != self._snapped(waiting.first):
