@@ -67,7 +67,8 @@ class Hypothesis:
     """What a recogniser wrote: tokens without the special ones and their log-probabilities.
 
     `end_log_prob` is that of the end token; `is_cut` tells that the limit ended the text instead.
-    `alignment` is None when it was not asked for.
+    `alignment` is None when it was not asked for. `no_speech` is the recogniser's probability that nobody speaks, 0 of
+    one that does not tell.
     """
 
     tokens: tuple[int, ...]
@@ -75,6 +76,7 @@ class Hypothesis:
     end_log_prob: float
     alignment: Alignment | None = None
     is_cut: bool = False
+    no_speech: float = 0.0
 
     @property
     def mean_log_prob(self) -> float:

@@ -21,7 +21,7 @@ from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
 from services.asr.settings import AsrOptions
-from services.asr.trust import is_invented
+from services.asr.trust import BLIP_S, hears_no_speech, is_invented
 from services.asr.turn import PATIENCE, is_complete
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
@@ -83,7 +83,7 @@ class _Utterance:
 
     def transcript(self, hypothesis: Hypothesis, words: tuple[Word, ...], language: str) -> Transcript | None:
         """The final; None when nothing was said."""
-        if not words or is_invented(" ".join(word.text for word in words), hypothesis):
+        if not words or is_invented(" ".join(word.text for word in words), hypothesis, self.speech_s):
             return None
         return Transcript(
             utterance_id=utterance_id(self.start_sample),
@@ -329,10 +329,11 @@ class AsrStage:
         return self._reading
 
     def _needs_check(self, reading: _Reading) -> bool:
-        """Whether Whisper must say what language it is before there is a final."""
+        """Whether Whisper must say what language it is, or that it is no speech, before there is a final."""
         if self._pinned or self._recognisers.whisper is None:
             return False
-        return self._language.needs_check(reading.hypothesis.mean_log_prob, reading.utterance.speech_s)
+        speech_s = reading.utterance.speech_s
+        return speech_s < BLIP_S or self._language.needs_check(reading.hypothesis.mean_log_prob, speech_s)
 
     def _close(self, span: Span) -> list[Percept]:
         results = self._run_second_pass()
@@ -375,6 +376,8 @@ class AsrStage:
         if language == "en" and not self._has_second_pass:
             return english
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
+        if hears_no_speech(other) and utterance.speech_s < BLIP_S:
+            return None
         if language == "en":
             both = (transcript, english) if _is_better(other, hypothesis) else (english, transcript)
             transcript = _compared(*both)

@@ -99,7 +99,9 @@ class Whisper:
             before = self._tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids
             head = [self._previous, *before[: MAX_TOKENS - 1], *head]
         limit = min(MAX_TOKENS, CONTEXT - len(head), max(8, int(len(encoded.samples) / 16_000 * TOKENS_PER_S) + 4))
-        row = run.step(head)[-1] + self._banned_first
+        first = run.step(head)
+        no_speech = np.exp(log_softmax(first[head.index(self._begin)])[self._no_speech])
+        row = first[-1] + self._banned_first
         tokens: list[int] = []
         log_probs: list[float] = []
         scores = log_softmax(row)
@@ -114,6 +116,7 @@ class Whisper:
             float(scores[self._end]),
             HEADS.align(attention, encoded.samples),
             len(tokens) >= limit,
+            float(no_speech),
         )
 
     def words(

@@ -1,0 +1,51 @@
+"""What is no speech gives no words, with the settings that a stream has unless told otherwise."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import noise
+from benchmarks.asr import read
+from services.asr.alignment import Hypothesis
+from services.asr.trust import BLIP_S, hears_no_speech, is_invented
+from services.runtime.percept import Transcript
+from tests.unit.asr.conftest import Samples, Transcribe
+
+VOICES = Path(__file__).parents[2] / "data" / "two_speakers.flac"
+
+
+def _babble(seconds: float, seed: int) -> Samples:
+    voices = np.split(read(VOICES)[: 18 * 16_000], 6)
+    return noise.babble(seconds, seed, clips=voices)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [noise.silence, noise.white, noise.keyboard, noise.music, _babble],
+    ids=["silence", "white noise", "keyboard", "music", "babble"],
+)
+def test_sounds_without_words_give_none(transcribe: Transcribe, make: Callable[[float, int], Samples]) -> None:
+    said = transcribe(make(20.0, 4), language="", options={"partials": "off"})
+    assert [p.text for p in said if isinstance(p, Transcript) and p.words] == []
+
+
+def test_sounds_are_the_same_for_the_same_seed() -> None:
+    for make in (noise.white, noise.keyboard, noise.music, _babble):
+        np.testing.assert_array_equal(make(2.0, 1), make(2.0, 1))
+        assert not np.array_equal(make(2.0, 1), make(2.0, 2))
+
+
+def test_a_guess_at_a_click_is_dropped_and_a_likely_word_is_kept() -> None:
+    guess, likely = (Hypothesis((7,), np.array([p], np.float32), p) for p in (-1.3, -0.3))
+    invented = partial(is_invented, "You")
+    assert invented(guess, speech_s=BLIP_S / 2) and not invented(guess, speech_s=2 * BLIP_S)
+    assert not invented(likely, speech_s=BLIP_S / 2)
+
+
+def test_text_that_is_sure_outweighs_that_nobody_may_speak() -> None:
+    unsure, sure = (Hypothesis((7,), np.array([p], np.float32), p, no_speech=0.9) for p in (-1.2, -0.1))
+    assert hears_no_speech(unsure) and is_invented("you", unsure, speech_s=5.0)
+    assert not hears_no_speech(sure)
