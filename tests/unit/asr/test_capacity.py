@@ -21,7 +21,7 @@ from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcrip
 from services.runtime.server import serving
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import StageConfig
-from tests.unit.asr.conftest import Samples, Transcribe
+from tests.unit.asr.conftest import Samples
 
 STREAMS = 5
 
@@ -79,25 +79,23 @@ async def test_streams_beside_one_another_hear_what_each_hears_alone(expert: Asr
     assert described.load["late_streams"] == 0  # who wants everything done is not live
 
 
-def test_a_late_stage_leaves_out_partials_and_second_passes_and_no_final(
-    expert: AsrExpert, transcribe: Transcribe, speech: Samples
-) -> None:
+def test_a_late_stage_leaves_out_partials_and_second_passes_and_no_final(expert: AsrExpert, speech: Samples) -> None:
     talk = np.concatenate([speech, np.zeros(SAMPLE_RATE, np.float32), speech])
-    options = {"second_pass": "whisper"}
 
-    def said(shed: Shed) -> list[Percept]:
-        stage = expert.open_stage(StageConfig("en", options=options))
+    def said(shed: Shed, second_pass: str) -> list[Percept]:
+        stage = expert.open_stage(StageConfig("en", options={"second_pass": second_pass}))
         stage.shed(shed)
         return [*stage.push_audio(talk), *stage.flush()]
 
     def partials(percepts: list[Percept]) -> int:
         return sum(isinstance(p, Transcript) and not p.is_final for p in percepts)
 
-    first_pass = finals(transcribe(talk, options={"second_pass": "off"}))
-    slow, none = said(Shed(2, has_second_pass=False)), said(Shed(0, has_second_pass=False))
-    assert finals(slow) == finals(none) == first_pass
-    assert partials(transcribe(talk)) > partials(slow) > 0 == partials(none)
-    assert [p for p in none if isinstance(p, Checkpoint)] != []
+    in_time = said(Shed(), "off")
+    slow, none = (said(Shed(every, has_second_pass=False), "whisper") for every in (2, 0))
+    assert finals(slow) == finals(none) == finals(in_time)
+    assert partials(in_time) > partials(slow) > partials(none)
+    checkpoints = [[p.resume_sample for p in percepts if isinstance(p, Checkpoint)] for percepts in (in_time, none)]
+    assert checkpoints[0] == checkpoints[1] != []
 
 
 async def test_while_the_open_streams_are_late_a_new_one_is_told_to_come_back(
