@@ -30,9 +30,9 @@ from services.runtime.stage import Frame, MediaError, StageConfig
 # One step is 29 frames of the segmentation (0.49 s). A block has 9.8 s, about what the model was trained on.
 STEP = 29 * FRAME_STEP
 BLOCK_STEPS = 20
-# Every second step the block so far votes on who speaks, once it is long enough (4.9 s).
-VOTE_STEPS = 2
-MIN_VOTE_STEPS = 10
+# Every fourth step the block so far votes on who speaks, once it is long enough (3.9 s).
+VOTE_STEPS = 4
+MIN_VOTE_STEPS = 8
 # A block is cut between these, in the last pause, else at the later one.
 MIN_CUT = 10 * STEP
 MAX_CUT = 19 * STEP
@@ -42,8 +42,8 @@ MAX_GAP_S = 0.2
 MIN_TURN_S = 0.1
 # Voices need this much speech alone (s), else overlapped speech is used too.
 MIN_ALONE_S = 0.4
-# A look between the votes sees the last 4.9 s of the block.
-LOOK = 10 * STEP
+# A look between the votes sees the last 3.9 s of the block.
+LOOK = MIN_VOTE_STEPS * STEP
 # A report knows a voice by this much speech (s), made of stretches that are each as long as all before.
 ENOUGH_S = 3.0
 # Steps between two reports of a growing block, by the option's value.
