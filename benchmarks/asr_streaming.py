@@ -2,14 +2,16 @@
 
 DIR as in `benchmarks.asr`. Every English clip comes in real time on a virtual clock, followed by a second of faint
 noise: a result is there when its audio was, plus the processor time of the calls so far that had not yet ended. So the
-walls of a busy machine do not count. Prints one JSON object.
+walls of a busy machine do not count. `--peer redecoding` measures the authors' way on the same weights instead: the
+growing utterance is read from its start every 0.2 s, and it ends after 0.3 s of silence (demo/moonshine-onnx/
+live_captions.py of moonshine-ai/moonshine, with its constants). Prints one JSON object.
 """
 
 import argparse
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.asr import read
-from services.asr.service import new_expert
+from services.asr.moonshine import MIN_SAMPLES, Moonshine
+from services.asr.service import AsrExpert, new_expert
+from services.asr.vad import WINDOW, SpeechDetector
 from services.runtime.percept import SAMPLE_RATE, Transcript
 from services.runtime.stage import Stage, StageConfig
 
-CHUNK = 512
+CHUNK = WINDOW
 SILENCE_S = 1.0
 # Speech is within so many dB of a clip's loud parts, in steps of 20 ms.
 SPEECH_DB = 30.0
@@ -41,7 +45,65 @@ def speech_span(samples: NDArray[np.float32]) -> tuple[float, float]:
     return float(steady[0] * STEP / SAMPLE_RATE), float((steady[-1] + 1) * STEP / SAMPLE_RATE)
 
 
-def listen(stage: Stage, samples: NDArray[np.float32]) -> tuple[list[tuple[float, Transcript]], float]:
+def voice_span(expert: AsrExpert, samples: NDArray[np.float32]) -> tuple[float, float]:
+    """Where Silero hears speech begin and end, in seconds; all of it when it hears none."""
+    detector = SpeechDetector(expert.vad)
+    windows = samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    voice = np.array([detector.probability(window) for window in windows])
+    begins, ends = np.flatnonzero(voice >= 0.5), np.flatnonzero(voice >= 0.35)
+    if not len(begins):
+        return 0.0, len(samples) / SAMPLE_RATE
+    return float(begins[0] * WINDOW / SAMPLE_RATE), float((ends[-1] + 1) * WINDOW / SAMPLE_RATE)
+
+
+class Redecoding:
+    """The peer: everything is read again at every step."""
+
+    LOOKBACK, LONGEST, REFRESH, SILENCE = 5, 15 * SAMPLE_RATE, 0.2, 0.3
+
+    def __init__(self, expert: AsrExpert) -> None:
+        self._moonshine: Moonshine = expert.moonshine
+        self._detector = SpeechDetector(expert.vad)
+        self._audio = np.zeros(0, np.float32)
+        self._position = self._start = self._refreshed = self._silent = 0
+        self._speaks = False
+
+    def push_audio(self, samples: NDArray[np.float32]) -> list[Transcript]:
+        """Take one window."""
+        self._position += len(samples)
+        self._audio = np.concatenate([self._audio, samples])
+        voice = self._detector.probability(np.pad(samples, (0, WINDOW - len(samples))))
+        if not self._speaks:
+            self._audio = self._audio[-self.LOOKBACK * WINDOW :]
+            if voice >= 0.5:
+                self._speaks, self._silent = True, 0
+                self._start, self._refreshed = self._position - len(self._audio), self._position
+            return []
+        self._silent = 0 if voice >= 0.35 else self._silent + len(samples)
+        if self._silent >= self.SILENCE * SAMPLE_RATE or len(self._audio) >= self.LONGEST:
+            return self.flush()
+        if self._position - self._refreshed < self.REFRESH * SAMPLE_RATE:
+            return []
+        self._refreshed = self._position
+        return self._read(is_final=False)
+
+    def flush(self) -> list[Transcript]:
+        """The final of what is open."""
+        said = self._read(is_final=True) if self._speaks else []
+        self._speaks, self._audio = False, self._audio[:0]
+        return said
+
+    def _read(self, *, is_final: bool) -> list[Transcript]:
+        if len(self._audio) < MIN_SAMPLES:
+            return []
+        end = self._start + len(self._audio)
+        hypothesis = self._moonshine.transcribe(self._audio)
+        active = np.ones(-(-len(self._audio) // WINDOW), np.bool_)
+        words = self._moonshine.words(hypothesis, self._start, end, active)
+        return [Transcript(f"u{self._start}", is_final, self._start, end, words, language="en")]
+
+
+def listen(stage: "Stage | Redecoding", samples: NDArray[np.float32]) -> tuple[list[tuple[float, Transcript]], float]:
     """Transcripts with the virtual time at which each was there, and the processor seconds of all calls."""
     heard: list[tuple[float, Transcript]] = []
     clock = cpu_s = 0.0
@@ -71,8 +133,8 @@ class Tally:
     """Numbers over all clips."""
 
     def __init__(self) -> None:
-        self.first_s: list[float] = []
-        self.final_s: list[float] = []
+        self.first_s: dict[str, list[float]] = {"by_voice_detector": [], "by_level": []}
+        self.final_s: dict[str, list[float]] = {"by_voice_detector": [], "by_level": []}
         self.steps_s: list[float] = []
         self.counts = dict.fromkeys(
             ("partials", "partial_words", "revised_words", "last_partial_words", "revised_by_final", "stable_words")
@@ -80,16 +142,15 @@ class Tally:
             0,
         )
 
-    def add(self, heard: Sequence[tuple[float, Transcript]], onset_s: float, end_s: float) -> None:
-        """Take one clip's transcripts."""
+    def add(self, heard: Sequence[tuple[float, Transcript]], spans: Mapping[str, tuple[float, float]]) -> None:
+        """Take one clip's transcripts; `spans`: where its speech begins and ends, told in two ways."""
         with_words = [(at_s, said) for at_s, said in heard if said.words]
-        if with_words:
-            self.first_s.append(with_words[0][0] - onset_s)
-        reaching = [
-            at_s for at_s, said in with_words if said.is_final and said.end_sample / SAMPLE_RATE > end_s - EDGE_S
-        ]
-        if reaching:
-            self.final_s.append(reaching[0] - end_s)
+        for name, (onset_s, end_s) in spans.items():
+            if with_words:
+                self.first_s[name].append(with_words[0][0] - onset_s)
+            ends = [at_s for at_s, t in with_words if t.is_final and t.end_sample / SAMPLE_RATE > end_s - EDGE_S]
+            if ends:
+                self.final_s[name].append(ends[0] - end_s)
         last: dict[str, tuple[float, Transcript]] = {}
         for at_s, said in heard:
             if (before := last.get(said.utterance_id)) is not None:
@@ -119,8 +180,8 @@ class Tally:
     def report(self) -> dict[str, Any]:
         """As printed."""
         return {
-            "first_partial_after_onset_s": percentiles(self.first_s),
-            "end_of_speech_to_final_s": percentiles(self.final_s),
+            "first_partial_after_onset_s": {k: percentiles(v) for k, v in self.first_s.items()},
+            "end_of_speech_to_final_s": {k: percentiles(v) for k, v in self.final_s.items()},
             "between_partials_s": percentiles(self.steps_s),
             "partial_words_revised": round(self.counts["revised_words"] / max(1, self.counts["partial_words"]), 4),
             **self.counts,
@@ -153,6 +214,7 @@ def main() -> None:
     parser.add_argument("--language", default="en")
     parser.add_argument("--option", action="append", default=["second_pass=off"])
     parser.add_argument("--every", type=int, default=1, help="take every n-th clip")
+    parser.add_argument("--peer", choices=("redecoding",))
     flags = parser.parse_args()
     options = dict(option.split("=", 1) for option in flags.option)
     expert, normal, tally = new_expert(), EnglishTextNormalizer(), Tally()
@@ -162,15 +224,17 @@ def main() -> None:
     noise = np.random.default_rng(0).standard_normal(round(SILENCE_S * SAMPLE_RATE)).astype(np.float32) * 1e-4
     for clip in list(clips_of(flags.media, flags.part))[:: flags.every]:
         samples = read(flags.media / "audio" / clip["audio"])
-        stage = expert.open_stage(StageConfig(language=flags.language, options=options))
+        config = StageConfig(language=flags.language, options=options)
+        stage = Redecoding(expert) if flags.peer else expert.open_stage(config)
         heard, taken_s = listen(stage, np.concatenate([samples, noise]))
         cpu_s, audio_s = cpu_s + taken_s, audio_s + len(samples) / SAMPLE_RATE + SILENCE_S
-        tally.add(heard, *speech_span(samples))
+        tally.add(heard, {"by_voice_detector": voice_span(expert, samples), "by_level": speech_span(samples)})
         finals = {said.utterance_id: said for _, said in heard if said.is_final}
         texts.append((normal(clip["text"]), normal(" ".join(final.text for final in finals.values())) or "-"))
     wer = jiwer.wer([a for a, _ in texts], [b for _, b in texts])
     result = {"clips": len(texts), "audio_s": round(audio_s, 1), "cpu_s_per_audio_s": round(cpu_s / audio_s, 3)}
-    print(json.dumps({**result, "wer_percent": round(100 * wer, 2), **tally.report(), "options": options}, indent=1))
+    how = {"peer": flags.peer} if flags.peer else {"options": options}
+    print(json.dumps({**result, "wer_percent": round(100 * wer, 2), **tally.report(), **how}, indent=1))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,13 @@ def test_words_from_the_first_doubtful_one_on_are_held_back_until_they_are_heard
     assert [w.text for w in prefix.look(heard, 38_000)[0]] == ["I", "saw", "the", "bees"]
 
 
+def test_a_doubtful_word_never_becomes_stable() -> None:
+    prefix = StablePrefix()
+    heard = _words("I saw the bees")
+    heard[1] = replace(heard[1], confidence=0.75)
+    assert [prefix.look(heard, 48_000)[1] for _ in range(4)] == [0, 0, 1, 1]
+
+
 def test_the_first_word_is_shown_however_doubtful() -> None:
     heard = [replace(word, confidence=0.1) for word in _words("I saw")]
     assert [w.text for w in StablePrefix().look(heard, 18_000)[0]] == ["I"]
