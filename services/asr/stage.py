@@ -376,7 +376,7 @@ class AsrStage:
         if language == "en" and not self._has_second_pass:
             return english
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
-        if hears_no_speech(other) and utterance.speech_s < BLIP_S:
+        if hears_no_speech(other):
             return None
         if language == "en":
             both = (transcript, english) if _is_better(other, hypothesis) else (english, transcript)
