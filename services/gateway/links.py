@@ -139,11 +139,13 @@ class ExpertLink:
                         await self._on_status(self.name, False, error.details() or error.code().name)
                         return
                     log.warning("expert lost", extra={"fields": {"expert": self.name, "code": error.code().name}})
+                    is_full = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                    why = f"has no room ({error.details()})" if is_full else "does not answer"
                 if self.checkpoint.resume_sample > before:
                     tries = 0
                 if self.is_available:
                     self.is_available = False
-                    await self._on_status(self.name, False, f"{self.name} does not answer; trying again")
+                    await self._on_status(self.name, False, f"{self.name} {why}; trying again")
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
         finally:
