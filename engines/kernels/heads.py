@@ -1,0 +1,104 @@
+"""Twin of heads.cu: best classes, largest entries, normal rows."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import TensorError
+from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar
+
+MAX_COUNT = 64
+_SIZE = (Scalar("rows", "int32"), Scalar("columns", "int32"))
+_SHORT = {"float32": "f32", "float16": "f16", "int8": "i8"}
+
+
+def _top_k(dtype: str) -> Kernel:
+    parameters = (
+        Buffer("scores", dtype, ("rows", "columns")),
+        Buffer("values", "float32", ("rows", "count"), is_written=True),
+        Buffer("indices", "int32", ("rows", "count"), is_written=True),
+        *_SIZE,
+        Scalar("count", "int32"),
+    )
+    return Kernel(f"top_k_{_SHORT[dtype]}", "heads.cu", (128, 1, 1), parameters)
+
+
+def _best_class(dtype: str) -> Kernel:
+    parameters = (
+        Buffer("logits", dtype, ("rows", "columns")),
+        Buffer("classes", "int32", ("rows",), is_written=True),
+        Buffer("log_probabilities", "float32", ("rows",), is_written=True),
+        *_SIZE,
+    )
+    return Kernel(f"best_class_{_SHORT[dtype]}", "heads.cu", (128, 1, 1), parameters)
+
+
+def _normalise(dtype: str) -> Kernel:
+    parameters = (
+        Buffer("values", dtype, ("rows", "columns")),
+        Scalar("scale", "float32"),
+        Scalar("epsilon", "float32"),
+        Buffer("normal", "float32", ("rows", "columns"), is_written=True),
+        *_SIZE,
+    )
+    return Kernel(f"normalise_rows_{_SHORT[dtype]}", "heads.cu", (32, 1, 1), parameters)
+
+
+_TOP_K = {dtype: _top_k(dtype) for dtype in ("float32", "float16")}
+_BEST_CLASS = {dtype: _best_class(dtype) for dtype in ("float32", "float16")}
+_NORMALISE = {dtype: _normalise(dtype) for dtype in ("int8", "float16")}
+KERNELS = (*_TOP_K.values(), *_BEST_CLASS.values(), *_NORMALISE.values())
+
+
+def top_k(scores: Array, values: Array, indices: Array) -> Launch:
+    """(rows, columns) float32 or float16 -> the largest `count` of each row, falling; of equal ones the first.
+
+    Results are (rows, count) float32 and int32, count <= 64 and <= columns. Raises TensorError.
+    """
+    (rows, columns), count = scores.shape, int(values.shape[1])
+    if not count <= min(MAX_COUNT, columns):
+        raise TensorError(f"top_k: {count} entries asked for, at most {min(MAX_COUNT, columns)} can be had")
+    return _of(_TOP_K, scores).launch((int(rows),), scores, values, indices, int(rows), int(columns), count)
+
+
+def best_class(logits: Array, classes: Array, log_probabilities: Array) -> Launch:
+    """(rows, columns) float32 or float16 -> (rows,) int32 and float32 after softmax. Raises TensorError."""
+    rows, columns = logits.shape
+    kernel = _of(_BEST_CLASS, logits)
+    return kernel.launch((int(rows),), logits, classes, log_probabilities, int(rows), int(columns))
+
+
+def normalise_rows(values: Array, scale: float, epsilon: float, normal: Array) -> Launch:
+    """(rows, columns) int8 or float16, times `scale` -> rows of mean 0 and variance 1, float32.
+
+    Raises TensorError.
+    """
+    rows, columns = values.shape
+    kernel = _of(_NORMALISE, values)
+    return kernel.launch((int(rows),), values, scale, epsilon, normal, int(rows), int(columns))
+
+
+def _of(kernels: dict[str, Kernel], array: Array) -> Kernel:
+    """The kernel for the array's number format; another format is refused by its check."""
+    return kernels.get(np.dtype(array.dtype).name, next(iter(kernels.values())))
+
+
+def reference_top_k(scores: NDArray[np.floating], count: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """As `top_k`."""
+    order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(scores, order, axis=1).astype(np.float32), order.astype(np.int32)
+
+
+def reference_best_class(logits: NDArray[np.floating]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """As `best_class`."""
+    wide = logits.astype(np.float64)
+    best = wide.max(axis=1)
+    total = np.log(np.exp(wide - best[:, None]).sum(axis=1))
+    return wide.argmax(axis=1).astype(np.int32), -total
+
+
+def reference_normalise(values: NDArray[np.generic], scale: float, epsilon: float) -> NDArray[np.float64]:
+    """As `normalise_rows`."""
+    wide = values.astype(np.float64) * scale
+    off = wide - wide.mean(axis=1, keepdims=True)
+    normal: NDArray[np.float64] = off / np.sqrt((off**2).mean(axis=1, keepdims=True) + epsilon)
+    return normal

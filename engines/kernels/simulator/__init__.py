@@ -1,0 +1,93 @@
+"""The kernels on the CPU: the very sources, compiled by a C++ compiler over a small CUDA of our own.
+
+`Runner` runs one launch in a process of its own, under sanitizers if wanted; `build_driver` makes a libcuda
+with which the real PyCUDA runs. Neither says anything about speed.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import EngineError
+from engines.kernels.build import FOLDER, KernelBuildError
+from engines.kernels.launch import Buffer, Launch
+
+HERE = Path(__file__).parent
+RUN_S = 300.0
+SANITIZERS: Mapping[str, tuple[str, ...]] = {
+    "none": (),
+    "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"),
+    "thread": ("-fsanitize=thread", "-DSIMULATOR_THREADS", "-g"),
+}
+
+
+class SimulationError(EngineError):
+    """A kernel did on the simulator what it must not do; the message is the sanitizer's."""
+
+
+def compiler() -> str:
+    """The C++ compiler. Raises KernelBuildError."""
+    for name in ("g++", "c++", "clang++"):
+        if found := shutil.which(name):
+            return found
+    raise KernelBuildError("no C++ compiler was found; install g++")
+
+
+def _compile(arguments: Sequence[str]) -> None:
+    command = [compiler(), "-std=c++17", "-O1", "-pthread", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise KernelBuildError(f"the C++ compiler failed: {done.stderr.strip()[-2000:]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A program that runs launches of one source file."""
+
+    program: Path
+
+    @classmethod
+    def build(cls, source: Path, folder: Path, sanitizer: str = "none") -> "Runner":
+        """Compile `source` into `folder` with one of SANITIZERS. Raises KernelBuildError."""
+        program = folder / f"{source.stem}-{sanitizer}"
+        flags = [*SANITIZERS[sanitizer], f"-I{FOLDER}", f'-DKERNELS="{source}"']
+        _compile([*flags, str(HERE / "runner.cpp"), "-o", str(program)])
+        return cls(program)
+
+    def run(self, launch: Launch, order: int = 0) -> tuple[NDArray[np.generic], ...]:
+        """What the written arrays hold afterwards; the given ones stay as they are.
+
+        `order`: 0 forward, 1 reverse, more: shuffled with this seed. Raises SimulationError.
+        """
+        kernel = launch.kernel
+        given, taken = self.program.with_suffix(".in"), self.program.with_suffix(".out")
+        dimensions = " ".join(map(str, (*launch.grid, *kernel.block)))
+        parts = [f"{kernel.name} {dimensions} {len(launch.arguments)}\n".encode()]
+        for parameter, argument in zip(kernel.parameters, launch.arguments, strict=True):
+            data = argument.tobytes()
+            parts.append(f"{'b' if isinstance(parameter, Buffer) else 'v'} {len(data)}\n".encode() + data)
+        given.write_bytes(b"".join(parts))
+        done = subprocess.run(
+            [str(self.program), str(given), str(taken)],
+            env={"SIMULATOR_ORDER": str(order), "TSAN_OPTIONS": "halt_on_error=1"},
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+        if done.returncode:
+            raise SimulationError(f"{kernel.name} ended with {done.returncode}: {done.stderr.strip()[:2000]}")
+        data, offset = taken.read_bytes(), 0
+        written = []
+        for parameter, argument in zip(kernel.parameters, launch.arguments, strict=True):
+            if isinstance(parameter, Buffer):
+                if parameter.is_written:
+                    values = np.frombuffer(data, argument.dtype, argument.size, offset)
+                    written.append(values.reshape(argument.shape).copy())
+                offset += argument.nbytes
+        return tuple(written)

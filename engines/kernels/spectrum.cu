@@ -1,0 +1,68 @@
+// Log-mel features of 16-bit sound: Whisper's, NeMo's and, with Kaldi's corrections of each frame, fbank.
+// One block makes one frame. The transform is the plain sum over a table of one period: any length (Whisper's
+// 400 is no power of two), and still a few microseconds for a second of sound.
+#include "portable.cuh"
+
+namespace {
+
+constexpr int MAX_SIZE = 512;
+constexpr int THREADS = 128;
+
+}  // namespace
+
+// `first` is the position of frame 0 in `sound` (length `samples`); what lies outside is silence. A frame has
+// `window_size` samples, scaled, less their mean if `removes_mean`, pre-emphasised, windowed, then transformed as
+// `size` samples. `cosine` and `sine` hold one period of `size`. Filter m weighs `mel_count[m]` bins from
+// `mel_first[m]` on with the weights from `mel_offset[m]` on.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    log_mel_s16(const int16_t *sound, int samples, int first, int hop, float scale, int removes_mean, float preemphasis,
+                const float *window, int window_size, const float *cosine, const float *sine, int size,
+                const int *mel_first, const int *mel_count, const int *mel_offset, const float *mel_weights,
+                float least, float *features, int frames, int mels) {
+  __shared__ float frame[MAX_SIZE];
+  __shared__ float part[THREADS];
+  __shared__ float power[MAX_SIZE / 2 + 1];
+  int self = threadIdx.x, index = blockIdx.x;
+  if (index >= frames) return;  // the whole block
+  int begin = first + index * hop;
+  float sum = 0.f;
+  for (int i = self; i < window_size; i += THREADS) {
+    int at = begin + i;
+    float value = at >= 0 && at < samples ? sound[at] * scale : 0.f;
+    frame[i] = value;
+    sum += value;
+  }
+  part[self] = sum;
+  __syncthreads();
+  for (int half = THREADS / 2; half; half >>= 1) {
+    if (self < half) part[self] += part[self + half];
+    __syncthreads();
+  }
+  float mean = removes_mean ? part[0] / window_size : 0.f;
+  float shaped[MAX_SIZE / THREADS];
+  for (int i = self, k = 0; i < window_size; i += THREADS, ++k) {
+    float here = frame[i] - mean, before = frame[i ? i - 1 : 0] - mean;
+    shaped[k] = (here - preemphasis * before) * window[i];
+  }
+  __syncthreads();
+  for (int i = self, k = 0; i < window_size; i += THREADS, ++k) frame[i] = shaped[k];
+  __syncthreads();
+  for (int bin = self; bin <= size / 2; bin += THREADS) {
+    float real = 0.f, imaginary = 0.f;
+    for (int i = 0, angle = 0; i < window_size; ++i) {
+      real = fmaf(frame[i], cosine[angle], real);
+      imaginary = fmaf(frame[i], sine[angle], imaginary);
+      angle += bin;
+      if (angle >= size) angle -= size;
+    }
+    power[bin] = real * real + imaginary * imaginary;
+  }
+  __syncthreads();
+  for (int mel = self; mel < mels; mel += THREADS) {
+    float energy = 0.f;
+    for (int i = 0; i < mel_count[mel]; ++i)
+      energy = fmaf(mel_weights[mel_offset[mel] + i], power[mel_first[mel] + i], energy);
+    features[size_t(index) * mels + mel] = logf(fmaxf(energy, least));
+  }
+}
+REGISTER_KERNEL(log_mel_s16)

@@ -1,0 +1,154 @@
+"""Twin of spectrum.cu: log-mel features of 16-bit sound, in one go or as it comes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import TensorError
+from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar
+
+MAX_SIZE = 512  # as in spectrum.cu
+
+LOG_MEL = Kernel(
+    "log_mel_s16",
+    "spectrum.cu",
+    (128, 1, 1),
+    (
+        Buffer("sound", "int16", ("samples",)),
+        Scalar("samples", "int32"),
+        Scalar("first", "int32"),
+        Scalar("hop", "int32"),
+        Scalar("scale", "float32"),
+        Scalar("removes_mean", "int32"),
+        Scalar("preemphasis", "float32"),
+        Buffer("window", "float32", ("window_size",)),
+        Scalar("window_size", "int32"),
+        Buffer("cosine", "float32", ("size",)),
+        Buffer("sine", "float32", ("size",)),
+        Scalar("size", "int32"),
+        Buffer("mel_first", "int32", ("mels",)),
+        Buffer("mel_count", "int32", ("mels",)),
+        Buffer("mel_offset", "int32", ("mels",)),
+        Buffer("mel_weights", "float32", ("weights",)),
+        Scalar("least", "float32"),
+        Buffer("features", "float32", ("frames", "mels"), is_written=True),
+        Scalar("frames", "int32"),
+        Scalar("mels", "int32"),
+    ),
+)
+KERNELS = (LOG_MEL,)
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """What is computed for each frame of `window` (n,), n <= `size` <= 512, every `hop` samples.
+
+    `filters` (mels, size / 2 + 1) must each be one run of bins; `least` is the floor below the logarithm.
+    """
+
+    size: int
+    hop: int
+    window: NDArray[np.float32]
+    filters: NDArray[np.float32]
+    scale: float = 1 / 32_768
+    removes_mean: bool = False
+    preemphasis: float = 0.0
+    least: float = 1e-10
+
+    def __post_init__(self) -> None:
+        if not len(self.window) <= self.size <= MAX_SIZE:
+            raise TensorError(
+                f"window and transform have {len(self.window)} and {self.size} samples; "
+                f"the window may not be longer than the transform, nor that than {MAX_SIZE}"
+            )
+
+    def tables(self) -> tuple[NDArray[np.float32] | NDArray[np.int32], ...]:
+        """What the kernel looks up, to be put on the device once; order as in `launch`."""
+        angle = 2 * np.pi * np.arange(self.size) / self.size
+        bins = [np.flatnonzero(row) for row in self.filters]
+        # a filter narrower than a bin has no weight: one bin of weight 0
+        first = np.array([b[0] if len(b) else 0 for b in bins], np.int32)
+        count = np.array([b[-1] - b[0] + 1 if len(b) else 1 for b in bins], np.int32)
+        offset = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int32)
+        weights = np.concatenate([row[a : a + n] for row, a, n in zip(self.filters, first, count, strict=True)])
+        return (
+            self.window.astype(np.float32),
+            np.cos(angle).astype(np.float32),
+            np.sin(angle).astype(np.float32),
+            first,
+            count,
+            offset,
+            weights.astype(np.float32),
+        )
+
+    def launch(self, sound: Array, first: int, tables: tuple[Array, ...], features: Array) -> Launch:
+        """(n,) int16 -> `features` (frames, mels) float32, frame i beginning at `first` + i * hop.
+
+        Samples outside of `sound` are silence. Raises TensorError.
+        """
+        window, cosine, sine, mel_first, mel_count, mel_offset, weights = tables
+        frames, mels = features.shape
+        return LOG_MEL.launch(
+            (int(frames),),
+            sound,
+            int(sound.shape[0]),
+            first,
+            self.hop,
+            self.scale,
+            int(self.removes_mean),
+            self.preemphasis,
+            window,
+            int(window.shape[0]),
+            cosine,
+            sine,
+            self.size,
+            mel_first,
+            mel_count,
+            mel_offset,
+            weights,
+            self.least,
+            features,
+            int(frames),
+            int(mels),
+        )
+
+    def reference(self, sound: NDArray[np.int16], first: int, frames: int) -> NDArray[np.float64]:
+        """As `launch`, in double precision."""
+        length = len(self.window)
+        at = first + np.arange(frames)[:, None] * self.hop + np.arange(length)
+        inside = (at >= 0) & (at < len(sound))
+        rows = np.where(inside, sound[np.clip(at, 0, len(sound) - 1)], 0) * float(self.scale)
+        if self.removes_mean:
+            rows = rows - rows.mean(axis=1, keepdims=True)
+        before = np.concatenate([rows[:, :1], rows[:, :-1]], axis=1)
+        shaped = (rows - self.preemphasis * before) * self.window
+        power = np.abs(np.fft.rfft(shaped, self.size, axis=1)) ** 2
+        mel: NDArray[np.float64] = np.log(np.maximum(power @ self.filters.T.astype(np.float64), self.least))
+        return mel
+
+
+class FrameCutter:
+    """Sound as it comes -> runs of whole frames: each frame once, whatever the pieces.
+
+    `begin` is the position of the first frame; before 0 lies silence.
+    """
+
+    def __init__(self, window_size: int, hop: int, begin: int = 0) -> None:
+        self._window_size = window_size
+        self._hop = hop
+        self._next = begin
+        self._start = 0
+        self._kept = np.zeros(0, np.int16)
+
+    def push(self, samples: NDArray[np.int16]) -> tuple[NDArray[np.int16], int, int]:
+        """The sound that the next whole frames need, where in it the first begins, and how many there are."""
+        self._kept = np.concatenate([self._kept, samples])
+        ready = self._start + len(self._kept) - self._window_size - self._next
+        frames = max(0, ready // self._hop + 1) if ready >= 0 else 0
+        sound, first = self._kept, self._next - self._start
+        self._next += frames * self._hop
+        unused = max(0, self._next - self._start)
+        self._kept = self._kept[unused:]
+        self._start += unused
+        return sound, first, frames

@@ -1,0 +1,196 @@
+"""Runners of the kernels on the CPU, compiled once, and launches of every kernel with its reference."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.kernels import change, heads, letterbox, spectrum
+from engines.kernels.build import FOLDER
+from engines.kernels.launch import Launch
+from engines.kernels.simulator import Runner
+from tests.conftest import DATA
+
+
+@dataclass(frozen=True)
+class Case:
+    """A launch, what it must write, and by how much it may be off."""
+
+    launch: Launch
+    expected: tuple[NDArray[np.generic], ...]
+    tolerance: float = 0.0
+
+
+def picture(height: int, width: int) -> NDArray[np.uint8]:
+    """A part of a slide, (height, width, 3) BGR."""
+    whole = cv2.imread(str(DATA / "slide.png"))
+    return np.ascontiguousarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def bgra_rows(bgr: NDArray[np.uint8], pitch: int) -> NDArray[np.uint8]:
+    """Rows of BGRA, each `pitch` bytes long."""
+    height, width = bgr.shape[:2]
+    rows = np.full((height, pitch), 0xAB, np.uint8)
+    rows[:, : 4 * width] = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA).reshape(height, 4 * width)
+    return rows
+
+
+def nv12_planes(bgr: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Luma (height, width) and chroma (height / 2, width)."""
+    height, width = bgr.shape[:2]
+    planar = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420).reshape(-1)
+    luma = planar[: height * width].reshape(height, width)
+    u, v = planar[height * width :].reshape(2, -1)
+    return luma.copy(), np.stack([u, v], axis=1).reshape(height // 2, width)
+
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def _letterbox(source: str, dtype: str) -> Case:
+    width, height = 70, 38
+    box = letterbox.Letterbox(width, height, 52, 49, 114.0, MEAN, (1 / 0.229, 1 / 0.224, 1 / 0.225))
+    bgr = picture(height, width)
+    planes = np.zeros((3, 49, 52), dtype)
+    # Half precision: 11 bits of values up to 2.7.
+    tolerance = 2e-5 if dtype == "float32" else 1.5e-3
+    if source == "bgra":
+        rows = bgra_rows(bgr, 4 * width + 24)
+        return Case(box.bgra(rows, planes), (box.reference(bgr[..., ::-1].astype(float)),), tolerance)
+    luma, chroma = nv12_planes(bgr)
+    rgb = letterbox.rgb_of_nv12(luma, chroma, width)
+    return Case(box.nv12(luma, chroma, planes), (box.reference(rgb),), tolerance)
+
+
+def grey_pair() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A grey picture of no whole number of tiles, and the same with a change."""
+    before = np.ascontiguousarray(picture(75, 107)[..., 1])
+    after = before.copy()
+    after[40:44, 60:90] = 255 - after[40:44, 60:90]
+    after[74, 106] ^= 0x55
+    return before, after
+
+
+def _grey() -> Case:
+    bgr = picture(37, 45)
+    rows = bgra_rows(bgr, 200)
+    return Case(change.grey(rows, np.zeros((37, 45), np.uint8)), (cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),))
+
+
+def _difference() -> Case:
+    before, after = grey_pair()
+    largest, changed = np.zeros((2, 3, 4), np.int32)
+    return Case(change.difference(before, after, 8, largest, changed), change.reference_difference(before, after, 8))
+
+
+def _signatures() -> Case:
+    before, _ = grey_pair()
+    return Case(change.signatures(before, np.zeros(75, np.uint32)), (change.reference_signatures(before),))
+
+
+def mel_filters(size: int, mels: int) -> NDArray[np.float32]:
+    """Slaney's filters (mels, size / 2 + 1) for 16 kHz."""
+    import librosa
+
+    filters: NDArray[np.float32] = librosa.filters.mel(sr=16_000, n_fft=size, n_mels=mels).astype(np.float32)
+    return filters
+
+
+@cache
+def whisper_spectrum() -> spectrum.Spectrum:
+    """Frames of 400 samples, 80 mels."""
+    return spectrum.Spectrum(400, 160, np.hanning(401)[:-1].astype(np.float32), mel_filters(400, 80))
+
+
+def _log_mel(speech: NDArray[np.int16]) -> Case:
+    kind = whisper_spectrum()
+    sound = speech[8_000:9_100].copy()
+    features = np.zeros((7, 80), np.float32)
+    launch = kind.launch(sound, -200, kind.tables(), features)
+    return Case(launch, (kind.reference(sound, -200, 7),), 2e-3)
+
+
+def _rows(dtype: str, rows: int = 5, columns: int = 301) -> NDArray[np.generic]:
+    random = np.random.default_rng(3)
+    if dtype == "int8":
+        return random.integers(-128, 128, (rows, columns)).astype(np.int8)
+    values = (4 * random.standard_normal((rows, columns))).astype(dtype)
+    values[1, 7] = values[1, 200] = values[1].max()  # equal ones: the first counts
+    return values
+
+
+def _top_k(dtype: str) -> Case:
+    scores = _rows(dtype)
+    launch = heads.top_k(scores, np.zeros((5, 9), np.float32), np.zeros((5, 9), np.int32))
+    return Case(launch, heads.reference_top_k(scores, 9))
+
+
+def _best_class(dtype: str) -> Case:
+    logits = _rows(dtype)
+    launch = heads.best_class(logits, np.zeros(5, np.int32), np.zeros(5, np.float32))
+    return Case(launch, heads.reference_best_class(logits), 1e-5)
+
+
+def _normalise(dtype: str) -> Case:
+    values = _rows(dtype)
+    launch = heads.normalise_rows(values, 0.05, 1e-5, np.zeros(values.shape, np.float32))
+    return Case(launch, (heads.reference_normalise(values, 0.05, 1e-5),), 1e-5)
+
+
+CASES: dict[str, Callable[..., Case]] = {
+    "letterbox_bgra_f32": lambda: _letterbox("bgra", "float32"),
+    "letterbox_bgra_f16": lambda: _letterbox("bgra", "float16"),
+    "letterbox_nv12_f32": lambda: _letterbox("nv12", "float32"),
+    "letterbox_nv12_f16": lambda: _letterbox("nv12", "float16"),
+    "grey_bgra": _grey,
+    "tile_difference": _difference,
+    "row_signatures": _signatures,
+    "top_k_f32": lambda: _top_k("float32"),
+    "top_k_f16": lambda: _top_k("float16"),
+    "best_class_f32": lambda: _best_class("float32"),
+    "best_class_f16": lambda: _best_class("float16"),
+    "normalise_rows_i8": lambda: _normalise("int8"),
+    "normalise_rows_f16": lambda: _normalise("float16"),
+}
+KERNELS = {kernel.name: kernel for room in (letterbox, change, spectrum, heads) for kernel in room.KERNELS}
+
+
+@pytest.fixture(scope="session")
+def case(speech_s16: NDArray[np.int16]) -> Callable[[str], Case]:
+    """The case of a kernel by its name."""
+
+    def find(name: str) -> Case:
+        return _log_mel(speech_s16) if name == "log_mel_s16" else CASES[name]()
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Runner]:
+    """The runner of a source file under a sanitizer."""
+    folder = tmp_path_factory.mktemp("kernels")
+
+    @cache
+    def build(source: str, sanitizer: str) -> Runner:
+        return Runner.build(FOLDER / source, folder, sanitizer)
+
+    return build
+
+
+@pytest.fixture
+def mutant(tmp_path: Path) -> Callable[[str, str, str], Path]:
+    """A copy of a source file with one text replaced by another."""
+
+    def make(source: str, old: str, new: str) -> Path:
+        text = (FOLDER / source).read_text()
+        assert text.count(old) >= 1, f"{source} has no {old!r}"
+        path = tmp_path / source
+        path.write_text(text.replace(old, new, 1))
+        return path
+
+    return make
