@@ -31,12 +31,12 @@ class Usage:
 
 
 def nvcc() -> Path:
-    """The compiler: on the PATH, or of the nvidia-cuda-nvcc package. Raises KernelBuildError."""
-    if found := shutil.which("nvcc"):
-        return Path(found)
+    """The compiler: of the nvidia-cuda-nvcc package, else on the PATH. Raises KernelBuildError."""
     for folder in map(Path, sys.path):
         for candidate in sorted(folder.glob("nvidia/cu*/bin/nvcc")):
             return candidate
+    if found := shutil.which("nvcc"):
+        return Path(found)
     raise KernelBuildError("nvcc was not found; install CUDA 13 or `pip install 'sensorium[aot]'`")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import EngineError
-from engines.kernels.build import FOLDER, KernelBuildError
+from engines.kernels.build import FOLDER, SOURCES, KernelBuildError, nvcc
 from engines.kernels.launch import Buffer, Launch
 
 HERE = Path(__file__).parent
@@ -91,3 +91,25 @@ class Runner:
                     written.append(values.reshape(argument.shape).copy())
                 offset += argument.nbytes
         return tuple(written)
+
+
+def build_driver(folder: Path) -> Path:
+    """Make libcuda.so.1 in `folder` that runs our kernels; needs cuda.h beside nvcc. Raises KernelBuildError.
+
+    A process uses it when `folder` leads its LD_LIBRARY_PATH. `folder` also gets libcuda.so to link against.
+    """
+    headers = nvcc().resolve().parents[1] / "include"
+    if not (headers / "cuda.h").is_file():
+        raise KernelBuildError(f"{headers} has no cuda.h; `pip install 'sensorium[aot]'` brings it")
+    objects = []
+    for source in SOURCES:
+        objects.append(str(folder / f"{source}.o"))
+        _compile(["-fPIC", "-x", "c++", f"-I{FOLDER}", "-c", str(FOLDER / source), "-o", objects[-1]])
+    objects.append(str(folder / "unsupported.o"))
+    _compile(["-fPIC", "-c", str(HERE / "unsupported.cpp"), "-o", objects[-1]])
+    library = folder / "libcuda.so.1"
+    soname = "-Wl,-soname,libcuda.so.1"
+    _compile(["-fPIC", "-shared", soname, f"-I{headers}", str(HERE / "driver.cpp"), *objects, "-o", str(library)])
+    (folder / "libcuda.so").unlink(missing_ok=True)
+    (folder / "libcuda.so").symlink_to(library.name)
+    return library

@@ -1,0 +1,126 @@
+"""Launches on a card through PyCUDA: the primary context, which TensorRT shares, never one of our own."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.engine import EngineError, TensorError
+from engines.kernels.launch import Launch
+
+
+class DeviceError(EngineError):
+    """There is no card, no driver, or it refused."""
+
+
+def _driver() -> Any:
+    try:
+        import pycuda.driver as driver
+    except ImportError as error:
+        what = "PyCUDA cannot be loaded; `pip install 'sensorium[gpu]'`, see docs/gpu.md"
+        if "libcuda.so" in str(error):
+            what = "there is no NVIDIA driver on this machine; run on the CPU or install the driver"
+        raise DeviceError(f"{what} ({error})") from error
+    return driver
+
+
+class CudaDevice:
+    """One card. Every method makes its context current for the call, so any thread may come."""
+
+    def __init__(self, ordinal: int = 0) -> None:
+        """Raises DeviceError."""
+        self._driver = _driver()
+        try:
+            self._driver.init()
+            device = self._driver.Device(ordinal)
+            self._context = device.retain_primary_context()
+        except self._driver.Error as error:
+            raise DeviceError(f"card {ordinal} cannot be used: {error}") from error
+        self.name: str = device.name()
+        major, minor = device.compute_capability()
+        self.compute_capability = f"SM{major}{minor}"
+        self._modules: list[Any] = []
+        self._functions: dict[str, Any] = {}
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make this card's context the thread's for the block."""
+        self._context.push()
+        try:
+            yield
+        finally:
+            self._driver.Context.pop()
+
+    def load(self, fatbin: Path, names: Sequence[str]) -> None:
+        """Take the named kernels out of a fat binary. Raises DeviceError."""
+        with self.current():
+            try:
+                module = self._driver.module_from_buffer(fatbin.read_bytes())
+                found = {name: module.get_function(name) for name in names}
+            except self._driver.Error as error:
+                raise DeviceError(f"{fatbin.name} does not load on {self.name}: {error}") from error
+        self._modules.append(module)
+        self._functions |= found
+
+    def empty(self, shape: Sequence[int], dtype: str) -> Any:
+        """An array on the card, of any contents. Raises DeviceError: no memory."""
+        from pycuda import gpuarray
+
+        with self.current():
+            try:
+                return gpuarray.empty(tuple(shape), np.dtype(dtype))
+            except self._driver.Error as error:
+                raise DeviceError(f"{list(shape)} {dtype} do not fit on {self.name}: {error}") from error
+
+    def upload(self, values: NDArray[Any]) -> Any:
+        """A copy on the card."""
+        array = self.empty(values.shape, values.dtype.name)
+        with self.current():
+            array.set(np.ascontiguousarray(values))
+        return array
+
+    def download(self, array: Any) -> NDArray[Any]:
+        """A copy on the host, after everything before it is done."""
+        with self.current():
+            values: NDArray[Any] = array.get()
+        return values
+
+    def run(self, launch: Launch, stream: Any = None) -> None:
+        """Queue a checked launch whose arrays lie on the card. Raises DeviceError, TensorError: an array does not."""
+        function = self._functions.get(launch.kernel.name)
+        if function is None:
+            raise DeviceError(f"kernel {launch.kernel.name} is not loaded; it is in {launch.kernel.source}")
+        for parameter, argument in zip(launch.kernel.parameters, launch.arguments, strict=True):
+            if isinstance(argument, np.ndarray):
+                raise TensorError(f"{launch.kernel.name}: {parameter.name} lies on the host; upload it first")
+        with self.current():
+            try:
+                function(*launch.arguments, grid=launch.grid, block=launch.kernel.block, stream=stream)
+            except self._driver.Error as error:
+                raise DeviceError(f"{launch.kernel.name} failed on {self.name}: {error}") from error
+
+    def time_ms(self, launch: Launch, repeats: int = 1) -> float:
+        """Mean time on the card of one run, between two events. Raises DeviceError."""
+        with self.current():
+            begin, end = self._driver.Event(), self._driver.Event()
+            begin.record()
+            for _ in range(repeats):
+                self.run(launch)
+            end.record()
+            end.synchronize()
+            return float(end.time_since(begin)) / repeats
+
+    def free_bytes(self) -> int:
+        """Free memory of the card."""
+        with self.current():
+            return int(self._driver.mem_get_info()[0])
+
+    def close(self) -> None:
+        """Give kernels and the context back; arrays must be gone."""
+        with self.current():
+            self._functions.clear()
+            self._modules.clear()
+        self._context.detach()
