@@ -4,13 +4,14 @@ BIN := .venv/bin
 STAMPS := .make
 .DEFAULT_GOAL := help
 FRAMEWORKS := .venv-frameworks/bin
+GPU := .venv-gpu/bin
 # What torch brings itself, and what is CUDA's alone: not in requirements-frameworks.lock.
 TORCH_AND_CUDA := \
   torch torchaudio torchcodec triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
   nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand \
   nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 \
   nvidia-nvtx
-.PHONY: help setup setup-dev frameworks run test test-frameworks check protos bench lock clean
+.PHONY: help setup setup-dev frameworks run test test-frameworks test-gpu check protos bench lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -58,6 +59,22 @@ test-frameworks: frameworks  ## tests of what imports NeMo's and pyannote's chec
 	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/nemo
 	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/pyannote
 
+$(STAMPS)/gpu: requirements-gpu.lock tools/build_pycuda.py pyproject.toml
+	@echo "== set-up: .venv-gpu with nvcc and PyCUDA built over a simulated driver, about four minutes"
+	@PYTHON=$(PYTHON) sh tools/system.sh gpu
+	@test -x $(GPU)/python || $(PYTHON) -m venv .venv-gpu
+	@$(GPU)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
+	@$(GPU)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-gpu.lock
+	@$(GPU)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@mkdir -p $(STAMPS)/driver
+	@$(GPU)/python -m engines.kernels.simulator $(STAMPS)/driver
+	@$(GPU)/python -m tools.build_pycuda --driver $(STAMPS)/driver
+	@touch $@
+
+test-gpu: $(STAMPS)/gpu  ## tests of the CUDA kernels on a machine without a card
+	@echo "== tests of the kernels, on the CPU and through PyCUDA: about five minutes"
+	@$(GPU)/python -m pytest tests/gpu
+
 check: setup-dev  ## lint, types, import rules, wire, generated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -79,6 +96,8 @@ lock:  ## resolve the dependencies again
 	@$(BIN)/uv pip compile -q pyproject.toml tests/frameworks/requirements.in --extra nemo --extra pyannote \
 	  $(TORCH_AND_CUDA:%=--no-emit-package %) \
 	  --python-version 3.11 --universal --generate-hashes --no-header -o requirements-frameworks.lock
+	@$(BIN)/uv pip compile -q pyproject.toml tests/gpu/requirements.in --extra dev \
+	  --python-version 3.11 --universal --generate-hashes --no-header -o requirements-gpu.lock
 
 clean:  ## remove what set-up made here (models stay in the cache)
-	rm -rf .venv .venv-frameworks $(STAMPS)
+	rm -rf .venv .venv-frameworks .venv-gpu $(STAMPS)

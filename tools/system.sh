@@ -15,6 +15,11 @@ lib() { ldconfig -p 2>/dev/null | grep -q "$1" || need "$2"; }
 if [ "$(uname -s)" = Linux ]; then
   lib libGL.so.1 libgl1
   lib libglib-2.0.so.0 libglib2.0-0
+  if [ "${1:-run}" = gpu ]; then
+    command -v g++ >/dev/null || need g++
+    "${PYTHON:-python3}" -c 'import pathlib, sysconfig, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' ||
+      need python3-dev
+  fi
   if [ "${1:-run}" = test ]; then
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || need chromium
     command -v npm >/dev/null || need npm
