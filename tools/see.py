@@ -64,7 +64,13 @@ def as_json(response: session_pb2.SeeResponse) -> dict[str, Any]:
             for r in screen.regions
         ],
         "elements": [
-            {"class": e.class_name, "box": _box(e.box), "confidence": _confidence(e.confidence), "text": e.text}
+            {
+                "class": e.class_name,
+                "box": _box(e.box),
+                "confidence": _confidence(e.confidence),
+                "text": e.text,
+                "states": list(e.states),
+            }
             for e in screen.elements
         ],
         "objects": [
@@ -91,7 +97,10 @@ def as_json(response: session_pb2.SeeResponse) -> dict[str, Any]:
 def as_text(response: session_pb2.SeeResponse) -> str:
     """One line for each thing seen."""
     lines = [plain(region.text) for region in response.screen.regions if region.text]
-    lines += [f"[{e.class_name}] {plain(e.text)}".rstrip() + _at(e.box) for e in response.screen.elements]
+    lines += [
+        f"[{', '.join((e.class_name, *e.states))}] {plain(e.text)}".rstrip() + _at(e.box)
+        for e in response.screen.elements
+    ]
     lines += [f"({o.class_name}){_at(o.box)}" for o in response.screen.objects]
     lines += [f"no {task}: {reason}" for task, reason in sorted(response.screen.unavailable.items())]
     return "".join(line + "\n" for line in lines)

@@ -105,13 +105,17 @@ class TextRegion:
 
 @dataclass(frozen=True, slots=True)
 class UiElement:
-    """One control of a graphical user interface."""
+    """One control of a graphical user interface; `element_id` is stable while it stays where it is.
+
+    `states`: those of "checked", "selected", "disabled", "focused" that are seen.
+    """
 
     element_id: str
     class_name: str
     box: BoxXyxy
     confidence: float | None = None
     text: str = ""
+    states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

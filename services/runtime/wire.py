@@ -173,6 +173,7 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
                 box=box_to_proto(element.box),
                 confidence=element.confidence,
                 text=element.text,
+                states=element.states,
             )
             for element in value.elements
         ],
@@ -201,7 +202,7 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             for r in message.regions
         ),
         elements=tuple(
-            UiElement(e.element_id, e.class_name, box_from_proto(e.box), _confidence(e), e.text)
+            UiElement(e.element_id, e.class_name, box_from_proto(e.box), _confidence(e), e.text, tuple(e.states))
             for e in message.elements
         ),
         objects=tuple(

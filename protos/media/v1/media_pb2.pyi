@@ -128,18 +128,20 @@ class TextRegion(_message.Message):
     def __init__(self, region_id: _Optional[str] = ..., text: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., script: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
 
 class UiElement(_message.Message):
-    __slots__ = ("element_id", "class_name", "box", "confidence", "text")
+    __slots__ = ("element_id", "class_name", "box", "confidence", "text", "states")
     ELEMENT_ID_FIELD_NUMBER: _ClassVar[int]
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
     element_id: str
     class_name: str
     box: Box
     confidence: float
     text: str
-    def __init__(self, element_id: _Optional[str] = ..., class_name: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
+    states: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, element_id: _Optional[str] = ..., class_name: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., text: _Optional[str] = ..., states: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DetectedObject(_message.Message):
     __slots__ = ("class_name", "class_id", "box", "confidence")

@@ -210,7 +210,7 @@ def test_what_was_seen_has_the_promised_shape():
         width_px=640,
         height_px=480,
         regions=[media_pb2.TextRegion(text="Hi", box=box, confidence=0.5, script="Latn")],
-        elements=[media_pb2.UiElement(class_name="button", box=box, text="OK")],
+        elements=[media_pb2.UiElement(class_name="button", box=box, text="OK", states=["disabled"])],
         objects=[media_pb2.DetectedObject(class_name="cat", class_id=15, box=box, confidence=0.25)],
         unavailable={"gui": "no model yet"},
     )
@@ -220,14 +220,16 @@ def test_what_was_seen_has_the_promised_shape():
         "width_px": 640,
         "height_px": 480,
         "regions": [{"text": "Hi", "box": [1, 2, 3, 4], "confidence": 0.5, "script": "Latn"}],
-        "elements": [{"class": "button", "box": [1, 2, 3, 4], "confidence": None, "text": "OK"}],
+        "elements": [
+            {"class": "button", "box": [1, 2, 3, 4], "confidence": None, "text": "OK", "states": ["disabled"]}
+        ],
         "objects": [{"class": "cat", "class_id": 15, "box": [1, 2, 3, 4], "confidence": 0.25}],
         "activation": {"experts": ["vision"], "tasks": ["ocr", "gui"], "parameters": 7, "total_ms": 12.5},
         "unavailable": {"gui": "no model yet"},
     }
     assert as_text(response).splitlines() == [
         "Hi",
-        "[button] OK at 1,2 to 3,4",
+        "[button, disabled] OK at 1,2 to 3,4",
         "(cat) at 1,2 to 3,4",
         "no gui: no model yet",
     ]
