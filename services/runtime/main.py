@@ -1,6 +1,7 @@
 """`main` of every perception service: flags, one expert, one server, until SIGTERM."""
 
 import asyncio
+import ctypes
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from services.runtime.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
 
+# mallopt's name for the number of heaps (malloc.h of glibc).
+_M_ARENA_MAX = -8
 # Adds a service beside ExpertService on the same port and returns its full name.
 AddService = Callable[[ExpertSkin, grpc.aio.Server], str]
 
@@ -30,11 +33,19 @@ def expert_main(
     """
     flags = service_parser(name, summary).parse_args()
     configure_logging(name)
+    _share_heaps()
     try:
         asyncio.run(_serve(settings_from(name, flags), new_expert, more))
     except (OSError, EngineError) as error:
         log.error("cannot start: %s", error)
         sys.exit(1)
+
+
+def _share_heaps() -> None:
+    """Two heaps for all threads: glibc gives each its own, and 16 streams took twice the memory that way."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_ARENA_MAX, 2)
 
 
 async def _serve(settings: ServiceSettings, new_expert: Callable[[int], Expert], more: Sequence[AddService]) -> None:
