@@ -49,7 +49,7 @@ class CacheAwareExpert:
             raise MediaError(f"option second_pass is 'whisper'; {model.name} reads once, leave it out")
         if options.phrases:
             raise MediaError(f"option phrases: {model.name} cannot listen for them, leave them out")
-        return CacheAwareStage(vad, model, config, partials=options.partials)
+        return CacheAwareStage(vad, model, config, options)
 
     def models(self) -> Sequence[ModelInfo]:
         """The VAD and the user's model."""

@@ -12,21 +12,23 @@ from numpy.typing import NDArray
 from engines.engine import Engine
 from services.asr.cache_aware import CacheAware, Utterance
 from services.asr.endpointing import MIN_SPEECH, OFFSET, Endpointer, Silence, Span
+from services.asr.finals import utterance_id
+from services.asr.settings import AsrOptions
 from services.asr.vad import WINDOW, SpeechDetector
-from services.runtime.percept import Checkpoint, Percept, Transcript
+from services.runtime.percept import Checkpoint, Percept, SpeechActivity, SpeechEvent, Transcript
 from services.runtime.stage import Frame, MediaError, StageConfig
 
 
 class CacheAwareStage:
     """Speech recognition of one stream. Partials come after every chunk of the encoder that held a new word."""
 
-    def __init__(self, vad: Engine, model: CacheAware, config: StageConfig, *, partials: bool) -> None:
+    def __init__(self, vad: Engine, model: CacheAware, config: StageConfig, options: AsrOptions) -> None:
         """Raises MediaError for a resume_state: the checkpoints of this stage have none."""
         if config.resume_state:
             raise MediaError(f"resume_state is not of a checkpoint of {model.name}, whose checkpoints carry none")
         self._vad = vad
         self._model = model
-        self._partials = partials
+        self._options = options
         self._base_sample = config.start_sample
         self._audio = np.zeros(0, np.float32)
         self._end_sample: int | None = None
@@ -38,11 +40,12 @@ class CacheAwareStage:
         self._base_sample = sample
         self._windows = 0
         self._detector = SpeechDetector(self._vad)
-        self._endpointer = Endpointer()
+        self._endpointer = Endpointer(self._options.endpointing)
         self._probabilities: list[float] = []
         self._utterance: Utterance | None = None
         self._heard_windows = 0
         self._shown = 0
+        self._voice: int | None = None
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
         """Speech has no frames."""
@@ -84,13 +87,24 @@ class CacheAwareStage:
             return []
         utterance = self._hear(start)
         is_speech = int(self._endpointer.active.sum()) >= MIN_SPEECH
-        if not (self._partials and is_speech and len(utterance.tokens) > self._shown):
+        if not is_speech:
             return []
+        results: list[Percept] = []
+        if self._voice is None:
+            self._voice = start + int(np.argmax(self._endpointer.active))
+            results.append(self._activity(SpeechEvent.START_OF_SPEECH, self._voice, start))
+        if not self._options.partials or len(utterance.tokens) <= self._shown:
+            return results
         transcript = self._transcript(utterance, start, self._windows, is_final=False)
         if transcript is None:
-            return []
+            return results
         self._shown = len(utterance.tokens)
-        return [transcript]
+        return [*results, transcript]
+
+    def _activity(self, event: SpeechEvent, window: int, start: int) -> SpeechActivity:
+        """Speech began or ended at `window`, of the utterance that begins at window `start`."""
+        name = utterance_id(self._base_sample + start * WINDOW)
+        return SpeechActivity(event, self._base_sample + window * WINDOW, name)
 
     def _hear(self, start: int) -> Utterance:
         """Let the encoder have the new windows of the utterance that began at window `start`."""
@@ -114,11 +128,14 @@ class CacheAwareStage:
         if int(span.active.sum()) >= MIN_SPEECH:
             utterance.finish()
             final = self._transcript(utterance, span.start, span.end, is_final=True)
+        if self._voice is not None:
+            event = SpeechEvent.SUPPRESSED if final is None else SpeechEvent.END_OF_SPEECH
+            results.append(self._activity(event, span.start + int(np.flatnonzero(span.active)[-1]) + 1, span.start))
         if final is not None:
             results.append(final)
         elif self._shown:
             start_sample, end_sample = self._span(span.start, span.end)
-            results.append(Transcript(_name(start_sample), False, start_sample, end_sample, ()))
+            results.append(Transcript(utterance_id(start_sample), False, start_sample, end_sample, ()))
         self._begin(self._base_sample + span.end * WINDOW)
         return [*results, Checkpoint(self._base_sample)]
 
@@ -140,7 +157,7 @@ class CacheAwareStage:
         log_probs = [token.log_prob for token in utterance.tokens]
         stable = len(words) if is_final else sum(word.end_sample < end_sample for word in words[:-1])
         return Transcript(
-            utterance_id=_name(start_sample),
+            utterance_id=utterance_id(start_sample),
             is_final=is_final,
             start_sample=start_sample,
             end_sample=end_sample,
@@ -149,7 +166,3 @@ class CacheAwareStage:
             language=self._model.language,
             confidence=float(np.exp(np.mean(log_probs))),
         )
-
-
-def _name(start_sample: int) -> str:
-    return f"u{start_sample:012d}"

@@ -11,8 +11,8 @@ from engines.export import nemo
 from services.asr.cache_aware import CacheAware, Utterance
 from services.asr.cache_aware_service import CacheAwareExpert
 from services.asr.streaming_mel import StreamingMel
-from services.runtime.percept import Checkpoint, Percept, Transcript
-from services.runtime.stage import MediaError, StageConfig
+from services.runtime.percept import Checkpoint, Percept, SpeechActivity, Transcript
+from services.runtime.stage import AdjustableStage, MediaError, StageConfig
 
 LABELS = ["hybrid-rnnt", "hybrid-ctc", "rnnt", "ctc"]
 
@@ -112,6 +112,27 @@ def test_a_partial_never_takes_back_its_stable_words(
         if earlier.utterance_id == later.utterance_id:
             kept = earlier.stable_words
             assert later.words[:kept] == earlier.words[:kept] and later.stable_words >= kept
+
+
+def test_every_final_follows_the_beginning_and_the_end_of_its_speech(
+    brought: dict[str, str], speech: NDArray[np.float32]
+) -> None:
+    kinds = [
+        r.event.name if isinstance(r, SpeechActivity) else "FINAL"
+        for r in stream(brought["ctc"], speech, 1_600, options={"partials": "off"})
+        if isinstance(r, SpeechActivity | Transcript)
+    ]
+    assert kinds == ["START_OF_SPEECH", "END_OF_SPEECH", "FINAL"] * (len(kinds) // 3) and kinds
+
+
+@pytest.mark.parametrize("option", ["update", "phrases"])
+def test_phrases_are_refused_in_the_config_and_in_mid_stream(option: str, brought: dict[str, str]) -> None:
+    expert = CacheAwareExpert(brought["ctc"])
+    if option == "update":
+        assert not isinstance(expert.open_stage(StageConfig()), AdjustableStage)
+    else:
+        with pytest.raises(MediaError, match="phrases"):
+            expert.open_stage(StageConfig(options={"phrases": "Kubernetes"}))
 
 
 @pytest.mark.parametrize("label", LABELS)
