@@ -42,7 +42,7 @@ def main() -> None:
     flags = parser.parse_args()
     try:
         cuda = flags.cuda or nvcc().resolve().parents[1]
-        install(cuda, flags.driver or cuda / DRIVER_STUB)
+        install(cuda.resolve(), (flags.driver or cuda / DRIVER_STUB).resolve())
     except EngineError as error:
         sys.exit(str(error))
 
