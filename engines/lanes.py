@@ -47,6 +47,12 @@ class Lanes:
         self._long = 0
         self._waiting: list[_Waiting] = []
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a run waits already, so that another one would wait too."""
+        with self._lock:
+            return bool(self._waiting)
+
     def engine(self, engine: Engine, urgency: Urgency) -> Engine:
         """The same engine; its runs wait for their turn."""
         return _QueuedEngine(engine, self, urgency)

@@ -44,6 +44,20 @@ def test_the_most_urgent_goes_first_and_equals_in_order() -> None:
     ]
 
 
+def test_lanes_are_crowded_while_a_run_waits() -> None:
+    lanes, started, release = Lanes(1), Event(), Event()
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(held(lanes, Urgency.PARTIAL, started, release))
+        started.wait()
+        assert not lanes.is_crowded
+        waits = pool.submit(held(lanes, Urgency.FINAL, Event(), release))
+        while not lanes.is_crowded:
+            pass
+        release.set()
+        waits.result()
+    assert not lanes.is_crowded
+
+
 def test_long_runs_leave_a_lane_to_the_others() -> None:
     lanes, release = Lanes(2), Event()
     first, second, short = Event(), Event(), Event()
