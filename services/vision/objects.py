@@ -89,9 +89,7 @@ def _decode(
     return boxes.astype(np.float32), scores[cells, classes], classes
 
 
-def suppress(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.intp], *, iou: float = _NMS_IOU
-) -> NDArray[np.intp]:
+def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Greedy non-maximum suppression within each class: indices kept, surest first."""
     order = np.argsort(-scores, kind="stable")
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -102,6 +100,6 @@ def suppress(
         low = np.maximum(boxes[best, :2], boxes[rest, :2])
         high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
         overlap = np.prod(np.maximum(high - low, 0), axis=1)
-        shared = overlap / np.maximum(area[best] + area[rest] - overlap, 1e-9)
-        order = rest[(shared < iou) | (classes[rest] != classes[best])]
+        iou = overlap / np.maximum(area[best] + area[rest] - overlap, 1e-9)
+        order = rest[(iou < _NMS_IOU) | (classes[rest] != classes[best])]
     return np.array(kept, np.intp)

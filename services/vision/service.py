@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from threading import Lock
 
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
-from services.vision import objects
+from services.vision import gui, objects
+from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
 from services.vision.stage import QUALITIES, TASKS, VisionStage
@@ -25,6 +26,7 @@ class VisionExpert:
         self._detector: TextDetector | None = None
         self._recognizers: dict[str, TextRecognizer] = {}
         self._objects: ObjectDetector | None = None
+        self._gui: GuiDetector | None = None
 
     def detector(self) -> TextDetector:
         """The line finder. Raises ModelMissingError."""
@@ -47,6 +49,13 @@ class VisionExpert:
                 self._objects = ObjectDetector(threads=self._threads)
             return self._objects
 
+    def gui(self) -> GuiDetector:
+        """The detector of controls. Raises ModelMissingError."""
+        with self._lock:
+            if self._gui is None:
+                self._gui = GuiDetector(threads=self._threads)
+            return self._gui
+
     def open_stage(self, config: StageConfig) -> Stage:
         """Begin a stream. Raises MediaError for an unknown task or option, ModelMissingError."""
         tasks = tuple(dict.fromkeys(config.tasks)) or ("ocr",)
@@ -66,6 +75,8 @@ class VisionExpert:
                 self.recognizer(SMALL)
         if "objects" in tasks:
             self.objects()
+        if "gui" in tasks:
+            self.gui()
         return stage
 
     def models(self) -> Sequence[ModelInfo]:
@@ -75,6 +86,7 @@ class VisionExpert:
             ModelInfo(TINY, backend, self._detector is not None),
             ModelInfo(SMALL, backend, SMALL in self._recognizers),
             ModelInfo(objects.MODEL, backend, self._objects is not None),
+            ModelInfo(gui.MODEL, backend, self._gui is not None, ("gui",)),
         ]
 
 

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.percept import Checkpoint, DetectedObject, Percept, ScreenState, TextRegion
+from services.runtime.percept import Checkpoint, DetectedObject, Percept, ScreenState, TextRegion, UiElement
 from services.runtime.stage import Frame, MediaError, StageConfig
 from services.vision.change import Change, ReferenceFrame
+from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, TextLine
+from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
 from services.vision.text_detection import TextBox, TextDetector
 from services.vision.text_recognition import TextRecognizer
@@ -24,7 +26,6 @@ QUALITIES = ("fast", "accurate")
 # Lines read again for each picture that brings nothing new: about 200 ms of one core.
 _LINES_PER_REST = 8
 _OBJECT_JITTER_PX = 4
-_NO_GUI = "this version has no model for GUI elements"
 
 
 class Models(Protocol):
@@ -38,6 +39,9 @@ class Models(Protocol):
 
     def objects(self) -> ObjectDetector:
         """Finds things."""
+
+    def gui(self) -> GuiDetector:
+        """Finds controls."""
 
 
 class VisionStage:
@@ -55,6 +59,7 @@ class VisionStage:
         self._is_accurate = quality == "accurate"
         self._reference = ReferenceFrame()
         self._text = ScreenText()
+        self._elements = ScreenElements()
         self._objects: tuple[DetectedObject, ...] = ()
         self._frame: Frame | None = None
         self._shown: ScreenState | None = None
@@ -97,6 +102,8 @@ class VisionStage:
     def _read(self, frame: Frame, change: Change) -> None:
         if "objects" in self._tasks:
             self._objects = tuple(self._models.objects().detect(frame.pixels))
+        if "gui" in self._tasks:
+            self._elements.update(self._models.gui().detect(frame.pixels))
         if "ocr" in self._tasks:
             looked_at = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
             for area, kept in looked_at:
@@ -106,16 +113,15 @@ class VisionStage:
 
     def _news(self, frame: Frame) -> list[Percept]:
         height, width = frame.pixels.shape[:2]
-        regions = tuple(_region(line) for line in self._text.lines if line.line.is_legible)
-        unavailable = {"gui": _NO_GUI} if "gui" in self._tasks else {}
+        lines = [line for line in self._text.lines if line.line.is_legible]
         state = ScreenState(
             frame.start_sample,
             width,
             height,
             frame.frame_id,
-            regions,
-            objects=self._objects,
-            unavailable=unavailable,
+            tuple(_region(line) for line in lines),
+            self._elements.with_text([line.line for line in lines]),
+            self._objects,
         )
         if self._shown is not None and _shows_the_same(self._shown, state):
             return []
@@ -130,6 +136,8 @@ class VisionStage:
             "frame_id": shown.frame_id,
             "next_number": self._text.next_number,
             "lines": [asdict(line) for line in self._text.lines],
+            "next_element": self._elements.next_number,
+            "elements": [asdict(element) for element in shown.elements],
             "objects": [asdict(thing) for thing in shown.objects],
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -141,6 +149,11 @@ class VisionStage:
             self._objects = tuple(
                 DetectedObject(**(entry | {"box": tuple(entry["box"])})) for entry in document["objects"]
             )
+            elements = tuple(
+                UiElement(**(entry | {"box": tuple(entry["box"]), "states": tuple(entry["states"])}))
+                for entry in document["elements"]
+            )
+            self._elements = ScreenElements(elements, int(document["next_element"]))
             self._text = ScreenText(lines, int(document["next_number"]))
             self._shown = ScreenState(
                 int(document["start_sample"]),
@@ -148,6 +161,7 @@ class VisionStage:
                 int(document["height_px"]),
                 str(document["frame_id"]),
                 tuple(_region(line) for line in lines if line.line.is_legible),
+                elements=elements,
                 objects=self._objects,
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -163,6 +177,11 @@ def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
         len(b.regions),
         len(b.objects),
     ):
+        return False
+    # Elements keep their boxes while they stay (screen_elements.py).
+    if [replace(element, confidence=None) for element in a.elements] != [
+        replace(element, confidence=None) for element in b.elements
+    ]:
         return False
     return all(
         (old.region_id, old.text, old.box) == (new.region_id, new.text, new.box)

