@@ -18,6 +18,8 @@ _RATE = 2e-3
 _WARM_STEPS = 60
 _EMA = 0.995
 _SAVE_S = 120.0
+# A step that takes longer stood still: that time does not count.
+_LONGEST_STEP_S = 20.0
 
 
 def train(pages: Path, checkpoint: Path, *, minutes: float, threads: int = 2, seed: int = 0) -> None:
@@ -34,8 +36,8 @@ def train(pages: Path, checkpoint: Path, *, minutes: float, threads: int = 2, se
         optimizer.load_state_dict(held["optimizer"])
         step, spent_s = held["step"], held["spent_s"]
     pool = Pool(pages, random.Random(f"{seed}-{step}"))
-    began, saved, sums = time.monotonic() - spent_s, time.monotonic(), dict[str, float]()
-    while (spent_s := time.monotonic() - began) < minutes * 60:
+    before, saved, sums = time.monotonic(), time.monotonic(), dict[str, float]()
+    while spent_s < minutes * 60:
         share = spent_s / (minutes * 60)
         rate = _RATE * min(1.0, (step + 1) / _WARM_STEPS) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in optimizer.param_groups:
@@ -54,9 +56,12 @@ def train(pages: Path, checkpoint: Path, *, minutes: float, threads: int = 2, se
             means = " ".join(f"{name} {value / 25:.3f}" for name, value in sums.items())
             print(f"step {step} images {step * _BATCH} minutes {spent_s / 60:.1f} rate {rate:.1e} {means}", flush=True)
             sums.clear()
-        if time.monotonic() - saved > _SAVE_S:
+        now = time.monotonic()
+        spent_s += min(now - before, _LONGEST_STEP_S)
+        before = now
+        if now - saved > _SAVE_S:
             _save(checkpoint, model, average, optimizer, step, spent_s)
-            saved = time.monotonic()
+            saved = now
     _save(checkpoint, model, average, optimizer, step, spent_s)
 
 
