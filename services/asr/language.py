@@ -12,7 +12,8 @@ INERTIA, ENGLISH_PRIOR = 2.0, 0.7
 # The English recogniser's mean log-probability is a witness of its own: English lies above
 # NEUTRAL_LOG_PROB, other languages below (English 5th percentile at 3 s -.70, at 8 s -.52; nine
 # other languages -.8 to -2.3). WITNESS turns it into log-odds, within +-WITNESS_LIMIT.
-NEUTRAL_LOG_PROB, WITNESS, WITNESS_LIMIT = -0.6, 10.0, 4.5
+# What it says against English counts in proportion below WITNESS_S of speech: there English spreads further down.
+NEUTRAL_LOG_PROB, WITNESS, WITNESS_LIMIT, WITNESS_S = -0.6, 10.0, 4.5, 3.0
 # English below this is looked at by Whisper as well.
 DOUBTFUL_LOG_PROB = -0.5
 # English that looks fine is still looked at this often, in seconds of speech.
@@ -55,8 +56,11 @@ class LanguageState:
     ) -> tuple[str, "LanguageState"]:
         """The utterance's language and the state after it, from Whisper's probabilities and the English score."""
         witness = WITNESS * (english_log_prob - NEUTRAL_LOG_PROB)
+        witness = max(-WITNESS_LIMIT, min(WITNESS_LIMIT, witness))
+        if witness < 0:
+            witness *= min(1.0, speech_s / WITNESS_S)
         odds = {code: math.log(max(p, 1e-6)) for code, p in probabilities.items()}
-        odds["en"] += max(-WITNESS_LIMIT, min(WITNESS_LIMIT, witness))
+        odds["en"] += witness
         odds[self.language or "en"] += INERTIA if self.language else ENGLISH_PRIOR
         best = max(odds, key=odds.__getitem__)
         share = 1 / sum(math.exp(other - odds[best]) for other in odds.values())

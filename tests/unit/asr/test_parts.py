@@ -59,6 +59,12 @@ def test_fluent_english_outweighs_an_unsure_guess() -> None:
     assert language == "en"
 
 
+def test_an_unsure_reading_weighs_less_in_a_short_utterance() -> None:
+    guess = {"en": 0.89, "nl": 0.07}
+    assert LanguageState().checked(guess, -0.96, 1.6)[0] == "en"
+    assert LanguageState().checked(guess, -0.96, 5.0)[0] == "nl"
+
+
 def test_clear_english_is_not_checked_again_and_again() -> None:
     state = LanguageState("en")
     assert not state.needs_check(-0.2, 5.0)
