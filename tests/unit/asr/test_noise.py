@@ -49,3 +49,11 @@ def test_text_that_is_sure_outweighs_that_nobody_may_speak() -> None:
     unsure, sure = (Hypothesis((7,), np.array([p], np.float32), p, no_speech=0.9) for p in (-1.2, -0.1))
     assert hears_no_speech(unsure) and is_invented("you", unsure, speech_s=5.0)
     assert not hears_no_speech(sure)
+
+
+def test_a_sentence_said_nine_times_is_a_loop_and_three_times_is_not() -> None:
+    sure = Hypothesis((5,), np.array([-0.1], np.float32), -0.1)
+    sentence = "This is the most interesting thing that I've ever seen. "
+    assert is_invented(9 * sentence, sure, speech_s=20.0)
+    assert not is_invented(3 * sentence, sure, speech_s=10.0)
+    assert not is_invented("No, no, no, no, no, no, no.", sure, speech_s=3.0)
