@@ -12,7 +12,6 @@ import numpy as np
 
 from engines.engine import TensorError
 
-MAX_THREADS = 1024
 MAX_GRID = (2**31 - 1, 65_535, 65_535)
 
 

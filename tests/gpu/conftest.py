@@ -49,7 +49,7 @@ def nv12_planes(bgr: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.u
     return luma.copy(), np.stack([u, v], axis=1).reshape(height // 2, width)
 
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
 
 
 def _letterbox(source: str, dtype: str) -> Case:

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from threading import Event
 
 import grpc
 import numpy as np
 import pytest
 from grpc_status import rpc_status
 
+from engines.lanes import Urgency
 from protos.expert.v1 import expert_pb2 as pb
 from protos.expert.v1 import expert_pb2_grpc
 from protos.media.v1 import media_pb2
@@ -121,3 +124,31 @@ async def test_a_live_stream_that_is_late_loses_no_final(expert: AsrExpert, spee
         with skin.streams.load.stream(0) as late:
             late.lag_s = 5.0  # nobody gets second passes
             assert finals(await heard(stub, requests(speech, every_frame=False))) == want
+
+
+async def test_a_live_stream_leaves_out_partials_while_other_runs_wait_and_no_final(
+    expert: AsrExpert, speech: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expert.lanes, "width", 2)  # one for the stream; the second long run waits for the first
+    release = Event()
+
+    def hold() -> None:
+        with expert.lanes.turn(Urgency.LONG):
+            release.wait()
+
+    def partials(percepts: list[Percept]) -> int:
+        return sum(isinstance(p, Transcript) and not p.is_final for p in percepts)
+
+    async with served(expert) as (_, stub):
+        free = await heard(stub, requests(speech, every_frame=False))
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(2):
+                pool.submit(hold)
+            while not expert.lanes.is_crowded:
+                pass
+            try:
+                crowded = await heard(stub, requests(speech, every_frame=False))
+            finally:
+                release.set()
+    assert partials(free) > 0 == partials(crowded)
+    assert finals(crowded) == finals(free) != []
