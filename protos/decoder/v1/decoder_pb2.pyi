@@ -1,6 +1,7 @@
 from protos.expert.v1 import expert_pb2 as _expert_pb2
 from protos.media.v1 import media_pb2 as _media_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -8,13 +9,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Escalation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ESCALATION_UNSPECIFIED: _ClassVar[Escalation]
+    ESCALATION_NEVER: _ClassVar[Escalation]
+    ESCALATION_ASK: _ClassVar[Escalation]
+    ESCALATION_ALLOWED: _ClassVar[Escalation]
+ESCALATION_UNSPECIFIED: Escalation
+ESCALATION_NEVER: Escalation
+ESCALATION_ASK: Escalation
+ESCALATION_ALLOWED: Escalation
+
 class ObserveConfig(_message.Message):
-    __slots__ = ("session_id", "reset")
+    __slots__ = ("session_id", "reset", "escalation")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     reset: bool
-    def __init__(self, session_id: _Optional[str] = ..., reset: _Optional[bool] = ...) -> None: ...
+    escalation: Escalation
+    def __init__(self, session_id: _Optional[str] = ..., reset: _Optional[bool] = ..., escalation: _Optional[_Union[Escalation, str]] = ...) -> None: ...
 
 class ObserveRequest(_message.Message):
     __slots__ = ("config", "percept", "token_span", "speaker_name")
@@ -45,14 +59,16 @@ class ObserveResponse(_message.Message):
     def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ...) -> None: ...
 
 class AskRequest(_message.Message):
-    __slots__ = ("session_id", "question", "max_tokens")
+    __slots__ = ("session_id", "question", "max_tokens", "escalation")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     question: str
     max_tokens: int
-    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., max_tokens: _Optional[int] = ...) -> None: ...
+    escalation: Escalation
+    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., max_tokens: _Optional[int] = ..., escalation: _Optional[_Union[Escalation, str]] = ...) -> None: ...
 
 class AskResponse(_message.Message):
     __slots__ = ("evidence", "delta", "answer")
@@ -71,7 +87,7 @@ class EvidenceList(_message.Message):
     def __init__(self, evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ...) -> None: ...
 
 class Evidence(_message.Message):
-    __slots__ = ("kind", "text", "speaker", "start_sample", "end_sample", "box", "frame_id", "source_id", "score")
+    __slots__ = ("kind", "text", "speaker", "start_sample", "end_sample", "box", "frame_id", "source_id", "score", "speaker_name")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +97,7 @@ class Evidence(_message.Message):
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_NAME_FIELD_NUMBER: _ClassVar[int]
     kind: str
     text: str
     speaker: str
@@ -90,10 +107,11 @@ class Evidence(_message.Message):
     frame_id: str
     source_id: str
     score: float
-    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., speaker: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., source_id: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+    speaker_name: str
+    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., speaker: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., source_id: _Optional[str] = ..., score: _Optional[float] = ..., speaker_name: _Optional[str] = ...) -> None: ...
 
 class Activation(_message.Message):
-    __slots__ = ("experts", "parameters", "first_evidence_ms", "first_token_ms", "total_ms", "context_tokens", "reason")
+    __slots__ = ("experts", "parameters", "first_evidence_ms", "first_token_ms", "total_ms", "context_tokens", "reason", "bytes_read", "route", "escalation")
     EXPERTS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     FIRST_EVIDENCE_MS_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +119,9 @@ class Activation(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BYTES_READ_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
     experts: _containers.RepeatedScalarFieldContainer[str]
     parameters: int
     first_evidence_ms: float
@@ -108,7 +129,48 @@ class Activation(_message.Message):
     total_ms: float
     context_tokens: int
     reason: str
-    def __init__(self, experts: _Optional[_Iterable[str]] = ..., parameters: _Optional[int] = ..., first_evidence_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., context_tokens: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    bytes_read: int
+    route: Route
+    escalation: EscalationReport
+    def __init__(self, experts: _Optional[_Iterable[str]] = ..., parameters: _Optional[int] = ..., first_evidence_ms: _Optional[float] = ..., first_token_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., context_tokens: _Optional[int] = ..., reason: _Optional[str] = ..., bytes_read: _Optional[int] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., escalation: _Optional[_Union[EscalationReport, _Mapping]] = ...) -> None: ...
+
+class Route(_message.Message):
+    __slots__ = ("experts", "scope", "period", "start_sample", "end_sample", "speaker", "tier", "confidence")
+    EXPERTS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    experts: _containers.RepeatedScalarFieldContainer[str]
+    scope: str
+    period: str
+    start_sample: int
+    end_sample: int
+    speaker: str
+    tier: str
+    confidence: float
+    def __init__(self, experts: _Optional[_Iterable[str]] = ..., scope: _Optional[str] = ..., period: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., speaker: _Optional[str] = ..., tier: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class EscalationReport(_message.Message):
+    __slots__ = ("outcome", "reason", "url", "bytes_sent", "tokens", "audit_id", "is_evidenced")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_EVIDENCED_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    reason: str
+    url: str
+    bytes_sent: int
+    tokens: int
+    audit_id: str
+    is_evidenced: bool
+    def __init__(self, outcome: _Optional[str] = ..., reason: _Optional[str] = ..., url: _Optional[str] = ..., bytes_sent: _Optional[int] = ..., tokens: _Optional[int] = ..., audit_id: _Optional[str] = ..., is_evidenced: _Optional[bool] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("text", "abstained", "confidence", "evidence", "tier", "activation")

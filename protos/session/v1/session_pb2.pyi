@@ -20,7 +20,7 @@ PACE_LIVE: Pace
 PACE_MAX: Pace
 
 class LiveConfig(_message.Message):
-    __slots__ = ("session_id", "last_seq", "title", "language", "experts", "pace", "phrases", "options")
+    __slots__ = ("session_id", "last_seq", "title", "language", "experts", "pace", "phrases", "options", "escalation")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class LiveConfig(_message.Message):
     PACE_FIELD_NUMBER: _ClassVar[int]
     PHRASES_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     last_seq: int
     title: str
@@ -44,7 +45,8 @@ class LiveConfig(_message.Message):
     pace: Pace
     phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
     options: _containers.ScalarMap[str, str]
-    def __init__(self, session_id: _Optional[str] = ..., last_seq: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., experts: _Optional[_Iterable[str]] = ..., pace: _Optional[_Union[Pace, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    escalation: _decoder_pb2.Escalation
+    def __init__(self, session_id: _Optional[str] = ..., last_seq: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., experts: _Optional[_Iterable[str]] = ..., pace: _Optional[_Union[Pace, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
 
 class Phrase(_message.Message):
     __slots__ = ("text", "weight")
@@ -61,12 +63,14 @@ class Phrases(_message.Message):
     def __init__(self, phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("question_id", "text")
+    __slots__ = ("question_id", "text", "escalation")
     QUESTION_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
     question_id: str
     text: str
-    def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    escalation: _decoder_pb2.Escalation
+    def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
 
 class LiveRequest(_message.Message):
     __slots__ = ("config", "audio", "frame", "question", "rename", "phrases")
@@ -179,12 +183,14 @@ class WatchResponse(_message.Message):
     def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
 class AskRequest(_message.Message):
-    __slots__ = ("session_id", "question")
+    __slots__ = ("session_id", "question", "escalation")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     question: str
-    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ...) -> None: ...
+    escalation: _decoder_pb2.Escalation
+    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
 
 class AskResponse(_message.Message):
     __slots__ = ("part",)
