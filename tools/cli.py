@@ -244,15 +244,19 @@ def ask(
     session: SessionId,
     question: Annotated[str, typer.Argument(help="In words.")],
     format: Plain = PlainFormat.txt,
+    escalate: Annotated[
+        bool,
+        typer.Option("--escalate", help="Let this question go to the configured endpoint if no line here answers it."),
+    ] = False,
 ) -> None:
     """Ask about a meeting; the answer names the words and the screen it stands on."""
     with _errors():
         from tools import sessions as kept
 
         if format is PlainFormat.json:
-            sys.stdout.write(kept.answer_text(kept.ask(session, question, lambda text: None)))
+            sys.stdout.write(kept.answer_text(kept.ask(session, question, lambda text: None, escalate=escalate)))
         else:
-            kept.print_answer(session, question)
+            kept.print_answer(session, question, escalate=escalate)
 
 
 @app.command()

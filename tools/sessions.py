@@ -10,8 +10,9 @@ from typing import Any
 
 from protos.decoder.v1 import decoder_pb2
 from protos.session.v1 import session_pb2
-from services.gateway.formats import evidence_json, seconds
-from services.gateway.transcript import Document, evidence_from_proto, fold, plain
+from services.gateway.answers import answer_json
+from services.gateway.formats import seconds
+from services.gateway.transcript import Document, fold, plain
 from services.runtime.settings import service_address
 from tools import models
 from tools.client import CALL_S, gateway, pages
@@ -78,8 +79,10 @@ def delete(session_id: str) -> None:
     asyncio.run(call())
 
 
-def ask(session_id: str, question: str, on_text: Callable[[str], None]) -> decoder_pb2.Answer:
-    """Ask about one session; `on_text` hears the answer as it comes.
+def ask(
+    session_id: str, question: str, on_text: Callable[[str], None], *, escalate: bool = False
+) -> decoder_pb2.Answer:
+    """Ask about one session; `on_text` hears the answer as it comes. `escalate` lets the question leave the machine.
 
     Raises GatewayError, ServicesError, EngineError.
     """
@@ -89,7 +92,8 @@ def ask(session_id: str, question: str, on_text: Callable[[str], None]) -> decod
     async def call() -> decoder_pb2.Answer:
         answer = decoder_pb2.Answer()
         async with _gateway("decoder") as stub:
-            request = session_pb2.AskRequest(session_id=session_id, question=question)
+            policy = decoder_pb2.ESCALATION_ALLOWED if escalate else decoder_pb2.ESCALATION_UNSPECIFIED
+            request = session_pb2.AskRequest(session_id=session_id, question=question, escalation=policy)
             async for response in stub.Ask(request, timeout=ASK_S):
                 match response.part.WhichOneof("part"):
                     case "delta":
@@ -101,28 +105,7 @@ def ask(session_id: str, question: str, on_text: Callable[[str], None]) -> decod
     return asyncio.run(call())
 
 
-def answer_json(answer: decoder_pb2.Answer) -> dict[str, Any]:
-    """An answer as JSON has it."""
-    activation = answer.activation
-    return {
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "confidence": round(answer.confidence, 4) if answer.HasField("confidence") else None,
-        "evidence": [evidence_json(evidence_from_proto(item)) for item in answer.evidence],
-        "tier": answer.tier,
-        "activation": {
-            "experts": list(activation.experts),
-            "parameters": activation.parameters,
-            "context_tokens": activation.context_tokens,
-            "total_ms": round(activation.total_ms, 1),
-            "reason": activation.reason,
-        },
-        "first_evidence_ms": round(activation.first_evidence_ms, 1),
-        "first_token_ms": round(activation.first_token_ms, 1),
-    }
-
-
-def print_answer(session_id: str, question: str) -> None:
+def print_answer(session_id: str, question: str, *, escalate: bool = False) -> None:
     """Print an answer as it comes, then what it stands on."""
     heard: list[str] = []
 
@@ -131,13 +114,16 @@ def print_answer(session_id: str, question: str) -> None:
         sys.stdout.write("".join(c for c in text if c.isprintable() or c == "\n"))
         sys.stdout.flush()
 
-    answer = ask(session_id, question, tell)
+    answer = ask(session_id, question, tell, escalate=escalate)
     if "".join(heard) != answer.text:
         sys.stdout.write(("\n" if heard else "") + plain(answer.text))
     sys.stdout.write("\n")
     for item in answer.evidence:
-        who = "(screen)" if item.kind == "screen" else item.speaker or "somebody"
+        who = "(screen)" if item.kind == "screen" else item.speaker_name or item.speaker or "somebody"
         print(f"  {seconds(item.start_sample):8.1f} s  {plain(who)}: {plain(item.text)}")
+    report = answer.activation.escalation
+    if report.outcome not in ("", "off", "not_needed"):
+        say(report.reason)
 
 
 def answer_text(answer: decoder_pb2.Answer) -> str:

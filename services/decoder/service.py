@@ -398,6 +398,7 @@ def _evidence(session: Session, hits: Sequence[Hit]) -> list[pb.Evidence]:
                 frame_id=line.frame_id,
                 source_id=line.source_id,
                 score=hit.probability,
+                speaker_name=session.timeline.names.get(line.speaker, ""),
             )
         )
     return found

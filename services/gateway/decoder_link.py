@@ -47,8 +47,10 @@ class DecoderLink:
         *,
         on_fused: Callable[[media_pb2.Transcript], Awaitable[None]],
         on_status: Callable[[str, bool, str], Awaitable[None]],
+        escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
     ) -> None:
         self.is_available = True
+        self._escalation = escalation
         self._session_id = session_id
         self._stub = decoder_pb2_grpc.DecoderServiceStub(channel)
         self._history = history
@@ -117,7 +119,8 @@ class DecoderLink:
             return False  # the reading side sees the same failure and reports it
 
     async def _begin(self, call: "grpc.aio.StreamStreamCall[Request, decoder_pb2.ObserveResponse]") -> None:
-        await call.write(Request(config=decoder_pb2.ObserveConfig(session_id=self._session_id, reset=True)))
+        config = decoder_pb2.ObserveConfig(session_id=self._session_id, reset=True, escalation=self._escalation)
+        await call.write(Request(config=config))
         if not self.is_available:
             self.is_available = True
             await self._on_status("decoder", True, "decoder is back")
@@ -125,10 +128,10 @@ class DecoderLink:
             if (request := observation(event)) is not None:
                 await call.write(request)
 
-    async def ask(self, question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
+    async def ask(
+        self, question: str, escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED
+    ) -> AsyncIterator[decoder_pb2.AskResponse]:
         """Stream the parts of one answer. Raises grpc.aio.AioRpcError."""
-        call = self._stub.Ask(
-            decoder_pb2.AskRequest(session_id=self._session_id, question=question), timeout=ASK_TIMEOUT_S
-        )
-        async for part in call:
+        request = decoder_pb2.AskRequest(session_id=self._session_id, question=question, escalation=escalation)
+        async for part in self._stub.Ask(request, timeout=ASK_TIMEOUT_S):
             yield part

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import grpc
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -25,7 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
-from services.gateway import formats, openai_audio, transcript
+from services.gateway import answers, formats, openai_audio, transcript
 from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
@@ -78,6 +79,7 @@ class Offer(BaseModel):
     title: str = Field("", max_length=200)
     language: str = Field("", max_length=35)
     experts: list[str] = Field(default_factory=list, max_length=16)
+    escalation: str = Field("", max_length=10)
     phrases: list[_Phrase] = Field(default_factory=list, max_length=MAX_PHRASES)
 
 
@@ -89,11 +91,12 @@ class Phrases(BaseModel):
 
 
 class Question(BaseModel):
-    """A question; the answer comes as events that carry `question_id`."""
+    """A question; with a `question_id` the answer comes as events that carry it, else as the response."""
 
     model_config = ConfigDict(extra="forbid")
-    question_id: str = Field(min_length=1, max_length=100)
+    question_id: str = Field("", max_length=100)
     text: str = Field(min_length=1, max_length=2000)
+    escalation: str = Field("", max_length=10)
 
 
 class Name(BaseModel):
@@ -167,6 +170,7 @@ def _add_media(app: FastAPI, sessions: Sessions, peers: Peers) -> None:
             experts=offer.experts,
             phrases=[session_pb2.Phrase(text=phrase) for phrase in offer.phrases],
             pace=session_pb2.PACE_LIVE,
+            escalation=answers.parse_policy(offer.escalation),
         )
         peer, sdp = await peers.answer(offer.sdp, config, offer.peer_id)
         return {"sdp": sdp, "type": "answer", "session_id": peer.session.id, "peer_id": peer.peer_id}
@@ -229,10 +233,18 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @app.post("/api/sessions/{session_id}/ask", status_code=202)
-    async def ask(session_id: str, question: Question) -> dict[str, str]:
-        """Ask; the answer comes as events."""
-        await sessions.question(session_id, question.question_id, question.text)
-        return {"question_id": question.question_id}
+    async def ask(session_id: str, question: Question, response: Response) -> dict[str, Any]:
+        """Ask; the answer comes as events, or as the response when there is no `question_id`."""
+        escalation = answers.parse_policy(question.escalation)
+        if question.question_id:
+            await sessions.question(session_id, question.question_id, question.text, escalation)
+            return {"question_id": question.question_id}
+        try:
+            answer = await answers.whole_answer(sessions.ask(session_id, question.text, escalation))
+        except (grpc.aio.AioRpcError, TimeoutError) as error:
+            raise DrainingError("the decoder does not answer now; ask again in a moment") from error
+        response.status_code = 200
+        return answers.answer_json(answer)
 
     @app.post("/api/sessions/{session_id}/names")
     async def rename(session_id: str, name: Name) -> dict[str, str]:

@@ -103,7 +103,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
     ) -> None:
         """Answer a question about a session."""
         try:
-            async for part in self._sessions.ask(request.session_id, request.question):
+            async for part in self._sessions.ask(request.session_id, request.question, request.escalation):
                 await context.write(pb.AskResponse(part=part))
         except Exception as error:  # the top of a stream
             await _fail(context, error)
@@ -117,6 +117,19 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         except Exception as error:  # the top of a call
             await _fail(context, error)
             raise
+
+    async def ImportSession(
+        self,
+        request: pb.ImportSessionRequest,
+        context: "grpc.aio.ServicerContext[pb.ImportSessionRequest, pb.ImportSessionResponse]",
+    ) -> pb.ImportSessionResponse:
+        """Keep what another tool wrote down."""
+        try:
+            summary = await self._sessions.import_file(request.file, request.title, request.language)
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+            raise
+        return pb.ImportSessionResponse(summary=summary)
 
     async def ListSessions(
         self,
@@ -224,7 +237,8 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> N
                 frame = request.frame
                 await session.push_frame(frame.image, frame.start_sample, frame.frame_id)
             case "question":
-                await session.ask(request.question.question_id, request.question.text)
+                question = request.question
+                await session.ask(question.question_id, question.text, question.escalation)
             case "rename":
                 await session.rename(request.rename.speaker, request.rename.name)
             case "phrases":

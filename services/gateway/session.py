@@ -102,7 +102,12 @@ class Session:
         self.received_sample = max((link.next_sample for link in self._audio_links), default=0)
         self.resume_sample = min((link.next_sample for link in self._audio_links), default=self.received_sample)
         self._decoder = DecoderLink(
-            self.id, channels["decoder"], feed.history, on_fused=self._on_fused, on_status=self._on_status
+            self.id,
+            channels["decoder"],
+            feed.history,
+            on_fused=self._on_fused,
+            on_status=self._on_status,
+            escalation=stored.config.escalation,
         )
 
     def failure(self, expert: str) -> grpc.aio.AioRpcError | None:
@@ -155,12 +160,17 @@ class Session:
         """A recent encoded picture; None when it is gone."""
         return self._frames.get(frame_id)
 
-    async def ask(self, question_id: str, text: str) -> None:
+    async def ask(
+        self,
+        question_id: str,
+        text: str,
+        escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
+    ) -> None:
         """Ask the decoder; the answer comes as events. Raises MediaError, OverloadedError."""
         check_question(text)
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
-        task = asyncio.create_task(self._answer(question_id, text))
+        task = asyncio.create_task(publish_answer(self.feed, question_id, text, self._decoder.ask(text, escalation)))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 
@@ -330,9 +340,6 @@ class Session:
     async def _on_status(self, expert: str, is_available: bool, message: str) -> None:
         status = pb.ExpertStatus(expert=expert, is_available=is_available, message=message)
         self.feed.publish(pb.Event(expert_status=status))
-
-    async def _answer(self, question_id: str, text: str) -> None:
-        await publish_answer(self.feed, question_id, text, self._decoder.ask(text))
 
 
 async def publish_answer(

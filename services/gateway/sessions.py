@@ -178,19 +178,26 @@ class Sessions:
         async for event in feed.watch(last_seq):
             yield event
 
-    async def question(self, session_id: str, question_id: str, text: str) -> None:
+    async def question(
+        self,
+        session_id: str,
+        question_id: str,
+        text: str,
+        escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
+    ) -> None:
         """Ask about a live or kept session; the answer comes as events.
 
         Raises NotFoundError, MediaError, OverloadedError.
         """
         if (session := self._live.get(session_id)) is not None:
-            await session.ask(question_id, text)
+            await session.ask(question_id, text, escalation)
             return
         check_question(text)
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
         feed = await self.feed(session_id)
-        task = asyncio.create_task(publish_answer(feed, question_id, text, self.ask(session_id, text)))
+        parts = self.ask(session_id, text, escalation)
+        task = asyncio.create_task(publish_answer(feed, question_id, text, parts))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 
@@ -270,25 +277,31 @@ class Sessions:
                 found.append(await self.summary(stored.id))
         return found
 
-    async def ask(self, session_id: str, question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
+    async def ask(
+        self,
+        session_id: str,
+        question: str,
+        escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
+    ) -> AsyncIterator[decoder_pb2.AskResponse]:
         """Ask about a live or kept session; a kept one is shown to the decoder first.
 
         Raises NotFoundError, MediaError, grpc.aio.AioRpcError.
         """
         check_question(question)
-        await self.store.get(session_id)
+        stored = await self.store.get(session_id)
         link = DecoderLink(
             session_id,
             self._channels["decoder"],
             lambda: self.store.events(session_id),
             on_fused=_ignore,
             on_status=_ignore,
+            escalation=stored.config.escalation,
         )
         if session_id not in self._live:
             link.finish()
             async with asyncio.timeout(SEE_TIMEOUT_S):
                 await link.run()
-        async for part in link.ask(question):
+        async for part in link.ask(question, escalation):
             yield part
 
     async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:

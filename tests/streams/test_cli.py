@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import cv2
+import httpx2
 import jiwer
 import numpy as np
 import pytest
@@ -75,7 +76,17 @@ def test_a_kept_session_is_shown_asked_and_deleted(house: House, meeting: dict) 
         shown = house.cli("show", session, "--format", form)
         assert shown.returncode == 0 and len(shown.stdout) > 500, (form, shown.stderr)
     answer = json.loads(house.cli("ask", session, "Who had been a shop boy?", "--format", "json").stdout)
-    assert set(answer) >= {"answer", "abstained", "confidence", "evidence", "tier", "activation"}
+    assert list(answer) == [
+        *("answer", "abstained", "confidence", "evidence", "tier"),
+        *("activation", "first_evidence_ms", "first_token_ms"),
+    ]
+    over_http = httpx2.post(
+        f"{house.page}/api/sessions/{session}/ask", json={"text": "Who had been a shop boy?"}, timeout=60
+    ).json()
+    assert {key: over_http[key] for key in ("answer", "confidence", "evidence", "tier")} == {
+        key: answer[key] for key in ("answer", "confidence", "evidence", "tier")
+    }
+    assert list(over_http) == list(answer) and list(over_http["activation"]) == list(answer["activation"])
     assert answer["evidence"] and {e["kind"] for e in answer["evidence"]} <= {"speech", "screen"}
     assert house.cli("delete", session).returncode == 0
     gone = house.cli("show", session)

@@ -226,6 +226,7 @@ async def test_an_unknown_format_is_named_with_those_that_exist(gateway: Gateway
         ("DELETE", "/api/sessions/none", None),
         ("POST", "/api/sessions/none/names", {"speaker": "S1", "name": "x"}),
         ("POST", "/api/sessions/none/ask", {"question_id": "q", "text": "who?"}),
+        ("POST", "/api/sessions/none/ask", {"text": "who?"}),
         ("POST", "/api/sessions/none/finish", {}),
         ("GET", "/api/nothing", None),
     ],
@@ -250,6 +251,7 @@ async def test_what_does_not_exist_is_404_with_a_sentence(
         ("/api/sessions/kept/names", {"speaker": "S1", "name": "x" * 300}),
         ("/api/sessions/kept/ask", {"question_id": "q", "text": ""}),
         ("/api/sessions/kept/ask", {"question_id": "q", "text": "x" * 3000}),
+        ("/api/sessions/kept/ask", {"text": "who?", "escalation": "always"}),
         ("/api/sessions/kept/ask", ["no", "object"]),
     ],
 )

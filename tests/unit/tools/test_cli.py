@@ -13,10 +13,11 @@ from engines.manifest import manifests
 from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
+from services.gateway.answers import answer_json
 from tools import models
 from tools.errors import BAD_INPUT, FAILED, InputError
 from tools.see import as_json, as_text, parse_tasks
-from tools.sessions import answer_json, session_json
+from tools.sessions import session_json
 from tools.supervisor import SERVICES, free_addresses
 from tools.transcribe import parse_options, read_phrases
 from tools.up import parse_names
