@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from services.gateway.transcript import Answer, Document, Evidence, Screen, Segment
+from services.gateway.transcript import Answer, Document, Evidence, Screen, ScreenEvent, Segment
 from services.runtime.percept import SAMPLE_RATE, Word
 
 # A subtitle stays readable: two lines, seven seconds (the limits that broadcasters use).
@@ -50,13 +50,18 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def document_json(document: Document) -> dict[str, Any]:
-    """The session as one JSON object: session, duration_s, language, segments, screen."""
+    """The session as one JSON object: session, duration_s, language, segments, screen, slides, screen_events."""
     return {
         "session": document.session_id,
         "duration_s": seconds(document.end_sample),
         "language": document.language,
         "segments": [_segment_json(segment) for segment in document.segments],
         "screen": [_screen_json(screen) for screen in document.screens],
+        "slides": [
+            {"slide": slide.slide_id, "start_s": seconds(slide.start_sample), "end_s": seconds(slide.end_sample)}
+            for slide in document.slides
+        ],
+        "screen_events": [_screen_event_json(event) for event in document.screen_events],
     }
 
 
@@ -93,6 +98,17 @@ def _screen_json(screen: Screen) -> dict[str, Any]:
             }
             for region in screen.regions
         ],
+    }
+
+
+def _screen_event_json(event: ScreenEvent) -> dict[str, Any]:
+    moved = {"dx_px": event.dx_px, "dy_px": event.dy_px} if event.kind == "scrolled" else {}
+    return {
+        "at_s": seconds(event.at_sample),
+        "event": event.kind,
+        "lines": list(event.texts),
+        "box": _box(event.box),
+        **moved,
     }
 
 

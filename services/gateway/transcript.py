@@ -5,7 +5,7 @@ Pure: no clock, no I/O. Positions are samples at 16 000 Hz on the media clock, s
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -57,6 +57,30 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True)
+class Slide:
+    """How long the screen showed one slide, document or page; its text may have grown or scrolled meanwhile."""
+
+    slide_id: str
+    start_sample: int
+    end_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenEvent:
+    """What happened to lines of text at a moment; `kind` is "appeared", "changed", "scrolled" or "gone".
+
+    `texts`: what they say now, or said last. Scrolled lines moved by `dx_px` to the right and `dy_px` down.
+    """
+
+    at_sample: int
+    kind: str
+    texts: tuple[str, ...]
+    box: BoxXyxy
+    dx_px: int
+    dy_px: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """One line that an answer stands on; `kind` is "speech" or "screen"."""
 
@@ -96,6 +120,8 @@ class Document:
     screens: tuple[Screen, ...] = ()
     turns: tuple[SpeakerTurn, ...] = ()
     answers: tuple[Answer, ...] = ()
+    slides: tuple[Slide, ...] = ()
+    screen_events: tuple[ScreenEvent, ...] = ()
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -111,6 +137,8 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
     utterances: dict[str, Transcript] = {}
     turns: dict[str, SpeakerTurn] = {}
     screens: dict[int, ScreenState] = {}
+    screen_events: list[ScreenEvent] = []
+    texts: dict[str, str] = {}
     answers: dict[str, Answer] = {}
     names: dict[str, str] = {}
     end_sample = 0
@@ -122,7 +150,10 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
             case "turn" if event.turn.is_final:
                 turns[event.turn.turn_id] = wire.turn_from_proto(event.turn)
             case "screen":
-                screens[event.screen.start_sample] = wire.screen_from_proto(event.screen)
+                state = wire.screen_from_proto(event.screen)
+                screens[state.start_sample] = state
+                texts |= {region.region_id: plain(region.text) for region in state.regions}
+                screen_events += _screen_events(state, texts)
             case "answer" if event.answer.part.WhichOneof("part") == "answer":
                 answers[event.answer.question_id or f"#{event.seq}"] = _answer(event.answer)
             case "speaker_name":
@@ -151,6 +182,8 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
             )
         ),
         answers=tuple(_with_names(answer, names) for answer in answers.values()),
+        slides=_slides([screens[start] for start in sorted(screens)], end_sample),
+        screen_events=tuple(screen_events),
     )
 
 
@@ -223,6 +256,19 @@ def _screens(states: Sequence[ScreenState], end_sample: int) -> tuple[Screen, ..
             shown.append(screen if pending is None else replace(screen, start_sample=pending))
             pending = None
     return tuple(shown)
+
+
+def _slides(states: Sequence[ScreenState], end_sample: int) -> tuple[Slide, ...]:
+    named = [state for state in states if state.slide_id]
+    starts = [(name, next(run).start_sample) for name, run in groupby(named, key=lambda state: state.slide_id)]
+    ends = [*(start for _, start in starts), end_sample][1:]
+    return tuple(Slide(name, start, end) for (name, start), end in zip(starts, ends, strict=True))
+
+
+def _screen_events(state: ScreenState, texts: Mapping[str, str]) -> Iterable[ScreenEvent]:
+    for change in state.changes:
+        said = tuple(texts[name] for name in change.region_ids if texts.get(name))
+        yield ScreenEvent(state.start_sample, change.kind.value, said, change.box, change.dx_px, change.dy_px)
 
 
 def _clean(regions: Iterable[TextRegion]) -> Iterable[TextRegion]:

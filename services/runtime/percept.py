@@ -128,9 +128,36 @@ class DetectedObject:
     confidence: float | None = None
 
 
+class ScreenChangeKind(Enum):
+    """What happened to lines of text on the screen."""
+
+    APPEARED = "appeared"
+    CHANGED = "changed"
+    SCROLLED = "scrolled"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenChange:
+    """What happened to these lines since the state before; `box` lies around them, or where they were.
+
+    SCROLLED lines moved by `dx_px` to the right and `dy_px` down.
+    """
+
+    kind: ScreenChangeKind
+    region_ids: tuple[str, ...]
+    box: BoxXyxy
+    dx_px: int = 0
+    dy_px: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ScreenState:
-    """All that the screen shows from `start_sample` on. `unavailable`: task -> why it has no result."""
+    """All that the screen shows from `start_sample` on. `unavailable`: task -> why it has no result.
+
+    `changes`: how it came about since the state before; none for corrected readings. `slide_id` stays while
+    most of the text stays, scrolls or grows.
+    """
 
     start_sample: int
     width_px: int
@@ -140,6 +167,8 @@ class ScreenState:
     elements: tuple[UiElement, ...] = ()
     objects: tuple[DetectedObject, ...] = ()
     unavailable: dict[str, str] = field(default_factory=dict)
+    changes: tuple[ScreenChange, ...] = ()
+    slide_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from services.runtime.percept import (
     Checkpoint,
     DetectedObject,
     Percept,
+    ScreenChange,
+    ScreenChangeKind,
     ScreenState,
     SpeakerTurn,
     SpeakerVoice,
@@ -16,6 +18,9 @@ from services.runtime.percept import (
     UiElement,
     Word,
 )
+
+# A kind that is not known here is left out: a newer service may tell more.
+_CHANGE_KINDS = {pb.ScreenChange.Kind.Value(f"KIND_{kind.name}"): kind for kind in ScreenChangeKind}
 
 
 def to_proto(percept: Percept) -> pb.Percept:
@@ -187,6 +192,17 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
             for thing in value.objects
         ],
         unavailable=value.unavailable,
+        changes=[
+            pb.ScreenChange(
+                kind=f"KIND_{change.kind.name}",
+                region_ids=change.region_ids,
+                box=box_to_proto(change.box),
+                dx_px=change.dx_px,
+                dy_px=change.dy_px,
+            )
+            for change in value.changes
+        ],
+        slide_id=value.slide_id,
     )
 
 
@@ -209,6 +225,18 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             DetectedObject(o.class_name, o.class_id, box_from_proto(o.box), _confidence(o)) for o in message.objects
         ),
         unavailable=dict(message.unavailable),
+        changes=tuple(
+            ScreenChange(
+                _CHANGE_KINDS[change.kind],
+                tuple(change.region_ids),
+                box_from_proto(change.box),
+                change.dx_px,
+                change.dy_px,
+            )
+            for change in message.changes
+            if change.kind in _CHANGE_KINDS
+        ),
+        slide_id=message.slide_id,
     )
 
 

@@ -1,13 +1,14 @@
 """What differs between a picture and the one that was read."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.percept import BoxXyxy
+from services.vision.scroll import Area, Scroll, find_scroll
 
 TILE_PX = 32
 # Grey levels. Lossless pictures differ by nothing or by a lot; after VP8, H.264 or JPEG an unchanged tile's
@@ -20,22 +21,43 @@ _BLANK_CONTRAST = 16
 # So many changed pixels make a changed tile: a full stop has 2 x 2, codec noise a few outliers.
 _MIN_CHANGED_PX = 2
 _MIN_CHANGED_NOISY_PX = 6
-
-Area = tuple[int, int, int, int]
+# So many changed tiles may be a pane that scrolled; fewer are cheaper read than searched.
+_MIN_SCROLLED_TILES = 8
+# Above this part of the tiles that show anything it is another picture.
+_CUT_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Changed pixels (h, w) uint8 0 or 1, and the areas (xyxy, whole tiles) that hold `least_px` and more."""
+    """Changed pixels (h, w) uint8 0 or 1, and the areas (xyxy, whole tiles) that hold `least_px` and more.
+
+    `threshold`: grey levels above which a pixel has changed. Where something scrolled, the mask says what
+    differs from the picture moved along, and `still` what differs from the picture left as it was.
+    """
 
     mask: NDArray[np.uint8]
     areas: tuple[Area, ...]
+    threshold: float = 0.0
     least_px: int = _MIN_CHANGED_PX
+    scroll: Scroll | None = None
+    still: NDArray[np.uint8] | None = None
 
     def within(self, box: BoxXyxy) -> bool:
         """True when something changed inside the box."""
-        x0, y0, x1, y1 = (max(0, round(side)) for side in box)
-        return cv2.countNonZero(self.mask[y0:y1, x0:x1]) >= self.least_px
+        return _count(self.mask, box) >= self.least_px
+
+    def is_still(self, box: BoxXyxy) -> bool:
+        """True when what the box shows is where it was, though something scrolled."""
+        return self.still is not None and _count(self.still, box) < self.least_px
+
+    def corrected(self, dirty: Iterable[BoxXyxy], clean: Iterable[BoxXyxy]) -> "Change":
+        """The same with everything changed in the boxes `dirty`, and then nothing in the boxes `clean`."""
+        mask = self.mask.copy()
+        for boxes, value in ((dirty, 1), (clean, 0)):
+            for box in boxes:
+                x0, y0, x1, y1 = _inside(box)
+                mask[y0:y1, x0:x1] = value
+        return replace(self, mask=mask, areas=_areas(_tile_sums(mask) >= self.least_px, mask.shape))
 
 
 class ReferenceFrame:
@@ -49,21 +71,33 @@ class ReferenceFrame:
         self._latest: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
     def compare(self, pixels: NDArray[np.uint8]) -> Change | None:
-        """(h, w, 3) uint8 BGR -> what changed; None for nothing; everything for a first or a resized picture."""
+        """(h, w, 3) uint8 BGR -> what changed; None for nothing; everything for another or a resized picture.
+
+        What scrolled is moved along in the reference.
+        """
         self._latest = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
-        height, width = self._latest.shape
         if self._grey is None or self._grey.shape != self._latest.shape:
             self._grey = self._latest.copy()
-            return Change(np.ones((height, width), np.uint8), ((0, 0, width, height),))
+            return self._everything()
         difference = np.asarray(cv2.absdiff(self._grey, self._latest), np.uint8)
         if not difference.any():
             return None
-        noise = _noise(self._grey, difference)
-        threshold = min(_MAX_THRESHOLD, _MIN_THRESHOLD + _NOISE_FACTOR * noise)
-        least_px = _MIN_CHANGED_NOISY_PX if noise else _MIN_CHANGED_PX
-        mask = np.asarray(cv2.threshold(difference, threshold, 1, cv2.THRESH_BINARY)[1], np.uint8)
-        tiles = _by_tile(mask).sum(axis=(1, 3), dtype=np.uint16) >= least_px
-        return Change(mask, _areas(tiles, width, height), least_px) if tiles.any() else None
+        change, tiles = _changed(self._grey, difference)
+        if not tiles.any():
+            return None
+        if np.count_nonzero(tiles) < _MIN_SCROLLED_TILES:
+            return change
+        scroll = find_scroll(self._grey, self._latest, tiles)
+        if scroll is not None:
+            return _scrolled(self._grey, self._latest, scroll, difference)
+        shows = _contrast(self._grey) | _contrast(self._latest)
+        if np.count_nonzero(tiles & shows) > _CUT_SHARE * np.count_nonzero(shows):
+            return self._everything()
+        return change
+
+    def _everything(self) -> Change:
+        height, width = self._latest.shape
+        return Change(np.ones((height, width), np.uint8), ((0, 0, width, height),))
 
     def accept(self, area: Area, keeping: Iterable[BoxXyxy] = ()) -> None:
         """The latest picture was read in `area`; what lies inside the boxes `keeping` was not."""
@@ -73,33 +107,74 @@ class ReferenceFrame:
         x0, y0, x1, y1 = area
         kept = []
         for box in keeping:
-            left, top, right, bottom = (max(0, round(side)) for side in box)
+            left, top, right, bottom = _inside(box)
             kept.append((left, top, grey[top:bottom, left:right].copy()))
         grey[y0:y1, x0:x1] = latest[y0:y1, x0:x1]
         for left, top, patch in kept:
             grey[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
 
 
+def _scrolled(
+    grey: NDArray[np.uint8], latest: NDArray[np.uint8], scroll: Scroll, difference: NDArray[np.uint8]
+) -> Change:
+    """Move the pane along in `grey`, and see what differs then."""
+    x0, y0, x1, y1 = scroll.area
+    from_x0, from_y0, from_x1, from_y1 = scroll.source
+    grey[y0:y1, x0:x1] = grey[from_y0:from_y1, from_x0:from_x1].copy()
+    change, _ = _changed(grey, np.asarray(cv2.absdiff(grey, latest), np.uint8))
+    still = cv2.threshold(difference, change.threshold, 1, cv2.THRESH_BINARY)[1]
+    return replace(change, scroll=scroll, still=np.asarray(still, np.uint8)).corrected([scroll.exposed], [])
+
+
+def _changed(grey: NDArray[np.uint8], difference: NDArray[np.uint8]) -> tuple[Change, NDArray[np.bool_]]:
+    """What differs by more than noise, and which tiles hold it."""
+    noise = _noise(grey, difference)
+    threshold = min(_MAX_THRESHOLD, _MIN_THRESHOLD + _NOISE_FACTOR * noise)
+    least_px = _MIN_CHANGED_NOISY_PX if noise else _MIN_CHANGED_PX
+    mask = np.asarray(cv2.threshold(difference, threshold, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    tiles = _tile_sums(mask) >= least_px
+    return Change(mask, _areas(tiles, mask.shape), threshold, least_px), tiles
+
+
 def _noise(grey: NDArray[np.uint8], difference: NDArray[np.uint8]) -> int:
-    """Median over the whole tiles with some contrast of their largest difference."""
-    height, width = (side // TILE_PX * TILE_PX for side in grey.shape)
-    grey, difference = grey[:height, :width], difference[:height, :width]
-    low, high = (pick(_by_tile(grey), axis=(1, 3)) for pick in (np.min, np.max))
-    worst = _by_tile(difference).max(axis=(1, 3))[high - low > _BLANK_CONTRAST]
+    """Median over the tiles with some contrast of their largest difference."""
+    worst = _by_tile(difference, np.maximum)[_contrast(grey)]
     return int(np.median(worst)) if worst.size else 0
 
 
-def _by_tile(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(h, w) -> (rows, TILE_PX, columns, TILE_PX), the last tiles filled up with zeros."""
+def _contrast(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which tiles show anything."""
+    return np.asarray(_by_tile(grey, np.maximum) - _by_tile(grey, np.minimum) > _BLANK_CONTRAST)
+
+
+def _tile_sums(mask: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return np.asarray(_by_tile(mask, np.add, np.int32), np.int32)
+
+
+def _by_tile(values: NDArray[np.uint8], pick: np.ufunc, dtype: type = np.uint8) -> NDArray[np.integer]:
+    """(h, w) -> (rows, columns) of tiles, the edge pixels going on in the last ones (zeros for a sum)."""
     height, width = values.shape
-    bottom, right = -height % TILE_PX, -width % TILE_PX
-    if bottom or right:
-        values = np.pad(values, ((0, bottom), (0, right)))
-    return values.reshape(values.shape[0] // TILE_PX, TILE_PX, values.shape[1] // TILE_PX, TILE_PX)
+    border = cv2.BORDER_CONSTANT if pick is np.add else cv2.BORDER_REPLICATE
+    padded = cv2.copyMakeBorder(values, 0, -height % TILE_PX, 0, -width % TILE_PX, border)
+    # Rows first: numpy is quick along the last axis only where it stays.
+    by_row = pick.reduce(padded.reshape(-1, TILE_PX, padded.shape[1]), axis=1, dtype=np.uint8)
+    return np.asarray(pick.reduce(by_row.reshape(len(by_row), -1, TILE_PX), axis=2, dtype=dtype))
 
 
-def _areas(tiles: NDArray[np.bool_], width: int, height: int) -> tuple[Area, ...]:
+def _count(mask: NDArray[np.uint8], box: BoxXyxy) -> int:
+    x0, y0, x1, y1 = _inside(box)
+    return cv2.countNonZero(mask[y0:y1, x0:x1])
+
+
+def _inside(box: BoxXyxy) -> Area:
+    """Whole pixels, none of them before the picture."""
+    x0, y0, x1, y1 = (max(0, round(side)) for side in box)
+    return x0, y0, x1, y1
+
+
+def _areas(tiles: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[Area, ...]:
     """Rectangles around groups of neighbouring tiles."""
+    height, width = shape[:2]
     count, _, stats, _ = cv2.connectedComponentsWithStats(tiles.astype(np.uint8), connectivity=8)
     return tuple(
         (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from services.runtime.percept import BoxXyxy, UiElement
 from services.vision.gui import Control
 from services.vision.ocr import TextLine
+from services.vision.scroll import Scroll
 
 _SAME_PLACE_IOU = 0.5
 # The detector is off by so much between two pictures of the same control: no news.
@@ -43,6 +44,18 @@ class ScreenElements:
                 box = old.box if _moved_px(old.box, control.box) <= _JITTER_PX else control.box
             taken.append(UiElement(number, control.class_name, box, control.confidence, "", control.states))
         self.elements = sorted(taken, key=lambda element: (element.box[1], element.box[0]))
+
+    def scroll(self, scroll: Scroll) -> None:
+        """Move the controls along that lay in what scrolled."""
+        x0, y0, x1, y1 = scroll.source
+        dx, dy = scroll.dx_px, scroll.dy_px
+        self.elements = [
+            replace(element, box=(box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy))
+            if x0 <= box[0] and y0 <= box[1] and box[2] <= x1 and box[3] <= y1
+            else element
+            for element in self.elements
+            for box in (element.box,)
+        ]
 
     def with_text(self, lines: Sequence[TextLine]) -> tuple[UiElement, ...]:
         """The controls with the words whose middles lie in them; a check box has the line beside it."""

@@ -1,28 +1,37 @@
-"""The text of a screen over time: only what changed is read again, lines keep their ids."""
+"""The text of a screen over time: only what changed is read again, lines keep their ids and move with scrolling."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.percept import BoxXyxy
-from services.vision.change import Area, Change
+from services.vision.change import TILE_PX, Change
 from services.vision.ocr import TextLine, in_reading_order
+from services.vision.scroll import Area, Scroll
 from services.vision.text_detection import TextBox, TextDetector
 from services.vision.text_recognition import TextRecognizer
 
 # The detector sees this much around a changed area; it is trained on pictures, not on shreds.
 _CONTEXT_PX = 32
+_LINE_CONTEXT_PX = 16
 # A line that ends this near to the edge of the area looked at may go on outside.
 _EDGE_PX = 3
 _GROW_PX = 128
 _MAX_ROUNDS = 3
 # Above this share of the picture one look at everything is cheaper than several at parts.
 _MAX_SHARE = 0.6
+# Earlier looks at places no larger than this share of the picture are remembered: two make a blinking cursor.
+_LOOK_SHARE = 0.2
+_LOOKS = 4
 _SAME_PLACE = 0.5
 _SAME_TEXT = 0.6
+# A line this near to the edge of what scrolled may be cut there.
+_CUT_PX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,22 @@ class ScreenLine:
     is_accurate: bool = False
 
 
+@dataclass(slots=True)
+class _Look:
+    """What was read where, and of which pixels (h, w, 3) BGR."""
+
+    area: Area
+    pixels: NDArray[np.uint8]
+    lines: list[ScreenLine]
+
+
 class ScreenText:
     """All lines of the picture last seen, in reading order."""
 
     def __init__(self, lines: Sequence[ScreenLine] = (), next_number: int = 1) -> None:
         self.lines = list(lines)
         self.next_number = next_number
+        self._looks: deque[_Look] = deque(maxlen=_LOOKS)
 
     def update(
         self,
@@ -49,8 +68,16 @@ class ScreenText:
         recognizer: TextRecognizer,
     ) -> list[tuple[Area, list[BoxXyxy]]]:
         """Read what changed; gives the areas looked at, each with the boxes in it that were left as they were."""
+        settled: list[BoxXyxy] = []
+        if change.scroll is not None:
+            self._looks.clear()
+            change, settled = self._scroll(change, change.scroll)
         changed = [line for line in self.lines if change.within(line.line.xyxy)]
         kept = [line for line in self.lines if not change.within(line.line.xyxy)]
+        if (look := self._known(pixels, change)) is not None:
+            kept = [line for line in kept if not any(_is_same_place(line, known) for known in look.lines)]
+            self._sort([*kept, *look.lines])
+            return [(look.area, _boxes_in(kept, look.area))]
         areas: list[Area] = []
         fresh: list[TextBox] = []
         for area, boxes in self._look(pixels, change, detector, changed):
@@ -68,8 +95,49 @@ class ScreenText:
             TextLine.of(box, text, pixels.shape)
             for box, text in zip(fresh, recognizer.read(pixels, fresh), strict=True)
         ]
-        self._replace(kept, changed, in_reading_order(read))
-        return [(area, [line.line.xyxy for line in kept if _meets(line.line.xyxy, area)]) for area in areas]
+        came = self._replace(kept, changed, in_reading_order(read))
+        if len(areas) == 1 and _size(areas[0]) < _LOOK_SHARE * change.mask.size:
+            self._looks.append(_Look(areas[0], _cut_out(pixels, areas[0]).copy(), came))
+        return [*((_pixels(box), []) for box in settled), *((area, _boxes_in(kept, area)) for area in areas)]
+
+    def _known(self, pixels: NDArray[np.uint8], change: Change) -> "_Look | None":
+        """An earlier look at the very same: a cursor blinks, a button was pointed at."""
+        for look in reversed(self._looks):
+            if all(_holds(look.area, area) for area in change.areas):
+                difference = cv2.absdiff(look.pixels, _cut_out(pixels, look.area)).max(axis=2)
+                if np.count_nonzero(difference > change.threshold) < change.least_px:
+                    return look
+        return None
+
+    def _scroll(self, change: Change, scroll: Scroll) -> tuple[Change, list[BoxXyxy]]:
+        """Move lines along; gives what is left to read, and boxes of lines in the pane that stayed."""
+        moved: list[ScreenLine] = []
+        left: list[ScreenLine] = []
+        for line in self.lines:
+            is_whole = _holds(_shortened(scroll), line.line.xyxy)
+            there = _moved(line, scroll)
+            if is_whole and not change.within(there.line.xyxy):
+                moved.append(there)
+            else:
+                left.append(line)
+        others: list[ScreenLine] = []
+        stayed: list[BoxXyxy] = []
+        dirty: list[BoxXyxy] = []
+        for line in left:
+            box, there = line.line.xyxy, _moved(line, scroll)
+            if change.is_still(box) and not any(_is_same_place(line, other) for other in moved):
+                others.append(line)
+                stayed.append(box)
+            elif _meets(box, scroll.source):
+                # Cut by the pane's edge before or now, or written on: to be read again where it is now.
+                if _meets(there.line.xyxy, scroll.area):
+                    others.append(there)
+                    dirty.append(_common(there.line.xyxy, scroll.area))
+            elif not _holds(scroll.area, box):
+                others.append(line)
+                dirty.append(box)
+        self.lines = [*moved, *others]
+        return change.corrected(dirty, stayed), stayed
 
     def _look(
         self,
@@ -99,17 +167,24 @@ class ScreenText:
             areas = _grown([*areas, *more], boxes, width, height)
         return [(area, _detect(pixels, area, detector)) for area in everything]
 
-    def _replace(self, kept: Sequence[ScreenLine], gone: Iterable[ScreenLine], read: Sequence[TextLine]) -> None:
+    def _replace(
+        self, kept: Sequence[ScreenLine], gone: Iterable[ScreenLine], read: Sequence[TextLine]
+    ) -> list[ScreenLine]:
+        """Put lines that were read beside those kept, under the ids of those gone that they continue."""
         gone = list(gone)
-        lines = list(kept)
+        came = []
         for line in read:
             old = max(gone, key=lambda candidate: _likeness(candidate.line, line), default=None)
             if old is not None and _likeness(old.line, line) > 0:
                 gone.remove(old)
-                lines.append(ScreenLine(old.line_id, line))
+                came.append(ScreenLine(old.line_id, line))
             else:
-                lines.append(ScreenLine(f"r{self.next_number:06d}", line))
+                came.append(ScreenLine(f"r{self.next_number:06d}", line))
                 self.next_number += 1
+        self._sort([*kept, *came])
+        return came
+
+    def _sort(self, lines: Sequence[ScreenLine]) -> None:
         by_line = {id(line.line): line for line in lines}
         self.lines = [by_line[id(line)] for line in in_reading_order([line.line for line in lines])]
 
@@ -125,13 +200,39 @@ class ScreenText:
             old = self.lines[index]
             line = TextLine.of(old.line.box, text, pixels.shape)
             self.lines[index] = replace(old, line=line, is_accurate=True)
+            for look in self._looks:
+                look.lines = [self.lines[index] if known is old else known for known in look.lines]
+
+
+def _moved(line: ScreenLine, scroll: Scroll) -> ScreenLine:
+    """The line where the scrolled content is now."""
+    dx, dy = scroll.dx_px, scroll.dy_px
+    x0, y0, x1, y1 = line.line.xyxy
+    box = replace(line.line.box, center_x=line.line.box.center_x + dx, center_y=line.line.box.center_y + dy)
+    return replace(line, line=replace(line.line, xyxy=(x0 + dx, y0 + dy, x1 + dx, y1 + dy), box=box))
+
+
+def _shortened(scroll: Scroll) -> Area:
+    """Where lines were whole before and are whole now, along the way they went."""
+    x0, y0, x1, y1 = scroll.source
+    if scroll.dy_px:
+        return x0, y0 + _CUT_PX, x1, y1 - _CUT_PX
+    return x0 + _CUT_PX, y0, x1 - _CUT_PX, y1
+
+
+def _cut_out(pixels: NDArray[np.uint8], area: Area) -> NDArray[np.uint8]:
+    x0, y0, x1, y1 = area
+    return pixels[y0:y1, x0:x1]
+
+
+def _boxes_in(lines: Sequence[ScreenLine], area: Area) -> list[BoxXyxy]:
+    return [line.line.xyxy for line in lines if _meets(line.line.xyxy, area)]
 
 
 def _detect(pixels: NDArray[np.uint8], area: Area, detector: TextDetector) -> list[TextBox]:
-    x0, y0, x1, y1 = area
     return [
-        replace(box, center_x=box.center_x + x0, center_y=box.center_y + y0)
-        for box in detector.detect(pixels[y0:y1, x0:x1])
+        replace(box, center_x=box.center_x + area[0], center_y=box.center_y + area[1])
+        for box in detector.detect(_cut_out(pixels, area))
     ]
 
 
@@ -147,9 +248,9 @@ def _widened(area: Area, by_px: int) -> Area:
 
 def _grown(areas: Sequence[Area], boxes: Sequence[BoxXyxy], width: int, height: int) -> list[Area]:
     """Take in the whole of every box that an area meets, put areas that meet together, clip to the picture."""
-    todo = [*areas]
+    todo = [_to_tiles(area) for area in areas]
     done: list[Area] = []
-    lines = [_widened(_pixels(box), _CONTEXT_PX) for box in boxes]
+    lines = [_to_tiles(_widened(_pixels(box), _LINE_CONTEXT_PX)) for box in boxes]
     while todo:
         area = todo.pop()
         for other in [other for other in (*done, *lines) if _meets(other, area)]:
@@ -170,6 +271,12 @@ def _grown(areas: Sequence[Area], boxes: Sequence[BoxXyxy], width: int, height: 
     return sorted((max(0, x0), max(0, y0), min(width, x1), min(height, y1)) for x0, y0, x1, y1 in done)
 
 
+def _to_tiles(area: Area) -> Area:
+    """Whole tiles: the detector's strides then lie as in the whole picture, and so do the boxes that it finds."""
+    x0, y0, x1, y1 = area
+    return x0 // TILE_PX * TILE_PX, y0 // TILE_PX * TILE_PX, -(-x1 // TILE_PX) * TILE_PX, -(-y1 // TILE_PX) * TILE_PX
+
+
 def _size(area: Area) -> int:
     return (area[2] - area[0]) * (area[3] - area[1])
 
@@ -186,6 +293,18 @@ def _leaves(box: BoxXyxy, area: Area, width: int, height: int) -> bool:
 
 def _meets(a: BoxXyxy, b: BoxXyxy) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _holds(a: BoxXyxy, b: BoxXyxy) -> bool:
+    return a[0] <= b[0] and a[1] <= b[1] and b[2] <= a[2] and b[3] <= a[3]
+
+
+def _common(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def _is_same_place(a: ScreenLine, b: ScreenLine) -> bool:
+    return _overlap(a.line.xyxy, b.line.xyxy) > _SAME_PLACE
 
 
 def _overlap(a: BoxXyxy, b: BoxXyxy) -> float:

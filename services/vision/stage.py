@@ -8,12 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.percept import Checkpoint, DetectedObject, Percept, ScreenState, TextRegion, UiElement
+from services.runtime.percept import BoxXyxy, Checkpoint, DetectedObject, Percept, ScreenState, TextRegion, UiElement
 from services.runtime.stage import Frame, MediaError, StageConfig
 from services.vision.change import Change, ReferenceFrame
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, TextLine
+from services.vision.screen_changes import JITTER_PX, changes_between, is_same_slide
 from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
 from services.vision.text_detection import TextBox, TextDetector
@@ -63,6 +64,7 @@ class VisionStage:
         self._objects: tuple[DetectedObject, ...] = ()
         self._frame: Frame | None = None
         self._shown: ScreenState | None = None
+        self._slides = 0
         self._resumed: int | None = None
         if config.resume_state:
             self._resume(config.resume_state)
@@ -80,9 +82,10 @@ class VisionStage:
             return []
         if change is not None:
             self._read(frame, change)
-        elif "ocr" in self._tasks and self._is_accurate:
+            return self._news(frame, is_changed=True)
+        if "ocr" in self._tasks and self._is_accurate:
             self._text.read_again(frame.pixels, self._accurate, _LINES_PER_REST)
-        return self._news(frame)
+        return self._news(frame, is_changed=False)
 
     def flush(self) -> Sequence[Percept]:
         """End of media: the last picture with every line read accurately, if that says anything new."""
@@ -90,7 +93,7 @@ class VisionStage:
             return []
         if "ocr" in self._tasks and self._is_accurate:
             self._text.read_again(self._frame.pixels, self._accurate)
-        return self._news(self._frame)
+        return self._news(self._frame, is_changed=False)
 
     def _has_shown_size(self, frame: Frame) -> bool:
         shown = self._shown
@@ -103,6 +106,8 @@ class VisionStage:
         if "objects" in self._tasks:
             self._objects = tuple(self._models.objects().detect(frame.pixels))
         if "gui" in self._tasks:
+            if change.scroll is not None:
+                self._elements.scroll(change.scroll)
             self._elements.update(self._models.gui().detect(frame.pixels))
         if "ocr" in self._tasks:
             looked_at = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
@@ -111,7 +116,7 @@ class VisionStage:
         else:
             self._reference.accept((0, 0, frame.pixels.shape[1], frame.pixels.shape[0]))
 
-    def _news(self, frame: Frame) -> list[Percept]:
+    def _news(self, frame: Frame, *, is_changed: bool) -> list[Percept]:
         height, width = frame.pixels.shape[:2]
         lines = [line for line in self._text.lines if line.line.is_legible]
         state = ScreenState(
@@ -125,6 +130,13 @@ class VisionStage:
         )
         if self._shown is not None and _shows_the_same(self._shown, state):
             return []
+        if self._shown is None or not is_same_slide(self._shown, state):
+            self._slides += 1
+        state = replace(
+            state,
+            changes=changes_between(self._shown, state) if is_changed else (),
+            slide_id=f"s{self._slides}",
+        )
         self._shown = state
         return [state, Checkpoint(frame.start_sample, self._state(state))]
 
@@ -139,6 +151,7 @@ class VisionStage:
             "next_element": self._elements.next_number,
             "elements": [asdict(element) for element in shown.elements],
             "objects": [asdict(thing) for thing in shown.objects],
+            "slides": self._slides,
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -155,6 +168,7 @@ class VisionStage:
             )
             self._elements = ScreenElements(elements, int(document["next_element"]))
             self._text = ScreenText(lines, int(document["next_number"]))
+            self._slides = int(document["slides"])
             self._shown = ScreenState(
                 int(document["start_sample"]),
                 int(document["width_px"]),
@@ -163,6 +177,7 @@ class VisionStage:
                 tuple(_region(line) for line in lines if line.line.is_legible),
                 elements=elements,
                 objects=self._objects,
+                slide_id=f"s{self._slides}",
             )
         except (ValueError, KeyError, TypeError) as error:
             raise MediaError(f"resume state of {len(state)} bytes is not one of vision's: open without it") from error
@@ -170,7 +185,7 @@ class VisionStage:
 
 
 def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
-    """True where only confidences differ, or boxes of objects by a few pixels: no news to anybody."""
+    """True where only confidences differ, or boxes by a few pixels: no news to anybody."""
     if (a.width_px, a.height_px, len(a.regions), len(a.objects)) != (
         b.width_px,
         b.height_px,
@@ -184,13 +199,16 @@ def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
     ]:
         return False
     return all(
-        (old.region_id, old.text, old.box) == (new.region_id, new.text, new.box)
+        (old.region_id, old.text) == (new.region_id, new.text) and _moved_px(old.box, new.box) <= JITTER_PX
         for old, new in zip(a.regions, b.regions, strict=True)
     ) and all(
-        old.class_id == new.class_id
-        and max(abs(p - q) for p, q in zip(old.box, new.box, strict=True)) <= _OBJECT_JITTER_PX
+        old.class_id == new.class_id and _moved_px(old.box, new.box) <= _OBJECT_JITTER_PX
         for old, new in zip(_in_place(a.objects), _in_place(b.objects), strict=True)
     )
+
+
+def _moved_px(a: BoxXyxy, b: BoxXyxy) -> float:
+    return max(abs(p - q) for p, q in zip(a, b, strict=True))
 
 
 def _in_place(things: Sequence[DetectedObject]) -> list[DetectedObject]:

@@ -155,8 +155,34 @@ class DetectedObject(_message.Message):
     confidence: float
     def __init__(self, class_name: _Optional[str] = ..., class_id: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ...) -> None: ...
 
+class ScreenChange(_message.Message):
+    __slots__ = ("kind", "region_ids", "box", "dx_px", "dy_px")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[ScreenChange.Kind]
+        KIND_APPEARED: _ClassVar[ScreenChange.Kind]
+        KIND_CHANGED: _ClassVar[ScreenChange.Kind]
+        KIND_SCROLLED: _ClassVar[ScreenChange.Kind]
+        KIND_GONE: _ClassVar[ScreenChange.Kind]
+    KIND_UNSPECIFIED: ScreenChange.Kind
+    KIND_APPEARED: ScreenChange.Kind
+    KIND_CHANGED: ScreenChange.Kind
+    KIND_SCROLLED: ScreenChange.Kind
+    KIND_GONE: ScreenChange.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REGION_IDS_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    DX_PX_FIELD_NUMBER: _ClassVar[int]
+    DY_PX_FIELD_NUMBER: _ClassVar[int]
+    kind: ScreenChange.Kind
+    region_ids: _containers.RepeatedScalarFieldContainer[str]
+    box: Box
+    dx_px: int
+    dy_px: int
+    def __init__(self, kind: _Optional[_Union[ScreenChange.Kind, str]] = ..., region_ids: _Optional[_Iterable[str]] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., dx_px: _Optional[int] = ..., dy_px: _Optional[int] = ...) -> None: ...
+
 class ScreenState(_message.Message):
-    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable")
+    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id")
     class UnavailableEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +198,8 @@ class ScreenState(_message.Message):
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     OBJECTS_FIELD_NUMBER: _ClassVar[int]
     UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    SLIDE_ID_FIELD_NUMBER: _ClassVar[int]
     start_sample: int
     width_px: int
     height_px: int
@@ -180,7 +208,9 @@ class ScreenState(_message.Message):
     elements: _containers.RepeatedCompositeFieldContainer[UiElement]
     objects: _containers.RepeatedCompositeFieldContainer[DetectedObject]
     unavailable: _containers.ScalarMap[str, str]
-    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    changes: _containers.RepeatedCompositeFieldContainer[ScreenChange]
+    slide_id: str
+    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
     __slots__ = ("resume_sample", "state")
