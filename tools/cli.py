@@ -229,6 +229,19 @@ def show(
         write_result(render(kept.show(session), format.value), output)
 
 
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, JSONL, WebVTT or SRT; - reads standard input.")],
+    title: Annotated[str, typer.Option(help="Name of the session; the file's when not given.")] = "",
+    language: Annotated[str, typer.Option(help="Such as en or de, where the file does not say.")] = "",
+) -> None:
+    """Make a meeting of a transcript that another tool wrote, and print its ID."""
+    with _errors():
+        from tools import importing
+
+        print(importing.import_file(file, title, language).session_id)
+
+
 @app.command()
 def delete(session: SessionId) -> None:
     """Forget a kept meeting for good."""

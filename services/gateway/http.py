@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
-from services.gateway import answers, formats, openai_audio, transcript
+from services.gateway import answers, formats, importing, openai_audio, transcript
 from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
@@ -44,7 +44,10 @@ MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 # A silent event stream says this often that it is alive, so that both ends notice a dead one.
 KEEPALIVE_S = 15.0
 LIST_LIMIT = 200
+IMPORT_PATH = "/api/sessions/import"
 
+# Bodies that may be larger than others.
+_LIMITS = {IMPORT_PATH: importing.MAX_FILE_BYTES}
 _STATUS = {
     MediaError: (400, "invalid_argument"),
     OfferError: (400, "invalid_argument"),
@@ -207,6 +210,15 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     async def list_sessions(limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 50) -> dict[str, Any]:
         """Kept sessions, newest first."""
         return {"sessions": [_json(summary) for summary in await sessions.summaries(limit)]}
+
+    @app.post(IMPORT_PATH, status_code=201)
+    async def import_session(
+        request: Request,
+        title: Annotated[str, Query(max_length=importing.MAX_TITLE_CHARS)] = "",
+        language: Annotated[str, Query(max_length=importing.MAX_LANGUAGE_CHARS)] = "",
+    ) -> dict[str, Any]:
+        """Keep what another tool wrote down; the body is the file as it is."""
+        return _json(await sessions.import_file(await request.body(), title, language))
 
     @app.get("/api/sessions/{session_id}")
     async def summary(session_id: str) -> dict[str, Any]:
@@ -395,8 +407,9 @@ class _Guard:
         if refusal is not None:
             await refusal(scope, receive, send_guarded)
             return
-        # Uploads have a limit of their own.
-        await self._app(scope, receive if scope["path"] == openai_audio.PATH else _bounded(receive), send_guarded)
+        # Uploads of sound have a limit of their own.
+        limit = None if scope["path"] == openai_audio.PATH else _LIMITS.get(scope["path"], MAX_BODY_BYTES)
+        await self._app(scope, receive if limit is None else _bounded(receive, limit), send_guarded)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         host = headers.get("host", "").lower()
@@ -415,15 +428,16 @@ class _Guard:
                 return _error(403, "permission_denied", "a page of another site may not use this gateway")
         if scope["path"] == openai_audio.PATH:
             return None
-        if scope["method"] == "POST":
+        if scope["method"] == "POST" and scope["path"] != IMPORT_PATH:
             if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
                 return _error(415, "invalid_argument", "the body must be JSON, with content-type application/json")
-        if int(headers["content-length"] if headers.get("content-length", "").isdigit() else 0) > MAX_BODY_BYTES:
-            return _error(413, "invalid_argument", f"the body is larger than {MAX_BODY_BYTES} bytes")
+        limit = _LIMITS.get(scope["path"], MAX_BODY_BYTES)
+        if int(headers["content-length"] if headers.get("content-length", "").isdigit() else 0) > limit:
+            return _error(413, "invalid_argument", f"the body is larger than {limit} bytes")
         return None
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, limit: int) -> Receive:
     """A body without Content-Length is cut off at the same limit."""
     received = 0
 
@@ -431,8 +445,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+        if received > limit:
+            raise HTTPException(413, f"the body is larger than {limit} bytes")
         return message
 
     return bounded

@@ -13,6 +13,7 @@ from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
+from services.gateway import importing
 from services.gateway.decoder_link import DecoderLink
 from services.gateway.enrolment import long_enough, voice_of_file
 from services.gateway.feed import Feed
@@ -350,6 +351,18 @@ class Sessions:
 
         answers = await asyncio.gather(*(one(name) for name in self._channels))
         return [answer for answer in answers if answer is not None]
+
+    async def import_file(self, file: bytes, title: str = "", language: str = "") -> pb.SessionSummary:
+        """Keep what another tool wrote down as a session that has ended. Raises MediaError."""
+
+        def read() -> tuple[str, importing.Events]:
+            document = importing.read(file, title=title, language=language)
+            return document.title, importing.events_of(document)
+
+        title, events = await asyncio.to_thread(read)
+        config = pb.LiveConfig(title=title, language=language)
+        stored = await self.store.create_ended(new_session_id(), config, events)
+        return await self.summary(stored.id)
 
     async def delete(self, session_id: str) -> None:
         """Forget a kept session. Raises NotFoundError, ConflictError while it is live."""

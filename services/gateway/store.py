@@ -5,7 +5,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,30 @@ class Store:
             (session_id, config.title, config.SerializeToString(), now),
         )
         return StoredSession(session_id, config.title, config, now, 0, False)
+
+    async def create_ended(
+        self, session_id: str, config: pb.LiveConfig, events: Sequence[tuple[pb.Event, str]]
+    ) -> StoredSession:
+        """Keep a whole session at once or not at all: its events in order, each with its subject."""
+        now = int(time.time() * 1000)
+        rows = []
+        for seq, (event, subject) in enumerate(events, 1):
+            event.seq, event.unix_ms = seq, now
+            rows.append((session_id, seq, event.WhichOneof("event"), subject, event.SerializeToString()))
+        async with self._writing:
+            try:
+                await self._database.execute(
+                    "INSERT INTO sessions(id, title, config, started_unix_ms, ended) VALUES (?, ?, ?, ?, 1)",
+                    (session_id, config.title, config.SerializeToString(), now),
+                )
+                await self._database.executemany(
+                    "INSERT INTO events(session_id, seq, kind, subject, event) VALUES (?, ?, ?, ?, ?)", rows
+                )
+            except BaseException:
+                await self._database.rollback()
+                raise
+            await self._database.commit()
+        return StoredSession(session_id, config.title, config, now, 0, True)
 
     async def save_config(self, session_id: str, config: pb.LiveConfig) -> None:
         """Keep a session's changed settings."""

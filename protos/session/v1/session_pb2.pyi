@@ -254,6 +254,22 @@ class SessionSummary(_message.Message):
     last_seq: int
     def __init__(self, session_id: _Optional[str] = ..., title: _Optional[str] = ..., started_unix_ms: _Optional[int] = ..., end_sample: _Optional[int] = ..., language: _Optional[str] = ..., utterances: _Optional[int] = ..., is_live: _Optional[bool] = ..., last_seq: _Optional[int] = ...) -> None: ...
 
+class ImportSessionRequest(_message.Message):
+    __slots__ = ("file", "title", "language")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    file: bytes
+    title: str
+    language: str
+    def __init__(self, file: _Optional[bytes] = ..., title: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+
+class ImportSessionResponse(_message.Message):
+    __slots__ = ("summary",)
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    summary: SessionSummary
+    def __init__(self, summary: _Optional[_Union[SessionSummary, _Mapping]] = ...) -> None: ...
+
 class ListSessionsResponse(_message.Message):
     __slots__ = ("sessions", "next_page_token")
     SESSIONS_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class SessionServiceStub:
                 request_serializer=protos_dot_session_dot_v1_dot_session__pb2.SeeRequest.SerializeToString,
                 response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.SeeResponse.FromString,
                 _registered_method=True)
+        self.ImportSession = channel.unary_unary(
+                '/sensorium.session.v1.SessionService/ImportSession',
+                request_serializer=protos_dot_session_dot_v1_dot_session__pb2.ImportSessionRequest.SerializeToString,
+                response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.ImportSessionResponse.FromString,
+                _registered_method=True)
         self.ListSessions = channel.unary_unary(
                 '/sensorium.session.v1.SessionService/ListSessions',
                 request_serializer=protos_dot_session_dot_v1_dot_session__pb2.ListSessionsRequest.SerializeToString,
@@ -124,6 +129,14 @@ class SessionServiceServicer:
 
     def See(self, request, context):
         """Reads one picture with the experts of the named tasks and no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportSession(self, request, context):
+        """Makes a kept session out of what another tool wrote down: our JSON or JSONL, WebVTT, SubRip.
+        INVALID_ARGUMENT names the line that cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,6 +214,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.See,
                     request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.SeeRequest.FromString,
                     response_serializer=protos_dot_session_dot_v1_dot_session__pb2.SeeResponse.SerializeToString,
+            ),
+            'ImportSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportSession,
+                    request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.ImportSessionRequest.FromString,
+                    response_serializer=protos_dot_session_dot_v1_dot_session__pb2.ImportSessionResponse.SerializeToString,
             ),
             'ListSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSessions,
@@ -347,6 +365,33 @@ class SessionService:
             '/sensorium.session.v1.SessionService/See',
             protos_dot_session_dot_v1_dot_session__pb2.SeeRequest.SerializeToString,
             protos_dot_session_dot_v1_dot_session__pb2.SeeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.session.v1.SessionService/ImportSession',
+            protos_dot_session_dot_v1_dot_session__pb2.ImportSessionRequest.SerializeToString,
+            protos_dot_session_dot_v1_dot_session__pb2.ImportSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,
