@@ -10,9 +10,10 @@ import grpc
 
 from engines.engine import EngineError
 from protos.decoder.v1 import decoder_pb2_grpc
+from services.decoder.asking import TIERS
 from services.decoder.model import SmallDecoder
 from services.decoder.sentence import SentenceEncoder
-from services.decoder.service import SERVICE_NAME, TIERS, DecoderSettings, DecoderSkin
+from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.runtime.server import serving, until_signal
 from services.runtime.settings import ServiceSettings, service_parser, settings_from
 from services.runtime.telemetry import configure_logging

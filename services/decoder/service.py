@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import grpc
 import numpy as np
@@ -16,11 +14,12 @@ import numpy as np
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
-from services.decoder import answer as answering
 from services.decoder import model, sentence
+from services.decoder.asking import TIERS, Asking
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
 from services.decoder.model import Float, SmallDecoder
-from services.decoder.retrieval import Hit, Index
+from services.decoder.retrieval import Index
+from services.decoder.router import Router
 from services.decoder.sentence import SentenceEncoder
 from services.decoder.session import Session
 from services.runtime import wire
@@ -34,18 +33,14 @@ from services.runtime.streams import Streams
 log = logging.getLogger(__name__)
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["DecoderService"].full_name
-TIERS = ("extract", "small")
 MAX_ID_CHARS = 200
 MAX_NAME_CHARS = 200
-MAX_QUESTION_CHARS = 2_000
 MAX_REGIONS = 2_000
 MAX_REGION_CHARS = 4_000
 MAX_WORDS = 10_000
 # A span beyond it is a mistake of the sender, and would touch too many slots of time.
 MAX_SPAN_SAMPLES = 24 * 3600 * 16_000
 MAX_ASKS = 64
-# Evidence beside the best line must be at least this likely.
-LEAST_EVIDENCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +79,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         self._decoder = decoder
         self._encoder = encoder
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="decoder-compute")
+        self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), self._executor)
         # least recently used first
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -116,7 +112,12 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         """One question."""
         try:
             with self._asks.admit():
-                await self._ask(request, context)
+                session = self.session(request.session_id)
+                with self._use(session):
+                    parts = self._asking.answer(session, request)
+                    async with aclosing(parts):
+                        async for part in parts:
+                            await context.write(part)
         except Exception as error:  # the top of a call: every failure becomes a status
             if status_code(error) is grpc.StatusCode.INTERNAL:
                 log.exception("ask failed")
@@ -258,78 +259,6 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
             raise MediaError("embeddings hold values that are not finite")
         return rows
 
-    # -- ask ----------------------------------------------------------------------------------
-
-    async def _ask(
-        self, request: pb.AskRequest, context: "grpc.aio.ServicerContext[pb.AskRequest, pb.AskResponse]"
-    ) -> None:
-        question = request.question.strip()
-        if not 1 <= len(question) <= MAX_QUESTION_CHARS:
-            raise MediaError(f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}")
-        if not 0 <= request.max_tokens <= answering.LIMIT_MAX_TOKENS:
-            raise MediaError(f"max_tokens is {request.max_tokens}, must be 0 to {answering.LIMIT_MAX_TOKENS}")
-        session = self.session(request.session_id)
-        with self._use(session):
-            started = time.perf_counter()
-            hits = await session.search(question)
-            abstained = not answering.is_answerable(hits)
-            evidence = [] if abstained else _evidence(session, hits)
-            await context.write(pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence)))
-            activation = pb.Activation(
-                experts=["bm25", sentence.NAME],
-                parameters=self._encoder.parameters,
-                first_evidence_ms=_ms_since(started),
-                context_tokens=session.context.tokens if session.context is not None else 0,
-            )
-            tier, text = "extract", ""
-            pieces = self._pieces(session, question, hits, request.max_tokens, activation)
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    if not text:
-                        activation.first_token_ms = _ms_since(started)
-                    text += piece
-                    await context.write(pb.AskResponse(delta=piece))
-            if model.NAME in activation.experts:
-                tier = "small"
-            activation.total_ms = _ms_since(started)
-            whole = pb.Answer(
-                text=text,
-                abstained=abstained,
-                confidence=_confidence(hits, tier, abstained),
-                evidence=evidence,
-                tier=tier,
-                activation=activation,
-            )
-            await context.write(pb.AskResponse(answer=whole))
-
-    async def _pieces(
-        self, session: Session, question: str, hits: Sequence[Hit], max_tokens: int, activation: pb.Activation
-    ) -> AsyncGenerator[str, None]:
-        """Text of the answer as it is made; notes in `activation` what was used and why."""
-        if not answering.is_answerable(hits):
-            activation.reason = "no line fits the question well enough"
-            yield answering.NOT_HEARD
-            return
-        if self._settings.tier == "extract" or session.context is None:
-            activation.reason = (
-                "the best line is quoted" if self._settings.tier == "extract" else "no live context: the line is quoted"
-            )
-            yield answering.quoted(hits[0], dict(session.timeline.names))
-            return
-        activation.reason = "written by the small decoder from the best line and the live context"
-        activation.experts.append(model.NAME)
-        activation.parameters += self._decoder.parameters
-        async with session.context_lock:
-            words = answering.generate(
-                self._decoder, session.context, question, hits, max_tokens or answering.DEFAULT_MAX_TOKENS
-            )
-            try:
-                while (piece := await session.compute(partial(next, words, None))) is not None:
-                    yield piece
-            finally:
-                # in the same thread, after a step that may still run: sets the context back
-                self._executor.submit(words.close)
-
 
 def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcript]:
     try:
@@ -378,38 +307,3 @@ def _check_span(what: str, start: int, end: int) -> None:
             f"{what} spans samples [{start}, {end}), must begin at 0 or later, not end before it begins "
             f"and be {MAX_SPAN_SAMPLES} samples or shorter"
         )
-
-
-def _evidence(session: Session, hits: Sequence[Hit]) -> list[pb.Evidence]:
-    found = []
-    for hit in hits:
-        if hit.probability < LEAST_EVIDENCE:
-            continue
-        line = hit.line
-        shown = session.shown(line) if line.kind == "screen" else None
-        found.append(
-            pb.Evidence(
-                kind=line.kind,
-                text=line.text,
-                speaker=line.speaker,
-                start_sample=line.start_sample,
-                end_sample=shown.last_sample if shown is not None else line.end_sample,
-                box=wire.box_to_proto(line.box) if line.box is not None else None,
-                frame_id=line.frame_id,
-                source_id=line.source_id,
-                score=hit.probability,
-                speaker_name=session.timeline.names.get(line.speaker, ""),
-            )
-        )
-    return found
-
-
-def _confidence(hits: Sequence[Hit], tier: str, abstained: bool) -> float:
-    best = hits[0].probability if hits else 0.0
-    if abstained:
-        return 1 - best
-    return best if tier == "extract" else best * answering.SMALL_TIER_SHARE
-
-
-def _ms_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000

@@ -103,13 +103,13 @@ class Session:
         self._changed.set()
         return fused
 
-    async def search(self, question: str) -> list[Hit]:
+    async def search(self, question: str, count: int) -> list[Hit]:
         """The best lines for a question, out of what is indexed; the next waiting lines go in first."""
         changes, names = self._next_lines(), dict(self.timeline.names)
 
         def job() -> list[Hit]:
             self._index_lines(changes)
-            return self._index.search(question, names)
+            return self._index.search(question, names, count)
 
         return await self.compute(job)
 

@@ -162,7 +162,7 @@ async def test_the_answer_comes_after_its_evidence_and_says_who_and_when(running
         assert not last.answer.abstained and 0.5 < last.answer.confidence <= 1
         assert list(last.answer.evidence) == list(first.evidence.evidence)
         activation = last.answer.activation
-        assert (last.answer.tier, list(activation.experts)) == ("extract", ["bm25", "minilm"])
+        assert (last.answer.tier, list(activation.experts)) == ("extract", ["bm25", "minilm", "router"])
         assert activation.parameters > 0 and activation.context_tokens > 200 and activation.reason
 
 

@@ -1,0 +1,182 @@
+"""One question of one session: routed, searched, answered; evidence first, then text, then the whole."""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
+
+from protos.decoder.v1 import decoder_pb2 as pb
+from services.decoder import answer as answering
+from services.decoder import model, sentence
+from services.decoder import router as routing
+from services.decoder.model import SmallDecoder
+from services.decoder.retrieval import Hit
+from services.decoder.router import Route, Router
+from services.decoder.sentence import SentenceEncoder
+from services.decoder.session import Session
+from services.runtime import wire
+from services.runtime.stage import MediaError
+
+TIERS = ("extract", "small")
+MAX_QUESTION_CHARS = 2_000
+# Evidence beside the best line must be at least this likely.
+LEAST_EVIDENCE = 0.1
+# Lines that the router puts in order, and of which an answer has the first.
+SEARCHED, SHOWN = 20, 5
+
+
+class Asking:
+    """Answers questions; `tier` is who writes them. Models run in the executor's thread."""
+
+    def __init__(
+        self,
+        tier: str,
+        decoder: SmallDecoder,
+        encoder: SentenceEncoder,
+        router: Router,
+        executor: ThreadPoolExecutor,
+    ) -> None:
+        self._tier = tier
+        self._decoder = decoder
+        self._encoder = encoder
+        self._router = router
+        self._executor = executor
+
+    async def answer(self, session: Session, request: pb.AskRequest) -> AsyncGenerator[pb.AskResponse, None]:
+        """The parts of an answer. Raises MediaError."""
+        question = checked(request)
+        started = time.perf_counter()
+        names = dict(session.timeline.names)
+        found = await session.search(question, SEARCHED)
+        route = await session.compute(partial(self._router.route, question, names, session.timeline.last_sample))
+        hits = ordered(found, route)
+        abstained = not answering.is_answerable(hits)
+        evidence = [] if abstained else evidence_of(session, hits)
+        yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
+        activation = pb.Activation(
+            experts=["bm25", sentence.NAME, routing.NAME],
+            parameters=self._encoder.parameters + self._router.parameters,
+            first_evidence_ms=_ms_since(started),
+            context_tokens=session.context.tokens if session.context is not None else 0,
+            route=_route_to_proto(route),
+            escalation=pb.EscalationReport(outcome="off", reason="no endpoint is configured"),
+        )
+        tier, text = "extract", ""
+        pieces = self._pieces(session, question, hits, request.max_tokens, activation)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if not text:
+                    activation.first_token_ms = _ms_since(started)
+                text += piece
+                yield pb.AskResponse(delta=piece)
+        if model.NAME in activation.experts:
+            tier = "small"
+        activation.total_ms = _ms_since(started)
+        whole = pb.Answer(
+            text=text,
+            abstained=abstained,
+            confidence=_confidence(hits, tier, abstained),
+            evidence=evidence,
+            tier=tier,
+            activation=activation,
+        )
+        yield pb.AskResponse(answer=whole)
+
+    async def _pieces(
+        self, session: Session, question: str, hits: Sequence[Hit], max_tokens: int, activation: pb.Activation
+    ) -> AsyncGenerator[str, None]:
+        """Text of the answer as it is made; notes in `activation` what was used and why."""
+        if not answering.is_answerable(hits):
+            activation.reason = "no line fits the question well enough"
+            yield answering.NOT_HEARD
+            return
+        if self._tier == "extract" or session.context is None:
+            activation.reason = (
+                "the best line is quoted" if self._tier == "extract" else "no live context: the line is quoted"
+            )
+            yield answering.quoted(hits[0], dict(session.timeline.names))
+            return
+        activation.reason = "written by the small decoder from the best line and the live context"
+        activation.experts.append(model.NAME)
+        activation.parameters += self._decoder.parameters
+        async with session.context_lock:
+            words = answering.generate(
+                self._decoder, session.context, question, hits, max_tokens or answering.DEFAULT_MAX_TOKENS
+            )
+            try:
+                while (piece := await session.compute(partial(next, words, None))) is not None:
+                    yield piece
+            finally:
+                # in the same thread, after a step that may still run: sets the context back
+                self._executor.submit(words.close)
+
+
+def checked(request: pb.AskRequest) -> str:
+    """The question of a request. Raises MediaError."""
+    question: str = request.question.strip()
+    if not 1 <= len(question) <= MAX_QUESTION_CHARS:
+        raise MediaError(f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}")
+    if not 0 <= request.max_tokens <= answering.LIMIT_MAX_TOKENS:
+        raise MediaError(f"max_tokens is {request.max_tokens}, must be 0 to {answering.LIMIT_MAX_TOKENS}")
+    return question
+
+
+def ordered(found: Sequence[Hit], route: Route) -> list[Hit]:
+    """The lines to answer from, in the route's order unless that gives up an answer; the best found is among them."""
+    hits = routing.preferred(found, route)[:SHOWN]
+    if answering.is_answerable(found) and not answering.is_answerable(hits):
+        return list(found[:SHOWN])
+    if found and found[0] not in hits:
+        hits[-1] = found[0]
+    return hits
+
+
+def evidence_of(session: Session, hits: Sequence[Hit]) -> list[pb.Evidence]:
+    """Lines as evidence, those that are likely enough."""
+    found = []
+    for hit in hits:
+        if hit.probability < LEAST_EVIDENCE:
+            continue
+        line = hit.line
+        shown = session.shown(line) if line.kind == "screen" else None
+        found.append(
+            pb.Evidence(
+                kind=line.kind,
+                text=line.text,
+                speaker=line.speaker,
+                start_sample=line.start_sample,
+                end_sample=shown.last_sample if shown is not None else line.end_sample,
+                box=wire.box_to_proto(line.box) if line.box is not None else None,
+                frame_id=line.frame_id,
+                source_id=line.source_id,
+                score=hit.probability,
+                speaker_name=session.timeline.names.get(line.speaker, ""),
+            )
+        )
+    return found
+
+
+def _route_to_proto(route: Route) -> pb.Route:
+    message = pb.Route(
+        experts=route.experts,
+        scope=route.scope,
+        period=route.period,
+        speaker=route.speaker,
+        tier=route.tier,
+        confidence=route.scope_sure,
+    )
+    if route.span is not None:
+        message.start_sample, message.end_sample = route.span
+    return message
+
+
+def _confidence(hits: Sequence[Hit], tier: str, abstained: bool) -> float:
+    best = hits[0].probability if hits else 0.0
+    if abstained:
+        return 1 - best
+    return best if tier == "extract" else best * answering.SMALL_TIER_SHARE
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

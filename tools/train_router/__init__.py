@@ -1,0 +1,1 @@
+"""Training of the decoder's router: `python -m tools.train_router`."""
