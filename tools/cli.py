@@ -23,6 +23,8 @@ models_app = typer.Typer(no_args_is_help=True, help="Model weights: fetch, list,
 app.add_typer(models_app, name="models")
 import_app = typer.Typer(no_args_is_help=True, help="Turn a checkpoint that you have into a model of this machine.")
 models_app.add_typer(import_app, name="import")
+engines_app = typer.Typer(no_args_is_help=True, help="Plans for NVIDIA GPUs: build, list, verify (docs/gpu.md).")
+app.add_typer(engines_app, name="engines")
 voices_app = typer.Typer(no_args_is_help=True, help="Remembered voices: whoever has one is named in every meeting.")
 app.add_typer(voices_app, name="voices")
 
@@ -322,6 +324,57 @@ def models_verify(
 
         for name in models.verify(names or []):
             print(f"{name} is as it should be", file=sys.stderr)
+
+
+@engines_app.command("build")
+def engines_build(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all that are here.")] = None,
+    device: Annotated[str, typer.Option(help="Build on a card of this machine: cuda, or cuda:1.")] = "",
+    aot: Annotated[str, typer.Option(help="Build ahead of time, without a card, such as SM80,SM86,SM89,SM120.")] = "",
+    module: Annotated[str, typer.Option(help="tensorrt or tensorrt_rtx; the latter when --aot is given.")] = "",
+    half: Annotated[bool, typer.Option("--half", help="In half precision: SM75 needs it.")] = False,
+) -> None:
+    """Compile models into TensorRT's plans, in the cache."""
+    with _errors():
+        from tools import engines
+
+        wanted = engines.target(device, aot)
+        chosen = engines.chosen(names or [])
+        progress = engines.to_stderr()
+        for plan in engines.build(chosen, wanted, module or engines.module_for(wanted), half=half, progress=progress):
+            print(f"\r{plan.model}/{plan.graph}: {plan.size_bytes >> 20} MiB, {plan.build_cpu_s} s", file=sys.stderr)
+
+
+@engines_app.command("list")
+def engines_list(format: Plain = PlainFormat.txt) -> None:
+    """List the plans in the cache and the cards that they are for."""
+    with _errors():
+        from tools import engines
+
+        found = engines.listing()
+        if format is PlainFormat.json:
+            _print_json({"plans": found})
+        else:
+            for plan in found:
+                what, age = f"{plan['model']}/{plan['graph']}", "" if plan["is_current"] else "  out of date"
+                cards = plan["card"] or ",".join(plan["for"])
+                size = f"{plan['size_bytes'] >> 20:5} MiB"
+                print(f"{what:36} {plan['precision']} {cards:24} {plan['built_with']} {size}{age}")
+
+
+@engines_app.command("verify")
+def engines_verify() -> None:
+    """Compare the plans with their digests and with the graphs and profiles of today."""
+    with _errors():
+        from tools import engines
+        from tools.errors import ToolError
+
+        good, bad = engines.verify()
+        for plan in good:
+            cards = plan.card or ",".join(plan.capabilities)
+            print(f"{plan.model}/{plan.graph} for {cards} is as it should be", file=sys.stderr)
+        if bad:
+            raise ToolError("\n".join(bad))
 
 
 @voices_app.command("add")

@@ -180,10 +180,14 @@ class GraphBuilder:
         context = self.op("Transpose", self.op("MatMul", weights, v), perm=[0, 2, 1, 3])
         return self.op("Reshape", context, self.integers(0, 0, width)), weights
 
+    def model(self, *, contrib: bool = True) -> onnx.ModelProto:
+        """The whole; `contrib`: with ONNX Runtime's own operators, which `linear_row_by_row` may have used."""
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._weights)
+        opsets = [helper.make_opsetid("", OPSET)] + [helper.make_opsetid(MICROSOFT, 1)] * contrib
+        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
     def save(self, path: Path) -> None:
         """Check and write the graph."""
-        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._weights)
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        model = self.model()
         onnx.checker.check_model(model)
         onnx.save(model, path)

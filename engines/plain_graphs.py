@@ -1,0 +1,181 @@
+"""The graphs for TensorRT in the cache: written when a plan is built, never at the default fetch."""
+
+import importlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from engines import models
+from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.cache import cache_root
+from engines.engine import EngineError
+from engines.export.half import half as narrowed
+from engines.export.plain import check, plain
+from engines.fetch import GOLDEN
+from engines.manifest import Graph, Manifest, Profile, manifest
+
+# Changes whenever the rewriting does: plain graphs of before are not used any more.
+VERSION = 1
+Feeds = dict[str, NDArray[Any]]
+
+
+class PlainGraphMissingError(EngineError):
+    """The model has no graph for TensorRT."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainGraph:
+    """A graph for TensorRT: its file, the file's digest, and how far it is from the graph that it was made from.
+
+    `difference` as `tolerance` in engines/manifest.py; of a half-precision graph: from the float32 one.
+    """
+
+    path: Path
+    sha256: str
+    difference: float
+
+
+def profile_of(model: Manifest, graph: str) -> Profile:
+    """The profile of a graph. Raises PlainGraphMissingError."""
+    for profile in model.profile:
+        if profile.graph == graph:
+            return profile
+    known = ", ".join(profile.graph for profile in model.profile) or "none"
+    raise PlainGraphMissingError(f"{model.name}/{graph} has no profile for TensorRT; graphs with one: {known}")
+
+
+def plain_graph(name: str, graph: str, *, half: bool = False) -> PlainGraph:
+    """The graph for TensorRT; written, and compared with its source, if it is not in the cache yet.
+
+    Raises ModelMissingError, ManifestError, PlainGraphError, PlainGraphMissingError, and EngineError when it differs
+    by more than its manifest allows.
+    """
+    profile = profile_of(manifest(name), graph)
+    if half and profile.half is None:
+        raise PlainGraphMissingError(f"{name}/{graph} has no half-precision graph: its manifest names no tolerance")
+    if (cached := cached_plain_graph(name, graph, half=half)) is not None:
+        return cached
+    path = _path(name, graph, half)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        written = PlainGraph(path, "", _write(name, profile, partial, half))
+        written = replace(written, sha256=models.sha256(partial))
+        partial.replace(path)
+        partial.write_text(json.dumps({"sha256": written.sha256, "difference": written.difference}))
+        partial.replace(path.with_suffix(".json"))
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+def cached_plain_graph(name: str, graph: str, *, half: bool) -> PlainGraph | None:
+    """The graph for TensorRT if it was written already. Raises ManifestError."""
+    path = _path(name, graph, half)
+    notes = path.with_suffix(".json")
+    if not (path.is_file() and notes.is_file()):
+        return None
+    noted = json.loads(notes.read_text())
+    return PlainGraph(path, noted["sha256"], noted["difference"])
+
+
+def _path(name: str, graph: str, half: bool) -> Path:
+    folder = f"{models.folder(manifest(name)).name}-p{VERSION}"
+    return cache_root() / "plain" / folder / f"{Path(graph).stem}.{'half' if half else 'plain'}.onnx"
+
+
+def example(name: str, graph: str) -> Feeds:
+    """Inputs of a graph in the cache: its recorded run, else noise of the usual sizes."""
+    model = manifest(name)
+    for parity in model.parity:
+        if parity.graph == graph:
+            with np.load(GOLDEN / parity.golden) as recorded:
+                return {key[3:]: recorded[key] for key in recorded.files if key.startswith("in:")}
+    (signature,) = [known for known in model.graph if known.file == graph]
+    return _noise(signature, profile_of(model, graph))
+
+
+def plain_example(name: str, graph: str) -> Feeds:
+    """The same inputs for the graph for TensorRT."""
+    profile, feeds = profile_of(manifest(name), graph), example(name, graph)
+    if profile.exporter:
+        exporter = importlib.import_module(profile.exporter)
+        feeds = exporter.plain_feeds(feeds)
+    return {name: value for name, value in feeds.items() if name not in profile.fixed}
+
+
+def difference(got: Mapping[str, NDArray[Any]], want: Mapping[str, NDArray[Any]], names: Sequence[str]) -> float:
+    """The worst output's root mean square of the difference beside that of the wanted values."""
+    worst = 0.0
+    for name in names:
+        a, b = got[name].astype(np.float64), want[name].astype(np.float64)
+        if a.shape != b.shape:
+            raise EngineError(f"output {name!r} is {list(a.shape)}, should be {list(b.shape)}")
+        if b.size:
+            # A NaN must not pass for a small number.
+            worst = max(worst, float(np.nan_to_num(np.linalg.norm(a - b) / np.linalg.norm(b), nan=np.inf)))
+    return worst
+
+
+def _noise(graph: Graph, profile: Profile) -> Feeds:
+    random = np.random.default_rng(0)
+    feeds: Feeds = {}
+    for spec in graph.input:
+        shape = [axis if isinstance(axis, int) else profile.axes[axis][1] for axis in spec.shape]
+        if spec.dtype != "float32":
+            feeds[spec.name] = np.full(shape, profile.fixed.get(spec.name, 1), spec.dtype)
+        elif spec.name.endswith("bias"):
+            feeds[spec.name] = np.zeros(shape, np.float32)
+        else:
+            feeds[spec.name] = random.standard_normal(shape).astype(np.float32)
+    return feeds
+
+
+def _write(name: str, profile: Profile, out: Path, half: bool) -> float:
+    source = plain_graph(name, profile.graph).path if half else models.model_file(name, profile.graph)
+    given = onnx.load(source)
+    if half:
+        made = narrowed(given)
+    elif profile.exporter:
+        made = importlib.import_module(profile.exporter).plain(given)
+        check(made)
+    else:
+        made = plain(given, example(name, profile.graph), profile.fixed)
+        (signature,) = [graph for graph in manifest(name).graph if graph.file == profile.graph]
+        _name_axes(made.graph, signature)
+    onnx.save(made, out)
+    del given, made
+    feeds = plain_example(name, profile.graph)
+    wanted = OnnxRuntimeEngine(source).run(feeds if half else example(name, profile.graph))
+    engine = OnnxRuntimeEngine(out)
+    # An exporter's graph may give its caches in another form; what both give alike is compared.
+    got = engine.run(feeds)
+    alike = [key for key, value in wanted.items() if not profile.exporter or got[key].shape == value.shape]
+    error = difference(got, wanted, alike)
+    allowed = profile.half if half else profile.tolerance
+    if allowed is None or not error <= allowed:
+        raise EngineError(
+            f"{name}/{profile.graph}: the {'half-precision ' * half}graph for TensorRT differs by {error:.2e} from "
+            f"{'the float32 one' if half else 'its source'}, at most {allowed} is allowed"
+        )
+    return error
+
+
+def _name_axes(graph: onnx.GraphProto, signature: Graph) -> None:
+    """Free axes bear the names that the manifest gives them: profiles are found by these."""
+    axes = {spec.name: spec.shape for spec in signature.input}
+    made = [
+        helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, axes[value.name])
+        for value in graph.input
+    ]
+    # What the folding knew of inner sizes was said in other names.
+    del graph.input[:], graph.value_info[:]
+    graph.input.extend(made)

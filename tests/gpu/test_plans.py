@@ -1,0 +1,161 @@
+"""Every model has a graph that TensorRT takes: as exact as its source, and TensorRT-RTX really builds it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from engines import plain_graphs, plans
+from engines.backends import tensorrt_build
+from engines.backends.tensorrt_build import PlanBuildError, TensorRTMissingError
+from engines.cache import cache_root
+from engines.engine import EngineError
+from engines.export.plain import PlainGraphError, check
+from engines.fetch import fetch
+from engines.manifest import Profile, manifests
+from engines.models import model_file
+from engines.plans import PlanCorruptError, PlanMissingError, Target
+from tools import engines as command
+from tools.errors import InputError
+
+RTX = "tensorrt_rtx"
+ADA = Target(("SM89",))
+PROFILES = {
+    f"{name}/{profile.graph}": (name, profile) for name, model in manifests().items() for profile in model.profile
+}
+SMALL = ("gui-elements/gui-elements.onnx", "silero-vad/silero_vad.onnx", "ppocrv6-tiny/det.onnx")
+
+
+@pytest.fixture(scope="module")
+def sources() -> None:
+    """The models with a profile are in the cache."""
+    fetch(name for name, _ in PROFILES.values())
+
+
+@pytest.fixture(params=PROFILES, scope="module")
+def profiled(request: pytest.FixtureRequest, sources: None) -> tuple[str, Profile]:
+    """A model's name and one of its profiles."""
+    return PROFILES[request.param]
+
+
+def test_a_graph_for_tensorrt_is_plain_and_gives_what_its_source_gives(profiled: tuple[str, Profile]) -> None:
+    name, profile = profiled
+    written = plain_graphs.plain_graph(name, profile.graph)
+    assert written.difference <= profile.tolerance
+    check(onnx.load(written.path))
+    if profile.half is not None:
+        assert plain_graphs.plain_graph(name, profile.graph, half=True).difference <= profile.half
+
+
+def test_tensorrt_builds_it_ahead_of_time(profiled: tuple[str, Profile]) -> None:
+    name, profile = profiled
+    plan = plans.build(name, profile.graph, RTX, ADA)
+    plans.verify(plan)
+    assert plan in plans.plans() and plans.is_current(plan)
+    assert plans.find(name, profile.graph, plan.module, plan.version, Target(("SM89",), "some card")) == plan
+
+
+@pytest.mark.parametrize("graph", SMALL)
+def test_small_ones_build_for_every_generation_at_once_and_for_turing_in_half_precision(
+    graph: str, sources: None
+) -> None:
+    name, profile = PROFILES[graph]
+    generations = ("SM80", "SM86", "SM89", "SM120")
+    assert plans.build(name, profile.graph, RTX, Target(generations)).capabilities == tuple(sorted(generations))
+    assert plans.build(name, profile.graph, RTX, Target(("SM75",)), half=True).half
+
+
+@pytest.fixture
+def own_cache(sources: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own with the same models and no plans."""
+    for folder in cache_root().iterdir():
+        if folder.name not in ("plans", "plain"):
+            (tmp_path / folder.name).symlink_to(folder)
+    monkeypatch.setenv("SENSORIUM_MODELS", str(tmp_path))
+    return tmp_path
+
+
+def test_a_plan_is_built_once_and_leaves_nothing_half_written(own_cache: Path) -> None:
+    said: list[str] = []
+    first = plans.build(
+        "silero-vad", "silero_vad.onnx", RTX, ADA, on_progress=lambda what, done, total: said.append(what)
+    )
+    assert said[0] == "graph" and len(said) > 1
+    written = first.path.stat().st_mtime_ns
+    assert plans.build("silero-vad", "silero_vad.onnx", RTX, ADA) == first
+    assert first.path.stat().st_mtime_ns == written
+    assert sorted(path.suffix for path in (own_cache / "plans").iterdir()) == [".json", ".plan"]
+    assert {path.suffix for path in (own_cache / "plain").rglob("*") if path.is_file()} == {".json", ".onnx"}
+    assert plans.build("silero-vad", "silero_vad.onnx", RTX, Target(("SM86",))).key != first.key
+
+
+def test_a_changed_plan_is_found(own_cache: Path) -> None:
+    plan = plans.build("silero-vad", "silero_vad.onnx", RTX, ADA)
+    assert command.verify() == ([plan], [])
+    plan.path.write_bytes(plan.path.read_bytes()[:-1])
+    with pytest.raises(PlanCorruptError, match="sensorium engines build --aot SM89 silero-vad"):
+        plans.verify(plan)
+    good, (sentence,) = command.verify()
+    assert good == [] and str(plan.path) in sentence
+
+
+def test_a_plan_of_an_earlier_graph_is_out_of_date_and_not_used(own_cache: Path) -> None:
+    plan = plans.build("silero-vad", "silero_vad.onnx", RTX, ADA)
+    for notes in (own_cache / "plain").rglob("*.json"):
+        notes.write_text(notes.read_text().replace(plan.onnx_sha256, "0" * 64))
+    assert [found["is_current"] for found in command.listing()] == [False]
+    with pytest.raises(PlanMissingError, match=r"has no plan of tensorrt_rtx .* for SM89"):
+        plans.find("silero-vad", "silero_vad.onnx", RTX, plan.version, ADA)
+
+
+def test_what_is_refused_is_named_with_its_node(sources: None) -> None:
+    trt = tensorrt_build.load(RTX)
+    with pytest.raises(PlanBuildError, match=r"node \d+ \(MatMulNBits\) is refused"):
+        tensorrt_build.build(trt, model_file("minilm", "minilm.onnx"), {}, ("SM89",))
+    with pytest.raises(PlanBuildError, match="'SM99' is none of what TensorRT-RTX .* SM89"):
+        tensorrt_build.build(trt, plain_graphs.plain_graph("gui-elements", "gui-elements.onnx").path, {}, ("SM99",))
+    with pytest.raises(PlanBuildError, match="input 'image' has a free axis 'height' without sizes"):
+        tensorrt_build.build(trt, plain_graphs.plain_graph("gui-elements", "gui-elements.onnx").path, {}, ("SM89",))
+    with pytest.raises(PlanBuildError, match="SM75 multiplies no float32: build with --half"):
+        plans.build("silero-vad", "silero_vad.onnx", RTX, Target(("SM75",)))
+
+
+def test_a_graph_that_cannot_be_made_plain_says_why() -> None:
+    def model(kind: str, weights: np.ndarray) -> onnx.ModelProto:
+        made = helper.make_graph(
+            [helper.make_node(kind, ["x", "w"] if kind == "Mul" else ["x"], ["y"], name="the node")],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])],
+            [helper.make_tensor_value_info("y", TensorProto.INT64 if kind == "NonZero" else TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(weights, "w")],
+        )
+        return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])
+
+    with pytest.raises(PlainGraphError, match="node 'the node' is :NonZero"):
+        check(model("NonZero", np.zeros(1, np.float32)))
+    with pytest.raises(PlainGraphError, match="weight 'w' has eight bits"):
+        check(model("Mul", np.zeros(1, np.int8)))
+
+
+def test_without_tensorrt_the_error_says_what_to_install() -> None:
+    with pytest.raises(TensorRTMissingError, match="`pip install tensorrt-cu13`"):
+        tensorrt_build.load("tensorrt")
+    with pytest.raises(TensorRTMissingError, match="must be one of tensorrt, tensorrt_rtx"):
+        tensorrt_build.load("torch")
+
+
+@pytest.mark.parametrize(
+    ("device", "aot", "message"),
+    [
+        ("", "", "say either --device cuda"),
+        ("cuda", "SM89", "say either --device cuda"),
+        ("gpu", "", "--device is 'gpu', must be cuda"),
+        ("cuda", "", "there is no NVIDIA driver on this machine"),
+    ],
+)
+def test_a_target_that_is_none_is_a_sentence(device: str, aot: str, message: str) -> None:
+    with pytest.raises((InputError, EngineError), match=re.escape(message)):
+        command.target(device, aot)

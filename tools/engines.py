@@ -1,0 +1,115 @@
+"""TensorRT's plans from the command line: build, list, verify."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engines import models, plans
+from engines.backends.tensorrt_build import Progress
+from engines.engine import EngineError
+from engines.kernels.device import CudaDevice
+from engines.manifest import manifest, manifests
+from engines.plans import Plan, Target
+from tools.errors import InputError
+
+
+def target(device: str, aot: str) -> Target:
+    """What to build for: a card here, or compute capabilities ahead of time. Raises InputError, DeviceError."""
+    if bool(device) == bool(aot):
+        raise InputError(
+            "say either --device cuda (a card of this machine) or --aot SM80,SM86,SM89,SM120 (any machine)"
+        )
+    if aot:
+        return Target(tuple(sorted(part.strip().upper() for part in aot.split(","))))
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or not (number or "0").isdecimal():
+        raise InputError(f"--device is {device!r}, must be cuda, or cuda:1 for another card than the first")
+    card = CudaDevice(int(number or "0"))
+    try:
+        return Target((card.compute_capability,), card.name)
+    finally:
+        card.close()
+
+
+def module_for(wanted: Target) -> str:
+    """RTX's builds ahead of time; the ordinary TensorRT is for the card at hand."""
+    return "tensorrt" if wanted.card else "tensorrt_rtx"
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The models to build: those named, else all in the cache that have a profile. Raises InputError, ManifestError."""
+    for name in names:
+        if not manifest(name).profile:
+            with_one = ", ".join(model.name for model in manifests().values() if model.profile)
+            raise InputError(f"model {name!r} has no profile for TensorRT; models with one are {with_one}")
+    return list(names) or [name for name, model in manifests().items() if model.profile and models.is_fetched(name)]
+
+
+def build(names: Sequence[str], wanted: Target, module: str, *, half: bool, progress: Progress) -> Iterator[Plan]:
+    """Build the plans of the chosen models, one by one; what is in the cache already is not built again.
+
+    Raises EngineError at the first that fails; those before it stay.
+    """
+    for name in names:
+        for graph in plans.graphs(name):
+
+            def tell(what: str, done: int, total: int, where: str = f"{name}/{graph}") -> None:
+                progress(f"{where}: {what}", done, total)
+
+            yield plans.build(name, graph, module, wanted, half=half, on_progress=tell)
+
+
+def to_stderr() -> Progress:
+    """Progress as a line on a terminal that is written over, elsewhere a line for each graph."""
+    is_terminal = sys.stderr.isatty()
+    newest = ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal newest
+        shown = what if is_terminal else what.partition(":")[0]
+        if is_terminal:
+            print(
+                f"\r\x1b[K{shown} {done}/{total}" if total else f"\r\x1b[K{shown}", end="", file=sys.stderr, flush=True
+            )
+        elif shown != newest:
+            print(f"building {shown}", file=sys.stderr, flush=True)
+        newest = shown
+
+    return tell
+
+
+def listing() -> list[dict[str, Any]]:
+    """All plans as JSON has them."""
+    return [_as_json(plan) for plan in plans.plans()]
+
+
+def _as_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "model": plan.model,
+        "graph": plan.graph,
+        "precision": "float16" if plan.half else "float32",
+        "for": list(plan.capabilities),
+        "card": plan.card or None,
+        "built_with": f"{plan.module} {plan.version}",
+        "size_bytes": plan.size_bytes,
+        "build_cpu_s": plan.build_cpu_s,
+        "is_current": plans.is_current(plan),
+        "file": str(plan.path),
+    }
+
+
+def verify() -> tuple[list[Plan], list[str]]:
+    """All plans that are whole and of today's graphs, and a sentence for each that is not."""
+    good, bad = [], []
+    for plan in plans.plans():
+        try:
+            plans.verify(plan)
+            if not plans.is_current(plan):
+                raise EngineError(
+                    f"{plan.path} of {plan.model}/{plan.graph} is of an earlier graph or profile: delete it"
+                )
+        except EngineError as error:
+            bad.append(str(error))
+        else:
+            good.append(plan)
+    return good, bad
