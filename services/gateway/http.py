@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
-from services.gateway import answers, formats, importing, openai_audio, transcript
+from services.gateway import answers, formats, importing, openai_audio, openai_chat, transcript
 from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
@@ -47,7 +47,7 @@ LIST_LIMIT = 200
 IMPORT_PATH = "/api/sessions/import"
 
 # Bodies that may be larger than others.
-_LIMITS = {IMPORT_PATH: importing.MAX_FILE_BYTES}
+_LIMITS = {IMPORT_PATH: importing.MAX_FILE_BYTES, openai_chat.PATH: openai_chat.MAX_BODY_BYTES}
 _STATUS = {
     MediaError: (400, "invalid_argument"),
     OfferError: (400, "invalid_argument"),
@@ -151,6 +151,7 @@ def new_app(
     _add_sessions(app, sessions, app.state.stopping)
     _add_voices(app, sessions)
     openai_audio.add_openai_audio(app, sessions, max_upload_bytes)
+    openai_chat.add_openai_chat(app, sessions)
     return app
 
 

@@ -4,19 +4,15 @@ What is served, what does nothing and what is refused stands in docs/openai.md. 
 {"error": {"message", "type", "param", "code"}}.
 """
 
-import asyncio
-import json
-import logging
 import math
 import re
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import grpc
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.datastructures import FormData, UploadFile
@@ -25,21 +21,17 @@ from starlette.types import Message
 
 from protos.session.v1 import session_pb2
 from services.gateway import formats, media
-from services.gateway.passing import heard
+from services.gateway.openai_wire import FRESH, FieldError, begun, refusal, sse, unless_gone
+from services.gateway.passing import heard, in_thread, pcm
 from services.gateway.sessions import Sessions
 from services.gateway.transcript import Document, Segment, fold
-from services.runtime.errors import DrainingError
 from services.runtime.percept import SAMPLE_RATE
-from services.runtime.stage import MediaError, OverloadedError
 from services.runtime.streams import Streams
-
-log = logging.getLogger(__name__)
 
 PATH = "/v1/audio/transcriptions"
 # A text field; the file has a limit of its own.
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 100
-CHUNK_SAMPLES = SAMPLE_RATE // 2
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
 STREAMED_FORMATS = ("json", "text", "diarized_json")
@@ -50,14 +42,6 @@ SERVED = ("file", "language", "response_format", "stream", "timestamp_granularit
 # A prompt's parts that are longer describe a style, not a name or a term.
 MAX_PHRASE_WORDS, MAX_PHRASE_CHARS, MAX_PHRASES = 6, 100, 1_000
 UNKNOWN_SPEAKER = "unknown"
-
-
-class FieldError(MediaError):
-    """A field of the form is wrong."""
-
-    def __init__(self, message: str, param: str) -> None:
-        super().__init__(message)
-        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +88,18 @@ def add_openai_audio(app: FastAPI, sessions: Sessions, max_upload_bytes: int) ->
                     )
                 )
                 wanted, upload = _read(form)
-                container = await _in_thread(partial(media.open_media, upload))
+                container = await in_thread(partial(media.open_media, upload))
                 stack.callback(container.close)
                 events = await stack.enter_async_context(
-                    aclosing(heard(sessions, wanted.config(), _pcm(container, upload.name)))
+                    aclosing(heard(sessions, wanted.config(), pcm(container, upload.name)))
                 )
                 if not wanted.is_streamed:
-                    return _answer(wanted, await _unless_gone(request, _collected(events)))
-                stream = _as_sse(wanted, events, stack.pop_all())
+                    return _answer(wanted, await unless_gone(request, _collected(events)))
+                stream = _stream(wanted, events, stack.pop_all())
                 # What is wrong shows before the first words, and then gets a status of its own.
-                return StreamingResponse(await _begun(stream), media_type="text/event-stream", headers=_FRESH)
+                return StreamingResponse(await begun(stream), media_type="text/event-stream", headers=FRESH)
         except Exception as error:  # the top of a call: every failure becomes a status
-            return _refusal(error)
-
-
-_FRESH = {"cache-control": "no-store"}
+            return refusal(error)
 
 
 # -- the form ---------------------------------------------------------------------------------------
@@ -202,54 +183,11 @@ def _texts(form: FormData, name: str) -> list[str]:
 # -- sound in, events out ---------------------------------------------------------------------------
 
 
-async def _pcm(container: Any, name: str) -> AsyncIterator[bytes]:
-    """The file's sound, decoded off the event loop. Raises MediaFileError where there is none."""
-    if media.streams(container)[0] is None:
-        raise media.MediaFileError(f"{name} has no sound")
-    sound = media.read_sound(container, name, chunk_samples=CHUNK_SAMPLES)
-    is_empty = True
-    while (piece := await _in_thread(partial(next, sound, None))) is not None:
-        is_empty = False
-        yield piece.pcm
-    if is_empty:
-        raise media.MediaFileError(f"nothing in {name} could be decoded; is it damaged or empty?")
-
-
-async def _in_thread(job: Callable[[], Any]) -> Any:
-    """Run a decoding step; cancelled or not, it has ended afterwards, so that its file can be closed."""
-    step = asyncio.ensure_future(asyncio.to_thread(job))
-    try:
-        return await asyncio.shield(step)
-    except asyncio.CancelledError:
-        await asyncio.wait([step])
-        raise
-
-
 async def _collected(events: AsyncIterator[session_pb2.Event]) -> Document:
     return fold([event async for event in events if event.seq])
 
 
-async def _unless_gone(request: Request, work: Any) -> Any:
-    """The result of `work`, which is given up when the client goes away."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise HTTPException(499, "the client went away")
-        return task.result()
-    finally:
-        for future in (task, gone):
-            future.cancel()
-        await asyncio.wait((task, gone))
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _as_sse(
+async def _stream(
     wanted: Wanted, events: AsyncIterator[session_pb2.Event], stack: AsyncExitStack
 ) -> AsyncGenerator[str]:
     """Every utterance as a delta as soon as it is final, then speakers where asked for, then the whole."""
@@ -266,33 +204,13 @@ async def _as_sse(
             if said := _joined(fold([event]).segments):
                 delta = f"{_joint(text, event.utterance.language)}{said}"
                 text += delta
-                yield _sse({"type": "transcript.text.delta", "delta": delta})
+                yield sse({"type": "transcript.text.delta", "delta": delta})
         document = fold(kept)
         if wanted.has_speakers:
             for segment in _diarized(document):
-                yield _sse(segment)
-        yield _sse({"type": "transcript.text.done", "text": text, "usage": _usage(document)})
+                yield sse(segment)
+        yield sse({"type": "transcript.text.done", "text": text, "usage": _usage(document)})
         yield "data: [DONE]\n\n"
-
-
-async def _begun(stream: AsyncGenerator[str]) -> AsyncGenerator[str]:
-    """The same stream after its first piece has come. Raises what comes before it."""
-    first = await anext(stream)
-
-    async def whole() -> AsyncGenerator[str]:
-        async with aclosing(stream):
-            yield first
-            try:
-                async for piece in stream:
-                    yield piece
-            except Exception as error:  # the top of a stream that has begun: it ends with an error
-                yield _sse(json.loads(bytes(_refusal(error).body)))
-
-    return whole()
-
-
-def _sse(data: Any) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
 # -- the answer -------------------------------------------------------------------------------------
@@ -388,31 +306,3 @@ def _joint(before: str, language: str) -> str:
 
 def _usage(document: Document) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(document.end_sample / SAMPLE_RATE)}
-
-
-# -- errors -----------------------------------------------------------------------------------------
-
-_GRPC_STATUS = {grpc.StatusCode.INVALID_ARGUMENT: 400, grpc.StatusCode.RESOURCE_EXHAUSTED: 429}
-
-
-def _refusal(error: Exception) -> JSONResponse:
-    """The answer to a call that failed."""
-    headers = {}
-    match error:
-        case MediaError():
-            status, message = 400, str(error)
-        case OverloadedError():
-            status, message = 429, str(error)
-            headers["retry-after"] = str(max(1, round(error.retry_after_s)))
-        case DrainingError():
-            status, message = 503, str(error)
-        case HTTPException():
-            status, message = error.status_code, error.detail
-        case grpc.aio.AioRpcError():
-            status, message = _GRPC_STATUS.get(error.code(), 503), error.details() or error.code().name
-        case _:
-            log.error("call failed", exc_info=error)
-            status, message = 500, "internal error"
-    kind = {429: "rate_limit_error"}.get(status, "invalid_request_error" if status < 500 else "server_error")
-    body = {"message": message, "type": kind, "param": getattr(error, "param", None), "code": None}
-    return JSONResponse({"error": body}, status, headers)

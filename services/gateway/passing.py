@@ -1,15 +1,20 @@
 """Sessions that live as long as one call of a foreign client: nothing of them is kept."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
+from typing import Any
 
 from protos.session.v1 import session_pb2 as pb
+from services.gateway import media
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
 from services.runtime.errors import DrainingError
+from services.runtime.percept import SAMPLE_RATE
 
 # What a call cannot do without.
 NEEDED = "asr"
+CHUNK_SAMPLES = SAMPLE_RATE // 2
 
 
 async def heard(sessions: Sessions, config: pb.LiveConfig, sound: AsyncIterator[bytes]) -> AsyncGenerator[pb.Event]:
@@ -56,3 +61,26 @@ async def _write(session: Session, sound: AsyncIterator[bytes], failures: list[E
     except Exception as error:  # the top of a task: the reader of the events raises it
         failures.append(error)
         session.feed.close()
+
+
+async def pcm(container: Any, name: str) -> AsyncIterator[bytes]:
+    """The file's sound, decoded off the event loop. Raises MediaFileError where there is none."""
+    if media.streams(container)[0] is None:
+        raise media.MediaFileError(f"{name} has no sound")
+    sound = media.read_sound(container, name, chunk_samples=CHUNK_SAMPLES)
+    is_empty = True
+    while (piece := await in_thread(partial(next, sound, None))) is not None:
+        is_empty = False
+        yield piece.pcm
+    if is_empty:
+        raise media.MediaFileError(f"nothing in {name} could be decoded; is it damaged or empty?")
+
+
+async def in_thread(job: Callable[[], Any]) -> Any:
+    """Run a decoding step; cancelled or not, it has ended afterwards, so that its file can be closed."""
+    step = asyncio.ensure_future(asyncio.to_thread(job))
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await asyncio.wait([step])
+        raise

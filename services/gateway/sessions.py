@@ -305,6 +305,30 @@ class Sessions:
         async for part in link.ask(question, escalation):
             yield part
 
+    async def ask_unkept(self, events: Sequence[pb.Event], question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
+        """Ask about what is in no session; it stays on this machine and is not kept.
+
+        Raises MediaError, grpc.aio.AioRpcError.
+        """
+
+        async def history() -> AsyncIterator[pb.Event]:
+            for event in events:
+                yield event
+
+        link = DecoderLink(
+            new_session_id(),
+            self._channels["decoder"],
+            history,
+            on_fused=_ignore,
+            on_status=_ignore,
+            escalation=decoder_pb2.ESCALATION_NEVER,
+        )
+        link.finish()
+        async with asyncio.timeout(SEE_TIMEOUT_S):
+            await link.run()
+        async for part in link.ask(question, decoder_pb2.ESCALATION_NEVER):
+            yield part
+
     async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:
         """Read one picture with the vision expert's named tasks. Raises MediaError, grpc.aio.AioRpcError."""
         tasks = list(dict.fromkeys(request.tasks))

@@ -14,9 +14,10 @@ from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
 from services.gateway.answers import answer_json
+from services.gateway.seen import seen_json
 from tools import models
 from tools.errors import BAD_INPUT, FAILED, InputError
-from tools.see import as_json, as_text, parse_tasks
+from tools.see import as_text, parse_tasks
 from tools.sessions import session_json
 from tools.supervisor import SERVICES, free_addresses
 from tools.transcribe import parse_options, read_phrases
@@ -217,7 +218,7 @@ def test_what_was_seen_has_the_promised_shape():
     )
     activation = session_pb2.ExpertActivation(expert="vision", tasks=["ocr", "gui"], parameters=7, milliseconds=12.5)
     response = session_pb2.SeeResponse(screen=screen, activation=[activation])
-    assert as_json(response) == {
+    assert seen_json(response) == {
         "width_px": 640,
         "height_px": 480,
         "regions": [{"text": "Hi", "box": [1, 2, 3, 4], "confidence": 0.5, "script": "Latn"}],

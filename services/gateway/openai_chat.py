@@ -1,0 +1,506 @@
+"""`POST /v1/chat/completions` as OpenAI's clients call it: questions about a session, or about what is attached.
+
+What is served, what does nothing and what is refused stands in docs/openai.md. Words on a screen or in speech are
+quoted at most: which expert runs is told by the caller's own messages alone.
+"""
+
+import base64
+import binascii
+import io
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from protos.decoder.v1 import decoder_pb2
+from protos.session.v1 import session_pb2
+from services.gateway import answer_schema, media
+from services.gateway.answers import answer_json
+from services.gateway.formats import document_json, seconds
+from services.gateway.openai_wire import FRESH, FieldError, begun, refusal, sse, unless_gone
+from services.gateway.passing import heard, in_thread, pcm
+from services.gateway.seen import seen_json
+from services.gateway.session import check_question
+from services.gateway.sessions import Sessions
+from services.gateway.transcript import fold
+from services.runtime.percept import SAMPLE_RATE
+from services.runtime.stage import MediaError
+from services.runtime.streams import Streams
+
+PATH = "/v1/chat/completions"
+MODEL = "sensorium"
+MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_MESSAGES, MAX_ATTACHMENTS = 1_000, 16
+# What each word in <task> runs: an expert and its task.
+TASKS = {
+    "ocr": ("vision", "ocr"),
+    "gui_detection": ("vision", "gui"),
+    "object_detection": ("vision", "objects"),
+    "speech_to_text": ("asr", "speech_to_text"),
+}
+# Settings of models that guess: the answers here are the same every time. And who asks, which nobody keeps.
+HINTS = {
+    *("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "presence_penalty", "frequency_penalty"),
+    *("user", "safety_identifier", "service_tier", "verbosity", "reasoning_effort", "prompt_cache_key"),
+}
+SERVED = {"model", "messages", "metadata", "stream", "stream_options", "response_format"}
+# Fields of OpenAI's that are not served, and the values of them that ask for nothing.
+UNSERVED: dict[str, tuple[object, ...]] = {
+    "n": (1,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "stop": ([],),
+    "modalities": (["text"],),
+    "audio": (),
+    "prediction": (),
+    "store": (False,),
+    "web_search_options": (),
+}
+_TASK = re.compile(r"<task>\s*([^<>]{1,40}?)\s*</task>", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:([\w.+/-]*)(?:;[\w=.-]+)*;base64,", re.ASCII)
+_UNIT = re.compile(r"\w+|[^\w\s]")
+_SCREEN_SAMPLES = SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture ("image") or a recording ("audio") of a message; `param` is its place in the request."""
+
+    kind: str
+    data: bytes
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one call asks for, checked. `task` is a key of TASKS or empty; `fill` gives JSON its shape."""
+
+    session_id: str
+    question: str
+    task: str
+    attachments: tuple[Attachment, ...]
+    is_streamed: bool
+    has_usage: bool
+    fill: answer_schema.Fill | None
+    prompt_units: int
+
+
+@dataclass(slots=True)
+class Reply:
+    """What comes of a call: the text, and what every expert used gave for it."""
+
+    text: str = ""
+    precontext: list[dict[str, Any]] = field(default_factory=list)
+
+
+def add_openai_chat(app: FastAPI, sessions: Sessions) -> None:
+    """Serve PATH and the list of models."""
+    calls = Streams(sessions.max_sessions)
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """The one model there is for OpenAI's clients."""
+        return {"object": "list", "data": [_MODEL]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> Response:
+        """One model."""
+        return JSONResponse(_MODEL) if name == MODEL else _refusal(_no_model(name))
+
+    @app.post(PATH)
+    async def completions(request: Request) -> Response:
+        """Answer the last message of a conversation."""
+        try:
+            async with AsyncExitStack() as stack:
+                stack.enter_context(calls.admit())
+                asked = _read(await request.body())
+                head = _head()
+                if not asked.is_streamed:
+                    reply = await unless_gone(request, _whole(sessions, asked))
+                    return JSONResponse(_completion(head, asked, reply))
+                stream = _stream(sessions, asked, head, stack.pop_all())
+                # What is wrong shows before the first words, and then gets a status of its own.
+                return StreamingResponse(await begun(stream), media_type="text/event-stream", headers=FRESH)
+        except Exception as error:  # the top of a call: every failure becomes a status
+            return _refusal(error)
+
+
+_MODEL = {"id": MODEL, "object": "model", "created": 0, "owned_by": "sensorium"}
+
+
+def _no_model(name: str) -> FieldError:
+    return FieldError(f"there is no model {name[:80]!r}; it is called {MODEL}", "model", "model_not_found")
+
+
+def _refusal(error: Exception) -> JSONResponse:
+    answer = refusal(error)
+    if isinstance(error, FieldError) and error.code == "model_not_found":
+        answer.status_code = 404
+    return answer
+
+
+# -- the request ------------------------------------------------------------------------------------
+
+
+def _read(body: bytes) -> Asked:
+    """Raises FieldError."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FieldError("the body is not JSON", "body", "invalid_json") from error
+    if not isinstance(given, dict):
+        raise FieldError("the body must be a JSON object", "body", "invalid_json")
+    given = {name: value for name, value in given.items() if value is not None}
+    _check_names(given)
+    session_id = _session(given)
+    texts, attachments = _messages(given.get("messages"))
+    question = texts[-1]
+    tasks = list(dict.fromkeys(name.lower() for name in _TASK.findall(question)))
+    question = " ".join(_TASK.sub(" ", question).split())
+    if len(tasks) > 1:
+        raise FieldError(f"there are {len(tasks)} tasks, {', '.join(tasks)}; ask for one at a time", "messages")
+    if tasks and tasks[0] not in TASKS:
+        raise FieldError(f"there is no task {tasks[0]!r}; tasks are {', '.join(TASKS)}", "messages")
+    task = tasks[0] if tasks else ""
+    if bool(session_id) == bool(attachments):
+        raise FieldError(
+            "a conversation is about one session (model sensorium/ID, or metadata {'session': ID}) or about what is "
+            f"attached; here are {'both' if session_id else 'neither'}",
+            "messages",
+        )
+    if task and session_id:
+        raise FieldError("a <task> needs an attached picture or recording; of a session ask a question", "messages")
+    if not task:
+        _check_question(question)
+    fill = _shape(given.get("response_format"))
+    if task and fill:
+        raise FieldError("a <task> gives JSON of its own shape; leave response_format out", "response_format")
+    stream = given.get("stream", False)
+    options = given.get("stream_options", {})
+    if not isinstance(stream, bool):
+        raise FieldError(f"stream is {stream!r}, must be true or false", "stream", "invalid_type")
+    if not isinstance(options, dict) or (options and not stream):
+        raise FieldError("stream_options is an object that goes with stream: true", "stream_options", "invalid_type")
+    return Asked(
+        session_id=session_id,
+        question=question,
+        task=task,
+        attachments=tuple(attachments),
+        is_streamed=stream,
+        has_usage=bool(options.get("include_usage")),
+        fill=fill,
+        prompt_units=sum(map(_units, texts)),
+    )
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name in UNSERVED and value not in UNSERVED[name]:
+            raise FieldError(f"{name} is not served here; leave it out", name, "unsupported_parameter")
+        if name not in SERVED | HINTS | UNSERVED.keys():
+            raise FieldError(f"there is no parameter {name[:80]!r}; leave it out", name[:80], "unknown_parameter")
+
+
+def _session(given: Mapping[str, Any]) -> str:
+    model, metadata = given.get("model"), given.get("metadata", {})
+    if not isinstance(model, str) or not model:
+        raise FieldError(f"model is missing; it is called {MODEL}", "model", "missing_required_parameter")
+    name, _, session_id = model.partition("/")
+    if name != MODEL:
+        raise _no_model(model)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("session", ""), str):
+        raise FieldError("metadata must be an object of texts; session is the ID of one", "metadata", "invalid_type")
+    return session_id or str(metadata.get("session", ""))
+
+
+def _messages(messages: object) -> tuple[list[str], list[Attachment]]:
+    """The texts of all messages, the last the user's, and what users attached."""
+    if not isinstance(messages, list) or not 1 <= len(messages) <= MAX_MESSAGES:
+        raise FieldError(f"messages must be a list of 1 to {MAX_MESSAGES}", "messages", "invalid_type")
+    texts: list[str] = []
+    attachments: list[Attachment] = []
+    for number, message in enumerate(messages):
+        param = f"messages[{number}]"
+        role = message.get("role") if isinstance(message, dict) else None
+        if role not in ("system", "developer", "user", "assistant"):
+            raise FieldError(f"role is {role!r}, must be system, developer, user or assistant", f"{param}.role")
+        content = message.get("content") or ""
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise FieldError("content must be a text or a list of parts", f"{param}.content", "invalid_type")
+        said = []
+        for place, part in enumerate(parts):
+            where = f"{param}.content[{place}]"
+            if part.get("type") == "text" and isinstance(part.get("text"), str):
+                said.append(part["text"])
+            elif role == "user":
+                attachments.append(_attachment(part, where))
+            else:
+                raise FieldError(f"a message of {role} holds text only", where, "invalid_value")
+        texts.append("\n".join(said))
+    if messages[-1]["role"] != "user":
+        raise FieldError("the last message must be the user's", f"messages[{len(messages) - 1}].role", "invalid_value")
+    if len(attachments) > MAX_ATTACHMENTS:
+        raise FieldError(f"{len(attachments)} attachments, must be {MAX_ATTACHMENTS} or fewer", "messages")
+    return texts, attachments
+
+
+def _attachment(part: Mapping[str, Any], where: str) -> Attachment:
+    kind = part.get("type")
+    inside = part.get(str(kind))
+    if not isinstance(inside, dict):
+        raise FieldError(f"a part of type {str(kind)[:40]!r} cannot be read", where, "invalid_type")
+    match kind:
+        case "image_url":
+            url = inside.get("url")
+            match = _DATA_URL.match(url) if isinstance(url, str) else None
+            if match is None or not isinstance(url, str):
+                message = "nothing is fetched from here: give the picture itself as data:image/png;base64,..."
+                raise FieldError(message, f"{where}.image_url.url", "invalid_image_url")
+            return Attachment("image", _bytes(url[match.end() :], f"{where}.image_url.url"), where)
+        case "input_audio":
+            if inside.get("format") not in ("wav", "mp3"):
+                raise FieldError("format must be wav or mp3", f"{where}.input_audio.format", "invalid_value")
+            return Attachment("audio", _bytes(inside.get("data"), f"{where}.input_audio.data"), where)
+        case "file":
+            message = "files are not read yet; attach the pages of a PDF as pictures (image_url)"
+            raise FieldError(message, where, "unsupported_file")
+        case _:
+            raise FieldError(f"a part of type {str(kind)[:40]!r} is not served", where, "invalid_value")
+
+
+def _bytes(text: object, where: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError) as error:
+        raise FieldError("this is not base64", where, "invalid_base64") from error
+    if not data:
+        raise FieldError("there is nothing in it", where, "invalid_base64")
+    return data
+
+
+def _check_question(question: str) -> None:
+    try:
+        check_question(question)
+    except MediaError as error:
+        raise FieldError(str(error), "messages") from error
+
+
+def _shape(wanted: object) -> answer_schema.Fill | None:
+    kind = wanted.get("type") if isinstance(wanted, dict) else "text" if wanted is None else None
+    match kind:
+        case "text":
+            return None
+        case "json_object":
+            return answer_schema.compiled(_JSON_OBJECT)
+        case "json_schema" if isinstance(wanted, dict) and isinstance(wanted.get("json_schema"), dict):
+            return answer_schema.compiled(wanted["json_schema"].get("schema"))
+        case _:
+            message = "response_format must be {'type': 'text'}, 'json_object' or 'json_schema' with its json_schema"
+            raise FieldError(message, "response_format", "invalid_value")
+
+
+# What json_object gives.
+_JSON_OBJECT = {
+    "type": "object",
+    "required": ["answer", "abstained", "confidence"],
+    "properties": {
+        "evidence": {
+            "type": "array",
+            "items": {"type": "object", "required": ["kind", "text", "speaker", "start_s", "end_s", "box"]},
+        }
+    },
+}
+
+
+# -- the work ---------------------------------------------------------------------------------------
+
+
+async def _pieces(sessions: Sessions, asked: Asked, reply: Reply) -> AsyncGenerator[str]:
+    """Text of the answer as it comes; an empty piece says that evidence has come. Fills `reply`."""
+    if asked.task:
+        reply.text = await _run_task(sessions, asked, reply)
+        yield reply.text
+        return
+    if asked.session_id:
+        parts = sessions.ask(asked.session_id, asked.question)
+    else:
+        parts = sessions.ask_unkept(await _perceived(sessions, asked, reply), asked.question)
+    answer = decoder_pb2.Answer()
+    async for part in parts:
+        match part.WhichOneof("part"):
+            case "evidence":
+                yield ""
+            case "delta" if asked.fill is None:
+                reply.text += part.delta
+                yield part.delta
+            case "answer":
+                answer = part.answer
+    told = answer_json(answer)
+    reply.precontext.append({"name": "decoder", "result": {**told, "evidence": _scored(told, answer)}})
+    if asked.fill is not None:
+        reply.text = json.dumps(asked.fill(_facts(asked.question, told, answer)), ensure_ascii=False)
+        yield reply.text
+
+
+async def _run_task(sessions: Sessions, asked: Asked, reply: Reply) -> str:
+    """What exactly one expert gives, as JSON: a result for every attachment."""
+    expert, task = TASKS[asked.task]
+    wanted = "image" if expert == "vision" else "audio"
+    results = []
+    for attachment in asked.attachments:
+        if attachment.kind != wanted:
+            raise FieldError(f"{asked.task} is for {wanted}, this is {attachment.kind}", attachment.param)
+        if wanted == "image":
+            results.append(seen_json(await _see(sessions, attachment, task)))
+        else:
+            results.append(document_json(fold(await _hear(sessions, attachment, (expert,)))))
+    reply.precontext += [{"name": expert, "task": asked.task, "result": result} for result in results]
+    return json.dumps({"task": asked.task, "results": results}, ensure_ascii=False)
+
+
+async def _perceived(sessions: Sessions, asked: Asked, reply: Reply) -> list[session_pb2.Event]:
+    """Everything that is on the pictures and in the recordings, as events of a session that nobody keeps."""
+    events: list[session_pb2.Event] = []
+    for number, attachment in enumerate(asked.attachments, 1):
+        if attachment.kind == "image":
+            seen = await _see(sessions, attachment, "ocr")
+            reply.precontext.append({"name": "vision", "task": "ocr", "result": seen_json(seen)})
+            seen.screen.start_sample, seen.screen.frame_id = number * _SCREEN_SAMPLES, f"image {number}"
+            for region in seen.screen.regions:
+                region.region_id = f"{number}.{region.region_id}"
+            events.append(session_pb2.Event(screen=seen.screen))
+        else:
+            spoken = await _hear(sessions, attachment, ("asr", "diarization"))
+            result = document_json(fold(spoken))
+            reply.precontext.append({"name": "asr", "task": "speech_to_text", "result": result})
+            for event in spoken:
+                event.utterance.utterance_id = f"{number}.{event.utterance.utterance_id}"
+            events += spoken
+    return events
+
+
+async def _see(sessions: Sessions, attachment: Attachment, task: str) -> session_pb2.SeeResponse:
+    return await sessions.see(session_pb2.SeeRequest(image=attachment.data, tasks=[task]))
+
+
+async def _hear(sessions: Sessions, attachment: Attachment, experts: Sequence[str]) -> list[session_pb2.Event]:
+    """The utterances of a recording, through a session that is forgotten."""
+    config = session_pb2.LiveConfig(experts=experts, pace=session_pb2.PACE_MAX, options={"asr.partials": "off"})
+    upload = media.Upload(io.BytesIO(attachment.data), attachment.param)
+    container = await in_thread(partial(media.open_media, upload))
+    try:
+        async with aclosing(heard(sessions, config, pcm(container, upload.name))) as events:
+            return [event async for event in events if event.seq and event.HasField("utterance")]
+    finally:
+        container.close()
+
+
+def _scored(told: Mapping[str, Any], answer: decoder_pb2.Answer) -> list[dict[str, Any]]:
+    """The evidence with where it comes from and how well it fits."""
+    return [
+        {**line, "frame_id": item.frame_id or None, "source_id": item.source_id, "score": round(item.score, 4)}
+        for line, item in zip(told["evidence"], answer.evidence, strict=True)
+    ]
+
+
+def _facts(question: str, told: Mapping[str, Any], answer: decoder_pb2.Answer) -> dict[str, Any]:
+    """What a schema can be filled with."""
+    lines = [
+        {**line, "clock": _clock(item.start_sample), "confidence": round(item.score, 4)}
+        for line, item in zip(told["evidence"], answer.evidence, strict=True)
+    ]
+    unknown = dict.fromkeys(("kind", "speaker", "start_s", "end_s", "clock", "box"))
+    best = lines[0] if lines else unknown
+    return {
+        **{name: best[name] for name in unknown},
+        "answer": told["answer"],
+        "text": told["answer"],
+        "question": question,
+        "abstained": told["abstained"],
+        "confidence": round(answer.confidence, 4),
+        "evidence": lines,
+        "lines": lines,
+    }
+
+
+def _clock(sample: int) -> str:
+    minutes, second = divmod(int(seconds(sample)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
+
+
+# -- the answer -------------------------------------------------------------------------------------
+
+
+def _head() -> dict[str, Any]:
+    return {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
+
+
+async def _whole(sessions: Sessions, asked: Asked) -> Reply:
+    reply = Reply()
+    async for _ in _pieces(sessions, asked, reply):
+        pass
+    return reply
+
+
+def _completion(head: Mapping[str, Any], asked: Asked, reply: Reply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text, "refusal": None}
+    return {
+        **head,
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "usage": _usage(asked, reply),
+        "precontext": reply.precontext,
+    }
+
+
+async def _stream(
+    sessions: Sessions, asked: Asked, head: Mapping[str, Any], stack: AsyncExitStack
+) -> AsyncGenerator[str]:
+    """The answer piece by piece; what the experts gave comes with the last piece."""
+    reply = Reply()
+
+    def chunk(delta: Mapping[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return sse({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
+
+    async with stack:
+        is_first = True
+        async for piece in _pieces(sessions, asked, reply):
+            if is_first:
+                yield chunk({"role": "assistant", "content": ""})
+                is_first = False
+            if piece:
+                yield chunk({"content": piece})
+        yield chunk({}, "stop", precontext=reply.precontext)
+        if asked.has_usage:
+            yield sse({**head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(asked, reply)})
+        yield "data: [DONE]\n\n"
+
+
+def _usage(asked: Asked, reply: Reply) -> dict[str, int]:
+    """Counted in words and signs: the models behind an answer have no tokens in common."""
+    made = _units(reply.text)
+    return {
+        "prompt_tokens": asked.prompt_units,
+        "completion_tokens": made,
+        "total_tokens": asked.prompt_units + made,
+    }
+
+
+def _units(text: str) -> int:
+    return len(_UNIT.findall(text))

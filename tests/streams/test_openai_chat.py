@@ -1,0 +1,188 @@
+"""OpenAI's own client package, unchanged, in a conversation with the real services."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+from pydantic import BaseModel
+
+from tests.conftest import DATA
+from tests.house import House
+
+MEETING = """WEBVTT
+
+00:00:02.000 --> 00:00:05.000
+<v Priya Nair>Good morning, everybody, let us begin.</v>
+
+00:00:06.000 --> 00:00:10.000
+<v Jan Kowalski>The supplier raised the price of the sensors to forty-two euros.</v>
+
+00:00:11.000 --> 00:00:15.000
+<v Priya Nair>I will write the release checklist by Thursday.</v>
+"""
+QUESTION = "Who will write the release checklist?"
+
+
+class Line(BaseModel):
+    """One line of evidence."""
+
+    text: str
+    speaker: str | None
+    start_s: float
+
+
+class Told(BaseModel):
+    """An answer with what it stands on."""
+
+    answer: str
+    abstained: bool
+    confidence: float
+    speaker: str | None
+    evidence: list[Line]
+
+
+@pytest.fixture
+def client(house: House) -> Iterator[openai.OpenAI]:
+    """OpenAI's client at the gateway; it does not try again, so that every answer is the first."""
+    with openai.OpenAI(base_url=f"{house.page}/v1", api_key="none", max_retries=0, timeout=120) as opened:
+        yield opened
+
+
+@pytest.fixture
+def meeting(house: House) -> Iterator[str]:
+    """An imported meeting; it is deleted afterwards."""
+    imported = httpx2.post(f"{house.page}/api/sessions/import?title=Plan", content=MEETING.encode(), timeout=20)
+    assert imported.status_code == 201
+    session_id = imported.json()["session_id"]
+    yield session_id
+    assert httpx2.delete(f"{house.page}/api/sessions/{session_id}", timeout=20).status_code == 200
+
+
+def about(text: str, *parts: dict) -> list[dict]:
+    return [
+        {"role": "system", "content": "You are helpful."},
+        {"role": "user", "content": [{"type": "text", "text": text}, *parts]},
+    ]
+
+
+def picture() -> dict:
+    data = base64.b64encode((DATA / "slide.png").read_bytes()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}}
+
+
+def recording() -> dict:
+    data = base64.b64encode((DATA / "speech.wav").read_bytes()).decode()
+    return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def test_a_question_about_a_session_is_answered_with_its_evidence(client: openai.OpenAI, meeting: str) -> None:
+    made = client.chat.completions.create(model=f"sensorium/{meeting}", messages=about(QUESTION), temperature=0)
+    (choice,) = made.choices
+    assert choice.finish_reason == "stop" and "checklist by Thursday" in choice.message.content
+    assert made.usage.total_tokens == made.usage.prompt_tokens + made.usage.completion_tokens > 10
+    (decoder,) = made.precontext
+    assert decoder["name"] == "decoder" and not decoder["result"]["abstained"]
+    best = decoder["result"]["evidence"][0]
+    assert (best["speaker"], best["start_s"], best["end_s"]) == ("Priya Nair", 11.0, 15.0) and best["score"] > 0.5
+    again = client.chat.completions.create(
+        model="sensorium", metadata={"session": meeting}, messages=[{"role": "user", "content": QUESTION}]
+    )
+    assert again.choices[0].message.content == choice.message.content
+
+
+def test_a_stream_gives_the_same_text_then_what_it_stands_on_then_usage(client: openai.OpenAI, meeting: str) -> None:
+    whole = client.chat.completions.create(model=f"sensorium/{meeting}", messages=about(QUESTION))
+    chunks = list(
+        client.chat.completions.create(
+            model=f"sensorium/{meeting}",
+            messages=about(QUESTION),
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    assert chunks[0].choices[0].delta.role == "assistant"
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-2].precontext[0]["result"]["evidence"] == whole.precontext[0]["result"]["evidence"]
+    assert chunks[-1].usage == whole.usage and not chunks[-1].choices
+
+
+def test_an_answer_takes_the_shape_of_a_class(client: openai.OpenAI, meeting: str) -> None:
+    made = client.chat.completions.parse(model=f"sensorium/{meeting}", messages=about(QUESTION), response_format=Told)
+    told = made.choices[0].message.parsed
+    assert told.speaker == "Priya Nair" and not told.abstained and told.evidence[0].start_s == 11
+    nothing = client.chat.completions.parse(
+        model=f"sensorium/{meeting}", messages=about("What is the capital of Peru?"), response_format=Told
+    )
+    told = nothing.choices[0].message.parsed
+    assert told.abstained and told.speaker is None and told.evidence == []
+
+
+def test_a_task_runs_one_expert_and_gives_its_json(client: openai.OpenAI) -> None:
+    made = client.chat.completions.create(model="sensorium", messages=about("<task>ocr</task>", picture()))
+    read = json.loads(made.choices[0].message.content)
+    assert read["task"] == "ocr" and len(read["results"]) == 1
+    assert read["results"][0]["regions"] and not read["results"][0]["elements"]
+    assert read["results"][0]["activation"]["tasks"] == ["ocr"]
+    assert [used["name"] for used in made.precontext] == ["vision"]
+    made = client.chat.completions.create(model="sensorium", messages=about("<task>speech_to_text</task>", recording()))
+    heard = json.loads(made.choices[0].message.content)
+    assert heard["results"][0]["segments"][0]["words"][0]["end_s"] > 0
+    assert [used["name"] for used in made.precontext] == ["asr"]
+
+
+def test_a_question_about_a_picture_is_answered_from_what_is_on_it(client: openai.OpenAI, house: House) -> None:
+    slide = client.chat.completions.create(model="sensorium", messages=about("<task>ocr</task>", picture()))
+    texts = [region["text"] for region in slide.precontext[0]["result"]["regions"]]
+    asked = max(texts, key=len)
+    before = httpx2.get(f"{house.page}/api/sessions", timeout=20).json()
+    made = client.chat.completions.create(
+        model="sensorium", messages=about(f"What does it say about {asked}?", picture(), recording())
+    )
+    assert [used["name"] for used in made.precontext] == ["vision", "asr", "decoder"]
+    best = made.precontext[-1]["result"]["evidence"][0]
+    assert best["kind"] == "screen" and best["frame_id"] == "image 1" and best["box"] and best["text"] in texts
+    assert best["text"] in made.choices[0].message.content
+    assert httpx2.get(f"{house.page}/api/sessions", timeout=20).json() == before
+
+
+def test_a_damaged_picture_or_recording_is_a_bad_request(client: openai.OpenAI) -> None:
+    broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+    noise = {"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "mp3"}}
+    for part, text in ((broken, "<task>ocr</task>"), (noise, "<task>speech_to_text</task>"), (broken, "What is it?")):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="sensorium", messages=about(text, part))
+        assert " " in caught.value.message
+
+
+def test_everything_works_on_an_imported_meeting(house: House, meeting: str) -> None:
+    asked = json.loads(house.cli("ask", meeting, QUESTION, "--format", "json").stdout)
+    assert asked["evidence"][0]["speaker"] == "Priya Nair" and "Thursday" in asked["answer"]
+    text = house.cli("show", meeting).stdout
+    assert "[00:06] Jan Kowalski: The supplier raised the price of the sensors to forty-two euros." in text
+    summary = next(
+        one
+        for one in json.loads(house.cli("sessions", "--format", "json").stdout)["sessions"]
+        if one["session"] == meeting
+    )
+    assert summary["title"] == "Plan" and summary["duration_s"] == 15 and not summary["is_live"]
+
+
+def test_the_command_line_imports_a_file_and_prints_its_id(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "standup.srt"
+    file.write_text("1\r\n00:00:01,000 --> 00:00:02,000\r\nPriya: We ship.\r\n")
+    imported = house.cli("import", str(file))
+    assert imported.returncode == 0, imported.stderr
+    session_id = imported.stdout.strip()
+    exported = house.cli("show", session_id, "--format", "json").stdout
+    (segment,) = json.loads(exported)["segments"]
+    assert (segment["speaker"], segment["text"], segment["end_s"]) == ("Priya", "We ship.", 2)
+    assert house.cli("delete", session_id).returncode == 0
+    file.write_text("1\n00:00:01,000 --> later\nPriya: We ship.\n")
+    refused = house.cli("import", str(file))
+    assert refused.returncode == 2 and refused.stderr.startswith("error: line 2: a cue's times are")
