@@ -11,12 +11,14 @@ from services.runtime.percept import BoxXyxy
 from services.vision.scroll import Area, Scroll, find_scroll
 
 TILE_PX = 32
-# Grey levels. Lossless pictures differ by nothing or by a lot; after VP8, H.264 or JPEG an unchanged tile's
-# worst pixel is off by 5 to 30 where there are edges, so the threshold rises with the median of the worst
-# pixels of all tiles that are not blank.
+# Grey levels. Lossless pictures differ by nothing or by a lot. A codec blurs and rings: while the picture
+# moves an unchanged tile's worst pixel is off by 40 to 150, as much as by a new letter. Averaged over 5 x 5 px
+# it is off by 6 to 30 and a new letter's by 45 and more; so noisy pictures are compared averaged, and the
+# threshold rises with the median of the worst differences of all tiles that are not blank.
 _MIN_THRESHOLD = 8
-_MAX_THRESHOLD = 56
-_NOISE_FACTOR = 1.5
+_MAX_THRESHOLD = 36
+_NOISE_FACTOR = 4
+_AVERAGED_PX = (5, 5)
 _BLANK_CONTRAST = 16
 # So many changed pixels make a changed tile: a full stop has 2 x 2, codec noise a few outliers.
 _MIN_CHANGED_PX = 2
@@ -31,16 +33,21 @@ _CUT_SHARE = 0.7
 class Change:
     """Changed pixels (h, w) uint8 0 or 1, and the areas (xyxy, whole tiles) that hold `least_px` and more.
 
-    `threshold`: grey levels above which a pixel has changed. Where something scrolled, the mask says what
-    differs from the picture moved along, and `still` what differs from the picture left as it was.
+    `noise`: grey levels by which unchanged places differ after averaging; 0 for lossless pictures. Where
+    something scrolled, the mask says what differs from the picture moved along, and `still` what differs
+    from the picture left as it was.
     """
 
     mask: NDArray[np.uint8]
     areas: tuple[Area, ...]
-    threshold: float = 0.0
-    least_px: int = _MIN_CHANGED_PX
+    noise: int = 0
     scroll: Scroll | None = None
     still: NDArray[np.uint8] | None = None
+
+    @property
+    def least_px(self) -> int:
+        """So many changed pixels are a change."""
+        return _MIN_CHANGED_NOISY_PX if self.noise else _MIN_CHANGED_PX
 
     def within(self, box: BoxXyxy) -> bool:
         """True when something changed inside the box."""
@@ -49,6 +56,10 @@ class Change:
     def is_still(self, box: BoxXyxy) -> bool:
         """True when what the box shows is where it was, though something scrolled."""
         return self.still is not None and _count(self.still, box) < self.least_px
+
+    def is_between(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
+        """True when two cut-outs (h, w, 3) uint8 BGR differ by more than the noise of these pictures."""
+        return cv2.countNonZero(_different(_grey(a), _grey(b), self.noise)) >= self.least_px
 
     def corrected(self, dirty: Iterable[BoxXyxy], clean: Iterable[BoxXyxy]) -> "Change":
         """The same with everything changed in the boxes `dirty`, and then nothing in the boxes `clean`."""
@@ -75,22 +86,23 @@ class ReferenceFrame:
 
         What scrolled is moved along in the reference.
         """
-        self._latest = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
-        if self._grey is None or self._grey.shape != self._latest.shape:
-            self._grey = self._latest.copy()
+        latest = self._latest = _grey(pixels)
+        grey = self._grey
+        if grey is None or grey.shape != latest.shape:
+            self._grey = latest.copy()
             return self._everything()
-        difference = np.asarray(cv2.absdiff(self._grey, self._latest), np.uint8)
+        difference = np.asarray(cv2.absdiff(grey, latest), np.uint8)
         if not difference.any():
             return None
-        change, tiles = _changed(self._grey, difference)
+        change, tiles = _changed(grey, latest)
         if not tiles.any():
             return None
         if np.count_nonzero(tiles) < _MIN_SCROLLED_TILES:
             return change
-        scroll = find_scroll(self._grey, self._latest, tiles)
+        scroll = find_scroll(*_comparable(grey, latest, change.noise), tiles, is_noisy=change.noise > 0)
         if scroll is not None:
-            return _scrolled(self._grey, self._latest, scroll, difference)
-        shows = _contrast(self._grey) | _contrast(self._latest)
+            return _scrolled(grey, latest, scroll)
+        shows = _contrast(grey) | _contrast(latest)
         if np.count_nonzero(tiles & shows) > _CUT_SHARE * np.count_nonzero(shows):
             return self._everything()
         return change
@@ -114,31 +126,49 @@ class ReferenceFrame:
             grey[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
 
 
-def _scrolled(
-    grey: NDArray[np.uint8], latest: NDArray[np.uint8], scroll: Scroll, difference: NDArray[np.uint8]
-) -> Change:
+def _scrolled(grey: NDArray[np.uint8], latest: NDArray[np.uint8], scroll: Scroll) -> Change:
     """Move the pane along in `grey`, and see what differs then."""
     x0, y0, x1, y1 = scroll.area
     from_x0, from_y0, from_x1, from_y1 = scroll.source
-    grey[y0:y1, x0:x1] = grey[from_y0:from_y1, from_x0:from_x1].copy()
-    change, _ = _changed(grey, np.asarray(cv2.absdiff(grey, latest), np.uint8))
-    still = cv2.threshold(difference, change.threshold, 1, cv2.THRESH_BINARY)[1]
-    return replace(change, scroll=scroll, still=np.asarray(still, np.uint8)).corrected([scroll.exposed], [])
+    before = grey.copy()
+    grey[y0:y1, x0:x1] = before[from_y0:from_y1, from_x0:from_x1]
+    change, _ = _changed(grey, latest)
+    still = _different(before, latest, change.noise)
+    return replace(change, scroll=scroll, still=still).corrected([scroll.exposed], [])
 
 
-def _changed(grey: NDArray[np.uint8], difference: NDArray[np.uint8]) -> tuple[Change, NDArray[np.bool_]]:
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _changed(grey: NDArray[np.uint8], latest: NDArray[np.uint8]) -> tuple[Change, NDArray[np.bool_]]:
     """What differs by more than noise, and which tiles hold it."""
-    noise = _noise(grey, difference)
+    noise = _noise(grey, latest)
+    if noise:
+        noise = max(1, _noise(*_comparable(grey, latest, noise)))
+    mask = _different(grey, latest, noise)
+    change = Change(mask, (), noise)
+    tiles = _tile_sums(mask) >= change.least_px
+    return replace(change, areas=_areas(tiles, mask.shape)), tiles
+
+
+def _comparable(a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The two, averaged where there is noise."""
+    if not noise:
+        return a, b
+    return np.asarray(cv2.blur(a, _AVERAGED_PX), np.uint8), np.asarray(cv2.blur(b, _AVERAGED_PX), np.uint8)
+
+
+def _different(a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int) -> NDArray[np.uint8]:
+    """1 where two grey pictures differ by more than noise."""
     threshold = min(_MAX_THRESHOLD, _MIN_THRESHOLD + _NOISE_FACTOR * noise)
-    least_px = _MIN_CHANGED_NOISY_PX if noise else _MIN_CHANGED_PX
-    mask = np.asarray(cv2.threshold(difference, threshold, 1, cv2.THRESH_BINARY)[1], np.uint8)
-    tiles = _tile_sums(mask) >= least_px
-    return Change(mask, _areas(tiles, mask.shape), threshold, least_px), tiles
+    difference = cv2.absdiff(*_comparable(a, b, noise))
+    return np.asarray(cv2.threshold(difference, threshold, 1, cv2.THRESH_BINARY)[1], np.uint8)
 
 
-def _noise(grey: NDArray[np.uint8], difference: NDArray[np.uint8]) -> int:
+def _noise(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
     """Median over the tiles with some contrast of their largest difference."""
-    worst = _by_tile(difference, np.maximum)[_contrast(grey)]
+    worst = _by_tile(np.asarray(cv2.absdiff(a, b), np.uint8), np.maximum)[_contrast(a)]
     return int(np.median(worst)) if worst.size else 0
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +13,7 @@ from services.vision.change import TILE_PX, Change
 from services.vision.ocr import TextLine, in_reading_order
 from services.vision.scroll import Area, Scroll
 from services.vision.text_detection import TextBox, TextDetector
-from services.vision.text_recognition import TextRecognizer
+from services.vision.text_recognition import LineReader
 
 # The detector sees this much around a changed area; it is trained on pictures, not on shreds.
 _CONTEXT_PX = 32
@@ -65,7 +64,7 @@ class ScreenText:
         pixels: NDArray[np.uint8],
         change: Change,
         detector: TextDetector,
-        recognizer: TextRecognizer,
+        recognizer: LineReader,
     ) -> list[tuple[Area, list[BoxXyxy]]]:
         """Read what changed; gives the areas looked at, each with the boxes in it that were left as they were."""
         settled: list[BoxXyxy] = []
@@ -104,8 +103,7 @@ class ScreenText:
         """An earlier look at the very same: a cursor blinks, a button was pointed at."""
         for look in reversed(self._looks):
             if all(_holds(look.area, area) for area in change.areas):
-                difference = cv2.absdiff(look.pixels, _cut_out(pixels, look.area)).max(axis=2)
-                if np.count_nonzero(difference > change.threshold) < change.least_px:
+                if not change.is_between(look.pixels, _cut_out(pixels, look.area)):
                     return look
         return None
 
@@ -189,7 +187,7 @@ class ScreenText:
         self.lines = [by_line[id(line)] for line in in_reading_order([line.line for line in lines])]
 
     def read_again(
-        self, pixels: NDArray[np.uint8], recognizer: Callable[[], TextRecognizer], at_most: int | None = None
+        self, pixels: NDArray[np.uint8], recognizer: Callable[[], LineReader], at_most: int | None = None
     ) -> None:
         """Read lines that only the live recogniser has read with the accurate one, in reading order."""
         waiting = [index for index, line in enumerate(self.lines) if not line.is_accurate][:at_most]

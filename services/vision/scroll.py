@@ -18,8 +18,9 @@ _APART_PX = 3
 # Part of the picture's changing content that must take part in an offset for it to count.
 _LEAST_ENERGY = 0.05
 _LEAST_LIKENESS = 0.1
-# Grey levels: above codec noise, below the contrast of text.
+# Grey levels below the contrast of text, and of averaged text above codec noise.
 _MISMATCH_LEVELS = 40
+_NOISY_MISMATCH_LEVELS = 24
 # A pane is this large in pixels that the offset explains, and they outnumber those against it.
 _LEAST_EXPLAINED_PX = 150
 _EXPLAINED_RATIO = 3
@@ -50,27 +51,37 @@ class Scroll:
         return (from_x0, y0, x0, y1) if self.dx_px > 0 else (x1, y0, from_x1, y1)
 
 
-def find_scroll(old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_]) -> Scroll | None:
-    """Two (h, w) grey pictures and their changed tiles of 32 x 32 px -> the pane that scrolled most, if one did."""
-    if (down := _vertical(old, new, changed)) is not None:
+def find_scroll(
+    old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_], *, is_noisy: bool
+) -> Scroll | None:
+    """Two (h, w) grey pictures and their changed tiles of 32 x 32 px -> the pane that scrolled most, if one did.
+
+    `is_noisy`: they were averaged over some pixels to tell changes from codec noise.
+    """
+    levels = _NOISY_MISMATCH_LEVELS if is_noisy else _MISMATCH_LEVELS
+    if (down := _vertical(old, new, changed, levels)) is not None:
         return Scroll(0, down[0], down[1])
-    across = _vertical(np.ascontiguousarray(old.T), np.ascontiguousarray(new.T), changed.T)
+    across = _vertical(np.ascontiguousarray(old.T), np.ascontiguousarray(new.T), changed.T, levels)
     if across is None:
         return None
     offset, (y0, x0, y1, x1) = across
     return Scroll(offset, 0, (x0, y0, x1, y1))
 
 
-def _vertical(old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_]) -> tuple[int, Area] | None:
+def _vertical(
+    old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_], levels: int
+) -> tuple[int, Area] | None:
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     top, bottom = rows[0] * _STRIP_PX, min(old.shape[0], (rows[-1] + 1) * _STRIP_PX)
     left, right = columns[0] * _STRIP_PX, min(old.shape[1], (columns[-1] + 1) * _STRIP_PX)
     old, new = old[top:bottom, left:right], new[top:bottom, left:right]
     is_changed = changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    moved = cv2.threshold(cv2.absdiff(old, new), _MISMATCH_LEVELS, 1, cv2.THRESH_BINARY)[1]
+    # What turned blank is explained by any blank place: only edges of what came count.
+    edges = cv2.morphologyEx(new, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    moved = cv2.threshold(cv2.min(cv2.absdiff(old, new), edges), levels, 1, cv2.THRESH_BINARY)[1]
     best: tuple[int, int, Area] | None = None
     for offset in _offsets(old, new, is_changed):
-        found = _pane(old, new, np.asarray(moved, np.uint8), offset)
+        found = _pane(old, new, np.asarray(moved, np.uint8), offset, levels)
         if found is not None and (best is None or found[0] > best[0]):
             best = (found[0], offset, found[1])
     if best is None:
@@ -92,7 +103,7 @@ def _offsets(old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np
     energy = _overlapping(after, offsets) + _overlapping(before, -offsets)
     total = float((before**2).sum() + (after**2).sum())
     likeness = np.where(energy > _LEAST_ENERGY * total, 2 * common / np.maximum(energy, 1e-6), 0.0)
-    likeness[height - 2 : height + 1] = 0  # not moved at all
+    likeness[height - 1] = 0  # not moved at all
     best: list[int] = []
     for _ in range(_CANDIDATES):
         peak = int(likeness.argmax())
@@ -122,13 +133,13 @@ def _overlapping(signatures: NDArray[np.float32], offsets: NDArray[np.int_]) -> 
 
 
 def _pane(
-    old: NDArray[np.uint8], new: NDArray[np.uint8], moved: NDArray[np.uint8], offset: int
+    old: NDArray[np.uint8], new: NDArray[np.uint8], moved: NDArray[np.uint8], offset: int, levels: int
 ) -> tuple[int, Area] | None:
     """How many changed pixels an offset explains, less those against it, and the rectangle where it does."""
     height, width = old.shape
     first, last = max(0, offset), min(height, height + offset)
     difference = cv2.absdiff(new[first:last], old[first - offset : last - offset])
-    against = np.asarray(cv2.threshold(difference, _MISMATCH_LEVELS, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    against = np.asarray(cv2.threshold(difference, levels, 1, cv2.THRESH_BINARY)[1], np.uint8)
     explained = _tile_sums(cv2.subtract(moved[first:last], against))
     score = explained - _EXPLAINED_RATIO * _tile_sums(against)
     x0, y0, x1, y1 = (side * _STRIP_PX for side in _best_rectangle(score))
