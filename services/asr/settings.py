@@ -1,7 +1,7 @@
 """The options of one stream, checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.asr.endpointing import Endpointing
 from services.runtime.phrases import Phrase, parse_phrases
@@ -11,7 +11,13 @@ from services.runtime.stage import MediaError
 HISTORIES_MS = {"start_history": (32, 2_000), "stop_history": (96, 10_000), "stop_history_eou": (96, 10_000)}
 THRESHOLDS = ("start_threshold", "stop_threshold", "stop_threshold_eou")
 LEAST_THRESHOLD = 0.05
-KNOWN = ("partials", "second_pass", "phrases", *HISTORIES_MS, *THRESHOLDS)
+# As Google's speech API names it: how short a pause ends an utterance; what Riva's names say goes before it.
+SENSITIVITIES = {
+    "standard": Endpointing(),
+    "short": Endpointing(stop_history_s=0.4),
+    "supershort": Endpointing(stop_history_s=0.25, stop_history_eou_s=0.128),
+}
+KNOWN = ("partials", "second_pass", "phrases", *HISTORIES_MS, *THRESHOLDS, "endpointing_sensitivity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,11 @@ def parse_options(options: Mapping[str, str]) -> AsrOptions:
 
 
 def _endpointing(options: Mapping[str, str]) -> Endpointing:
+    sensitivity = options.get("endpointing_sensitivity", "standard")
+    if sensitivity not in SENSITIVITIES:
+        raise MediaError(
+            f"option endpointing_sensitivity is {sensitivity!r}; must be one of {', '.join(SENSITIVITIES)}"
+        )
     given: dict[str, float] = {}
     for key, (lowest, highest) in HISTORIES_MS.items():
         if key in options:
@@ -58,7 +69,7 @@ def _endpointing(options: Mapping[str, str]) -> Endpointing:
             given[key] = _number(options, key)
             if not LEAST_THRESHOLD <= given[key] <= 1:
                 raise MediaError(f"option {key} is {options[key]!r}; must be {LEAST_THRESHOLD} to 1, a share")
-    return Endpointing(**given)
+    return replace(SENSITIVITIES[sensitivity], **given)
 
 
 def _number(options: Mapping[str, str], key: str) -> float:

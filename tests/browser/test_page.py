@@ -32,6 +32,7 @@ def finish(page: Page) -> None:
 def test_words_and_names_survive_a_reload_and_go_into_the_downloads(open_page: Open) -> None:
     page = open_page()
     session = begin(page, title="Reading")
+    expect(page.locator("#state")).to_have_class(re.compile("hears"))
     expect(page.locator("#partials p")).not_to_be_empty()
     expect(page.locator("#utterances")).to_contain_text(SAID)
     expect(page.locator("#lag-text")).to_contain_text(re.compile("behind|keeping up"))

@@ -143,12 +143,16 @@ function take(event) {
     case "service":
       noticeService(change.name, change.isAvailable, change.message);
       break;
+    case "speech":
+      $("state").classList.toggle("hears", change.hasBegun);
+      break;
     case "progress":
       lag.heard(meeting.received);
       showTime();
       break;
     case "ended":
       if (capture.isRecording) capture.leave();
+      $("state").classList.remove("hears");
       forget();
       lag.reset();
       transcript.draw();

@@ -102,6 +102,7 @@ export class Meeting {
       const { expert = "", is_available = false, message = "" } = event.expert_status;
       return { kind: "service", name: expert, isAvailable: is_available, message };
     }
+    if (event.speech) return { kind: "speech", hasBegun: event.speech.event === "EVENT_START_OF_SPEECH" };
     if (event.progress) {
       // It may go back: a gateway that died goes on from what was kept.
       this.received = num(event.progress.received_sample);

@@ -9,6 +9,7 @@ from services.asr.agreement import StablePrefix
 from services.asr.alignment import Hypothesis
 from services.asr.endpointing import Endpointer, Endpointing, Silence, Span
 from services.asr.finals import Finals
+from services.asr.settings import parse_options
 from services.asr.turn import is_complete
 from services.runtime.percept import Transcript, Word
 
@@ -113,3 +114,10 @@ def _transcript(text: str) -> Transcript:
 def test_a_turn_is_over_when_its_sentence_is_closed_for_sure(text: str, closing: float, complete: bool) -> None:
     hypothesis = Hypothesis((5, 6), np.array([-0.1, closing], np.float32), 0.0)
     assert is_complete(_transcript(text), hypothesis) is complete
+
+
+def test_a_named_history_goes_before_the_sensitivity() -> None:
+    short = parse_options({"endpointing_sensitivity": "short"}).endpointing
+    both = parse_options({"endpointing_sensitivity": "short", "stop_history": "300"}).endpointing
+    assert (short.stop_history_s, both.stop_history_s) == (0.4, 0.3)
+    assert both.stop_history_eou_s == short.stop_history_eou_s == parse_options({}).endpointing.stop_history_eou_s

@@ -11,7 +11,7 @@ from benchmarks import noise
 from benchmarks.asr import read
 from services.asr.alignment import Hypothesis
 from services.asr.trust import BLIP_S, hears_no_speech, is_invented
-from services.runtime.percept import Transcript
+from services.runtime.percept import SpeechActivity, SpeechEvent, Transcript
 from tests.unit.asr.conftest import Samples, Transcribe
 
 VOICES = Path(__file__).parents[2] / "data" / "two_speakers.flac"
@@ -30,6 +30,12 @@ def _babble(seconds: float, seed: int) -> Samples:
 def test_sounds_without_words_give_none(transcribe: Transcribe, make: Callable[[float, int], Samples]) -> None:
     said = transcribe(make(20.0, 4), language="", options={"partials": "off"})
     assert [p.text for p in said if isinstance(p, Transcript) and p.words] == []
+
+
+def test_voices_that_nobody_understands_are_reported_as_suppressed(transcribe: Transcribe) -> None:
+    said = transcribe(_babble(20.0, 4), language="", options={"partials": "off"})
+    events = [percept.event for percept in said if isinstance(percept, SpeechActivity)]
+    assert SpeechEvent.SUPPRESSED in events and SpeechEvent.END_OF_SPEECH not in events
 
 
 def test_sounds_are_the_same_for_the_same_seed() -> None:

@@ -258,6 +258,8 @@ def test_wrong_settings_are_refused_by_name(expert: AsrExpert) -> None:
         expert.open_stage(StageConfig(options={"stop_history_eou": "-1"}))
     with pytest.raises(MediaError, match="start_threshold is '1.5'; must be 0.05 to 1"):
         expert.open_stage(StageConfig(options={"start_threshold": "1.5"}))
+    with pytest.raises(MediaError, match="sensitivity is 'high'; must be one of standard, short, supershort"):
+        expert.open_stage(StageConfig(options={"endpointing_sensitivity": "high"}))
     with pytest.raises(MediaError, match="stop_threshold is 'nan'"):
         expert.open_stage(StageConfig(options={"stop_threshold": "nan"}))
     with pytest.raises(MediaError, match="start_history is 'soon'; must be a number"):
