@@ -126,14 +126,14 @@ class ScreenText:
             if change.is_still(box) and not any(_is_same_place(line, other) for other in moved):
                 others.append(line)
                 stayed.append(box)
-            elif _meets(box, scroll.source):
+            elif _meets(box, scroll.source) and _part_in(scroll.pane, box) > _SAME_PLACE:
                 # Cut by the pane's edge before or now, or written on: to be read again where it is now.
                 if _meets(there.line.xyxy, scroll.area):
                     others.append(there)
                     dirty.append(_common(there.line.xyxy, scroll.area))
             elif not _holds(scroll.area, box):
                 others.append(line)
-                dirty.append(box)
+                dirty += (box, _common(there.line.xyxy, scroll.area))
         self.lines = [*moved, *others]
         return change.corrected(dirty, stayed), stayed
 
@@ -299,6 +299,11 @@ def _holds(a: BoxXyxy, b: BoxXyxy) -> bool:
 
 def _common(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
     return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def _part_in(area: BoxXyxy, box: BoxXyxy) -> float:
+    x0, y0, x1, y1 = _common(area, box)
+    return max(0.0, x1 - x0) * max(0.0, y1 - y0) / max(1e-6, (box[2] - box[0]) * (box[3] - box[1]))
 
 
 def _is_same_place(a: ScreenLine, b: ScreenLine) -> bool:

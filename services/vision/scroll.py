@@ -43,6 +43,12 @@ class Scroll:
         return x0 - self.dx_px, y0 - self.dy_px, x1 - self.dx_px, y1 - self.dy_px
 
     @property
+    def pane(self) -> Area:
+        """Where it was and where it is."""
+        (x0, y0, x1, y1), (from_x0, from_y0, from_x1, from_y1) = self.area, self.source
+        return min(x0, from_x0), min(y0, from_y0), max(x1, from_x1), max(y1, from_y1)
+
+    @property
     def exposed(self) -> Area:
         """The strip of the pane into which new content came."""
         (x0, y0, x1, y1), (from_x0, from_y0, from_x1, from_y1) = self.area, self.source
