@@ -1,6 +1,6 @@
 """Launches on a card through PyCUDA: the primary context, which TensorRT shares, never one of our own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,40 @@ class CudaDevice:
             end.record()
             end.synchronize()
             return float(end.time_since(begin)) / repeats
+
+    def stream(self) -> Any:
+        """A stream of its own; `handle` is the driver's. Raises DeviceError."""
+        return self._try("a stream", self._driver.Stream)
+
+    def allocate(self, nbytes: int) -> Any:
+        """Memory on the card, whose int is its address. Raises DeviceError: no memory."""
+        return self._try(f"{nbytes} bytes", self._driver.mem_alloc, nbytes)
+
+    def pinned(self, nbytes: int) -> NDArray[np.uint8]:
+        """Page-locked memory of the host, which the card copies without the processor. Raises DeviceError."""
+        made: NDArray[np.uint8] = self._try(
+            f"{nbytes} bytes of the host", self._driver.pagelocked_empty, nbytes, np.uint8
+        )
+        return made
+
+    def copy_to_card(self, address: int, values: NDArray[np.uint8], stream: Any) -> None:
+        """Queue a copy out of page-locked memory, which must stay until it is done. Raises DeviceError."""
+        self._try("a copy to the card", self._driver.memcpy_htod_async, address, values, stream)
+
+    def copy_to_host(self, values: NDArray[np.uint8], address: int, stream: Any) -> None:
+        """Queue a copy into page-locked memory. Raises DeviceError."""
+        self._try("a copy to the host", self._driver.memcpy_dtoh_async, values, address, stream)
+
+    def wait(self, stream: Any) -> None:
+        """Block until all that the stream was given is done. Raises DeviceError: something of it failed."""
+        self._try("what was queued", stream.synchronize)
+
+    def _try(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        with self.current():
+            try:
+                return call(*arguments)
+            except self._driver.Error as error:
+                raise DeviceError(f"{what} failed on {self.name}: {error}") from error
 
     def free_bytes(self) -> int:
         """Free memory of the card."""

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -38,6 +39,10 @@ struct Module {
 struct Function {
   std::string name;
 };
+
+// What a stream is given between the begin and the end of a capture is not run but kept.
+using Steps = std::vector<std::function<CUresult()>>;
+std::map<CUstream, Steps> captures;
 
 double now_ms() {
   using namespace std::chrono;
@@ -180,7 +185,9 @@ API cuStreamCreate(CUstream *stream, unsigned) {
 }
 API cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
 API cuStreamDestroy_v2(CUstream stream) { return free(stream), CUDA_SUCCESS; }
-API cuStreamSynchronize(CUstream) { return CUDA_SUCCESS; }
+API cuStreamSynchronize(CUstream stream) {
+  return captures.count(stream) ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
 API cuStreamQuery(CUstream) { return CUDA_SUCCESS; }
 API cuStreamWaitEvent(CUstream, CUevent, unsigned) { return CUDA_SUCCESS; }
 API cuEventCreate(CUevent *event, unsigned) {
@@ -194,6 +201,30 @@ API cuEventElapsedTime(float *ms, CUevent from, CUevent to) {
   return *ms = float(*reinterpret_cast<double *>(to) - *reinterpret_cast<double *>(from)), CUDA_SUCCESS;
 }
 API cuEventElapsedTime_v2(float *ms, CUevent from, CUevent to) { return cuEventElapsedTime(ms, from, to); }
+
+// -- graphs ----------------------------------------------------------------------------------------------
+
+API cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode) {
+  if (!stream) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;  // the default stream cannot be captured
+  return captures.emplace(stream, Steps{}).second ? CUDA_SUCCESS : CUDA_ERROR_ILLEGAL_STATE;
+}
+API cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+  auto found = captures.find(stream);
+  if (found == captures.end()) return CUDA_ERROR_ILLEGAL_STATE;
+  *graph = reinterpret_cast<CUgraph>(new Steps(std::move(found->second)));
+  return captures.erase(found), CUDA_SUCCESS;
+}
+API cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph, unsigned long long flags) {
+  if (flags) return CUDA_ERROR_INVALID_VALUE;
+  return *executable = reinterpret_cast<CUgraphExec>(new Steps(*reinterpret_cast<Steps *>(graph))), CUDA_SUCCESS;
+}
+API cuGraphLaunch(CUgraphExec executable, CUstream) {
+  for (auto &step : *reinterpret_cast<Steps *>(executable))
+    if (CUresult result = step()) return result;
+  return CUDA_SUCCESS;
+}
+API cuGraphDestroy(CUgraph graph) { return delete reinterpret_cast<Steps *>(graph), CUDA_SUCCESS; }
+API cuGraphExecDestroy(CUgraphExec executable) { return delete reinterpret_cast<Steps *>(executable), CUDA_SUCCESS; }
 
 // -- modules and launches ----------------------------------------------------------------------------------
 
@@ -222,7 +253,7 @@ API cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction) {
 API cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) { return CUDA_SUCCESS; }
 API cuFuncSetCacheConfig(CUfunction, CUfunc_cache) { return CUDA_SUCCESS; }
 API cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared, CUstream, void **pointers, void **extra) {
+                   unsigned shared, CUstream stream, void **pointers, void **extra) {
   const std::string &name = reinterpret_cast<Function *>(function)->name;
   if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || !bx || !by || !bz || bz > 64 || size_t(bx) * by * bz > 1024 ||
       shared > MOST_SHARED)
@@ -237,6 +268,14 @@ API cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, u
     fprintf(stderr, "simulated driver: %s takes %d bytes of arguments, %zu were given\n", name.c_str(),
             simulator_argument_bytes(name.c_str()), bytes);
     return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (auto found = captures.find(stream); found != captures.end()) {
+    if (!buffer) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;  // PyCUDA packs its arguments
+    found->second.push_back([=, kept = std::string(buffer, bytes)] {
+      return simulator_launch(name.c_str(), gx, gy, gz, bx, by, bz, nullptr, kept.data()) ? CUDA_ERROR_LAUNCH_FAILED
+                                                                                          : CUDA_SUCCESS;
+    });
+    return CUDA_SUCCESS;
   }
   return simulator_launch(name.c_str(), gx, gy, gz, bx, by, bz, pointers, buffer) ? CUDA_ERROR_LAUNCH_FAILED
                                                                                   : CUDA_SUCCESS;

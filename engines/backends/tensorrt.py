@@ -1,0 +1,248 @@
+"""The runtime half of TensorRT: a plan behind the same `Engine` as ONNX Runtime's sessions.
+
+TensorRT's module is injected, `tensorrt` or `tensorrt_rtx`, so that every name used here can be checked against the
+bindings of several versions on a machine without a card. Not yet run on one: docs/gpu.md.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends.cuda_graph import CudaGraph
+from engines.backends.staging import Staging
+from engines.backends.tensorrt_build import logger
+from engines.engine import TensorError, TensorSpec
+from engines.kernels.device import CudaDevice, DeviceError
+
+# Shapes that came this often are recorded as a CUDA graph; so many graphs, and counts of shapes, a worker keeps.
+GRAPH_AFTER = 3
+MAX_GRAPHS = 16
+MAX_SEEN = 64
+Feeds = Mapping[str, NDArray[Any]]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes on the card: what each worker's activations take, and all buffers together."""
+
+    activations: int
+    buffers: int
+
+
+class TensorRTEngine:
+    """One plan on one card. Safe to call from several threads: each call holds one of `workers`."""
+
+    def __init__(
+        self, trt: Any, device: CudaDevice, plan: bytes, *, fixed: Mapping[str, int] | None = None, workers: int = 2
+    ) -> None:
+        """`fixed`: inputs that became constants; what is fed for them must equal them. Raises DeviceError."""
+        self._trt, self._device, self._fixed = trt, device, dict(fixed or {})
+        self._log = logger(trt)
+        with device.current():
+            self._runtime = trt.Runtime(self._log)
+            engine = self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise DeviceError(f"the plan does not load on {device.name}: {self._complaint()}; build it again")
+        self.backend = f"{trt.__name__.replace('_', '-')}-{device.compute_capability.lower()}"
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        self._dtypes = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
+        if host := [name for name in names if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE]:
+            raise DeviceError(f"the plan wants {host[0]!r} in the host's memory, which this backend does not give")
+        is_input = {name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
+        specs = {
+            name: TensorSpec(name, self._dtypes[name].name, _axes(engine.get_tensor_shape(name))) for name in names
+        }
+        given = tuple(specs[name] for name in names if is_input[name])
+        self.inputs = (*given, *(TensorSpec(name, "int64", ()) for name in self._fixed))
+        self.outputs = tuple(specs[name] for name in names if not is_input[name])
+        self._limits = {spec.name: engine.get_tensor_profile_shape(spec.name, 0) for spec in given}
+        self._idle: list[_Worker] = []
+        self._missing = workers
+        self._changed = Condition()
+        self._workers: list[_Worker] = []
+
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed, DeviceError."""
+        known = [spec.name for spec in self.outputs]
+        wanted = known if outputs is None else list(outputs)
+        if unknown := set(wanted) - set(known):
+            raise TensorError(f"no output {sorted(unknown)[0]!r}; outputs are {known}")
+        checked = self._checked(feeds)
+        with self._worker() as worker:
+            return worker.run(checked, wanted)
+
+    def memory(self) -> Memory:
+        """What it takes beside the weights."""
+        with self._changed:
+            buffers = sum(worker.staging.bytes_on_card for worker in self._workers)
+        return Memory(int(self._engine.device_memory_size_v2), buffers)
+
+    def close(self) -> None:
+        """Give the card's memory back; no call may be under way."""
+        with self._device.current():
+            for worker in self._workers:
+                worker.close()
+            self._workers.clear()
+            self._idle.clear()
+            del self._engine, self._runtime
+
+    def _checked(self, feeds: Feeds) -> Feeds:
+        specs = {spec.name: spec for spec in self.inputs}
+        for name, value in feeds.items():
+            spec = specs.get(name)
+            if spec is None:
+                raise TensorError(f"no input {name!r}; inputs are {sorted(specs)}")
+            if name in self._fixed:
+                if np.any(value != self._fixed[name]):
+                    raise TensorError(
+                        f"input {name!r} is {value.tolist()}, must be {self._fixed[name]} on this backend"
+                    )
+                continue
+            given = f"input {name!r} is {value.dtype.name}{list(value.shape)}"
+            if value.dtype.name != spec.dtype or value.ndim != len(spec.shape):
+                raise TensorError(f"{given}, must be {spec.dtype}{list(spec.shape)}")
+            least, _, most = self._limits[name]
+            if any(not low <= size <= high for low, size, high in zip(least, value.shape, most, strict=True)):
+                raise TensorError(f"{given}, the plan is for {list(least)} to {list(most)}")
+        if missing := [spec.name for spec in self.inputs if spec.name not in feeds and spec.name not in self._fixed]:
+            raise TensorError(f"input {missing[0]!r} is missing; inputs are {sorted(specs)}")
+        return {name: value for name, value in feeds.items() if name not in self._fixed}
+
+    @contextmanager
+    def _worker(self) -> Iterator["_Worker"]:
+        with self._changed:
+            while not self._idle and not self._missing:
+                self._changed.wait()
+            worker = self._idle.pop() if self._idle else None
+            self._missing -= worker is None
+        try:
+            if worker is None:
+                worker = _Worker(self._trt, self._engine, self._device, self._dtypes)
+                with self._changed:
+                    self._workers.append(worker)
+            yield worker
+        finally:
+            with self._changed:
+                if worker is None:
+                    self._missing += 1
+                else:
+                    self._idle.append(worker)
+                self._changed.notify()
+
+    def _complaint(self) -> str:
+        return self._log.errors[-1] if self._log.errors else "TensorRT gave no reason"
+
+
+class _Worker:
+    """An execution context with its stream, buffers and recorded graphs."""
+
+    def __init__(self, trt: Any, engine: Any, device: CudaDevice, dtypes: Mapping[str, np.dtype[Any]]) -> None:
+        self._device, self._dtypes = device, dtypes
+        self.staging = Staging(device)
+        self._handle = int(self.staging.stream.handle)
+        self._generation = self.staging.generation
+        self._seen: OrderedDict[tuple[Any, ...], int] = OrderedDict()
+        self._graphs: OrderedDict[tuple[Any, ...], tuple[CudaGraph, Shapes]] = OrderedDict()
+        # TensorRT for RTX records and launches CUDA graphs by itself.
+        self._records = not hasattr(trt, "CudaGraphStrategy")
+        with device.current():
+            if self._records:
+                context = engine.create_execution_context()
+            else:
+                runtime_config = engine.create_runtime_config()
+                runtime_config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+                context = engine.create_execution_context(runtime_config)
+            if context is None or not context.set_optimization_profile_async(0, self._handle):
+                raise DeviceError(f"{device.name} has no room for another execution context")
+        self._context = context
+        self.staging.wait()
+
+    def run(self, feeds: Feeds, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Copy in, compute, copy out, wait."""
+        try:
+            with self._device.current():
+                for name, values in feeds.items():
+                    self.staging.put(name, values)
+                shapes = self._compute({name: values.shape for name, values in feeds.items()})
+                for name in wanted:
+                    self.staging.fetch(name, _size(shapes[name]) * self._dtypes[name].itemsize)
+        finally:
+            # Also after an error: the next call writes into these buffers.
+            self.staging.wait()
+        return {name: self.staging.result(name, self._dtypes[name], shapes[name]) for name in wanted}
+
+    def close(self) -> None:
+        """Give memory back; the card's context is current."""
+        self._drop_graphs()
+        self.staging.close()
+        del self._context
+
+    def _compute(self, given: Shapes) -> Shapes:
+        """Queue the computation; returns the shapes of the outputs."""
+        self._drop_graphs_of_old_addresses()
+        key = tuple(sorted(given.items()))
+        if (recorded := self._graphs.get(key)) is not None:
+            self._graphs.move_to_end(key)
+            recorded[0].launch(self._handle)
+            return recorded[1]
+        shapes = self._bind(given)
+        self._drop_graphs_of_old_addresses()
+        count = self._seen[key] = self._seen.pop(key, 0) + 1
+        if len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
+        if not self._records or count < GRAPH_AFTER:
+            self._enqueue()
+            return shapes
+        graph = CudaGraph(self._handle, self._enqueue)
+        self._graphs[key] = graph, shapes
+        if len(self._graphs) > MAX_GRAPHS:
+            self._graphs.popitem(last=False)[1][0].close()
+        graph.launch(self._handle)
+        return shapes
+
+    def _bind(self, given: Shapes) -> Shapes:
+        """Tell the context shapes and addresses; returns the shapes of the outputs."""
+        context = self._context
+        for name, shape in given.items():
+            if not context.set_input_shape(name, shape):
+                raise TensorError(f"input {name!r} of shape {list(shape)} is refused by the plan")
+        if missing := context.infer_shapes():
+            raise TensorError(f"the shape of {missing[0]!r} does not follow from the inputs")
+        shapes = {name: tuple(context.get_tensor_shape(name)) for name in self._dtypes if name not in given}
+        for name, dtype in self._dtypes.items():
+            shape = given.get(name) or shapes.get(name, ())
+            if not context.set_tensor_address(name, self.staging.reserve(name, _size(shape) * dtype.itemsize)):
+                raise DeviceError(f"the address of {name!r} is refused by the plan")
+        return shapes
+
+    def _enqueue(self) -> None:
+        if not self._context.execute_async_v3(self._handle):
+            raise DeviceError(f"the plan did not run on {self._device.name}")
+
+    def _drop_graphs_of_old_addresses(self) -> None:
+        if self._generation != self.staging.generation:
+            self._generation = self.staging.generation
+            self._drop_graphs()
+
+    def _drop_graphs(self) -> None:
+        for graph, _ in self._graphs.values():
+            graph.close()
+        self._graphs.clear()
+        self._seen.clear()
+
+
+def _axes(shape: Sequence[int]) -> tuple[int | str, ...]:
+    return tuple("?" if length < 0 else int(length) for length in shape)
+
+
+def _size(shape: Sequence[int]) -> int:
+    if any(length < 0 for length in shape):
+        raise DeviceError(f"the plan gives an output of unknown shape {list(shape)}")
+    return int(np.prod(shape, dtype=np.int64))

@@ -1,0 +1,55 @@
+"""Which runtime runs the graphs: SENSORIUM_BACKEND names one or several, the first that has the graph runs it.
+
+    onnxruntime               the default: on the CPU
+    tensorrt, tensorrt_rtx    plans of `sensorium engines build` on the first NVIDIA card, and nothing else
+    tensorrt,onnxruntime      the same, and the CPU for graphs without a plan
+
+A service says which one it uses in `describe` and in its results: `Engine.backend`.
+"""
+
+import os
+from functools import cache
+
+from engines import plans
+from engines.backends import tensorrt_build
+from engines.backends.tensorrt import TensorRTEngine
+from engines.engine import Engine, EngineError
+from engines.kernels.device import CudaDevice
+from engines.manifest import manifest
+from engines.plain_graphs import profile_of
+from engines.plans import Target
+
+VARIABLE = "SENSORIUM_BACKEND"
+ONNX_RUNTIME = "onnxruntime"
+
+
+class BackendError(EngineError):
+    """The setting names no runtime."""
+
+
+def backends() -> tuple[str, ...]:
+    """The runtimes in the order of preference. Raises BackendError."""
+    chosen = tuple(part.strip() for part in os.environ.get(VARIABLE, ONNX_RUNTIME).split(","))
+    known = (ONNX_RUNTIME, *tensorrt_build.MODULES)
+    if wrong := [name for name in chosen if name not in known]:
+        raise BackendError(f"{VARIABLE} names {wrong[0]!r}, must be of {', '.join(known)}; several with commas")
+    return chosen
+
+
+@cache
+def first_card() -> CudaDevice:
+    """The card of this process. Raises DeviceError."""
+    return CudaDevice()
+
+
+def open_plan(name: str, graph: str, module: str, *, workers: int = 2) -> Engine:
+    """Load the plan of one graph onto the card.
+
+    Raises TensorRTMissingError, DeviceError, PlanMissingError, PlanCorruptError, PlainGraphMissingError, ManifestError.
+    """
+    profile = profile_of(manifest(name), graph)
+    trt = tensorrt_build.load(module)
+    card = first_card()
+    plan = plans.find(name, graph, module, trt.__version__, Target((card.compute_capability,), card.name))
+    plans.verify(plan)
+    return TensorRTEngine(trt, card, plan.path.read_bytes(), fixed=profile.fixed, workers=workers)
