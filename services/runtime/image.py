@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from services.runtime.stage import MediaError
 
-# A decoded picture takes 3 bytes a pixel, 100 MB at most; a 16-bit one with alpha 15 while it is decoded.
+# A decoded picture takes 3 bytes a pixel, 100 MB at most; one with alpha and 16 bits so many while it is decoded.
+MOST_BYTES_A_PIXEL = 15
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 33_554_432
@@ -18,6 +19,10 @@ MAX_FILE_BYTES = 32 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 # Start-of-frame markers; C4, C8 and CC in their midst are tables.
+# What pixels are made of. Texts, profiles and further pictures of a PNG can unpack to gigabytes: they are left out.
+_PNG_PARTS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+# Encoders write about ten; each one of a large picture costs a tenth of a second.
+MAX_JPEG_SCANS = 64
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -42,9 +47,12 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
         )
     kind = "PNG" if data.startswith(_PNG) else "JPEG" if data.startswith(_JPEG) else "WebP"
     # OpenCV fills what a truncated PNG or JPEG lacks with grey, so that is found out here.
-    if not _is_whole(data):
+    whole = _png_parts(data) if kind == "PNG" else data if _is_whole(data) else None
+    if whole is None:
         raise MediaError(f"{kind} image is cut off after {len(data)} bytes: send the whole file")
-    buffer = np.frombuffer(data, np.uint8)
+    if kind == "JPEG" and (scans := data.count(b"\xff\xda", _jpeg_frame(data))) > MAX_JPEG_SCANS:
+        raise MediaError(f"JPEG image has {scans} scans; at most {MAX_JPEG_SCANS} are taken: save it again")
+    buffer = np.frombuffer(whole, np.uint8)
     try:
         # IMREAD_UNCHANGED alone keeps alpha, but it ignores EXIF; only JPEG carries EXIF in practice.
         flags = cv2.IMREAD_COLOR if kind == "JPEG" else cv2.IMREAD_UNCHANGED
@@ -58,7 +66,9 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
 
 def _to_bgr(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Any depth and 1 to 4 channels -> 8-bit BGR; alpha is laid over white."""
-    values = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
+    if pixels.dtype == np.uint16:
+        np.right_shift(pixels, 8, out=pixels)
+    values = pixels.astype(np.uint8, copy=False)
     if values.ndim == 2 or values.shape[2] == 1:
         return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2BGR), np.uint8)
     if values.shape[2] == 4:
@@ -125,10 +135,22 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_whole(data: bytes) -> bool:
-    """True when the mark of its end is there."""
-    if data.startswith(_PNG):
-        return b"IEND" in data
+    """True when the mark of a JPEG's or WebP's end is there."""
     if data.startswith(_JPEG):
         # Coded data cannot hold the end mark; a thumbnail with one lies before the frame header.
         return data.find(b"\xff\xd9", _jpeg_frame(data)) >= 0
     return len(data) >= int.from_bytes(data[4:8], "little") + 8
+
+
+def _png_parts(data: bytes) -> bytes | None:
+    """The parts that pixels are made of, whatever else is in the file or behind it; None when its end is missing."""
+    kept, at = [_PNG], len(_PNG)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        kind = data[at + 4 : at + 8]
+        if kind in _PNG_PARTS and end <= len(data):
+            kept.append(data[at:end])
+            if kind == b"IEND":
+                return b"".join(kept)
+        at = end
+    return None
