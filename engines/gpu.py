@@ -4,7 +4,7 @@
     tensorrt, tensorrt_rtx    plans of `sensorium engines build` on the first NVIDIA card, and nothing else
     tensorrt,onnxruntime      the same, and the CPU for graphs without a plan
 
-A service says which one it uses in `describe` and in its results: `Engine.backend`.
+`Engine.backend` says which one it became. The decoder's language model binds ONNX Runtime's own memory: always CPU.
 """
 
 import os
@@ -16,8 +16,8 @@ from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import Engine, EngineError
 from engines.kernels.device import CudaDevice
 from engines.manifest import manifest
-from engines.plain_graphs import profile_of
-from engines.plans import Target
+from engines.plain_graphs import PlainGraphMissingError, profile_of
+from engines.plans import PlanMissingError, Target
 
 VARIABLE = "SENSORIUM_BACKEND"
 ONNX_RUNTIME = "onnxruntime"
@@ -40,6 +40,20 @@ def backends() -> tuple[str, ...]:
 def first_card() -> CudaDevice:
     """The card of this process. Raises DeviceError."""
     return CudaDevice()
+
+
+def open_preferred(name: str, graph: str) -> Engine | None:
+    """The engine that the setting prefers for a graph; None: ONNX Runtime's. Raises as `open_plan`, BackendError."""
+    chosen = backends()
+    for backend in chosen:
+        if backend == ONNX_RUNTIME:
+            break
+        try:
+            return open_plan(name, graph, backend)
+        except (PlanMissingError, PlainGraphMissingError):
+            if backend == chosen[-1]:
+                raise
+    return None
 
 
 def open_plan(name: str, graph: str, module: str, *, workers: int = 2) -> Engine:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from engines.backends.onnxruntime import OnnxRuntimeEngine
@@ -33,7 +34,13 @@ def model_file(name: str, file: str) -> Path:
 
 
 def open_engine(name: str, graph: str, *, threads: int = 1) -> Engine:
-    """Load one graph file of a fetched model. Raises ModelMissingError, ManifestError."""
+    """Load one graph file of a fetched model. Raises ModelMissingError, ManifestError, and as engines/gpu.py."""
+    if os.environ.get("SENSORIUM_BACKEND"):
+        # Here, because it needs this module.
+        from engines import gpu
+
+        if (engine := gpu.open_preferred(name, graph)) is not None:
+            return engine
     return OnnxRuntimeEngine(model_file(name, graph), threads=threads)
 
 
