@@ -59,7 +59,7 @@ class Change:
 
     def is_between(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
         """True when two cut-outs (h, w, 3) uint8 BGR differ by more than the noise of these pictures."""
-        return cv2.countNonZero(_different(_grey(a), _grey(b), self.noise)) >= self.least_px
+        return cv2.countNonZero(_different(*_comparable(_grey(a), _grey(b), self.noise), self.noise)) >= self.least_px
 
     def corrected(self, dirty: Iterable[BoxXyxy], clean: Iterable[BoxXyxy]) -> "Change":
         """The same with everything changed in the boxes `dirty`, and then nothing in the boxes `clean`."""
@@ -133,7 +133,7 @@ def _scrolled(grey: NDArray[np.uint8], latest: NDArray[np.uint8], scroll: Scroll
     before = grey.copy()
     grey[y0:y1, x0:x1] = before[from_y0:from_y1, from_x0:from_x1]
     change, _ = _changed(grey, latest)
-    still = _different(before, latest, change.noise)
+    still = _different(*_comparable(before, latest, change.noise), change.noise)
     return replace(change, scroll=scroll, still=still).corrected([scroll.exposed], [])
 
 
@@ -143,16 +143,20 @@ def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _changed(grey: NDArray[np.uint8], latest: NDArray[np.uint8]) -> tuple[Change, NDArray[np.bool_]]:
     """What differs by more than noise, and which tiles hold it."""
-    noise = _noise(grey, latest)
+    shows = _contrast(grey)
+    noise = _noise(grey, latest, shows)
     if noise:
-        noise = max(1, _noise(*_comparable(grey, latest, noise)))
+        grey, latest = _comparable(grey, latest, noise)
+        noise = max(1, _noise(grey, latest, shows))
     mask = _different(grey, latest, noise)
     change = Change(mask, (), noise)
     tiles = _tile_sums(mask) >= change.least_px
     return replace(change, areas=_areas(tiles, mask.shape)), tiles
 
 
-def _comparable(a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _comparable(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The two, averaged where there is noise."""
     if not noise:
         return a, b
@@ -160,15 +164,14 @@ def _comparable(a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int) -> tuple
 
 
 def _different(a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int) -> NDArray[np.uint8]:
-    """1 where two grey pictures differ by more than noise."""
+    """1 where two comparable pictures differ by more than noise."""
     threshold = min(_MAX_THRESHOLD, _MIN_THRESHOLD + _NOISE_FACTOR * noise)
-    difference = cv2.absdiff(*_comparable(a, b, noise))
-    return np.asarray(cv2.threshold(difference, threshold, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    return np.asarray(cv2.threshold(cv2.absdiff(a, b), threshold, 1, cv2.THRESH_BINARY)[1], np.uint8)
 
 
-def _noise(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
-    """Median over the tiles with some contrast of their largest difference."""
-    worst = _by_tile(np.asarray(cv2.absdiff(a, b), np.uint8), np.maximum)[_contrast(a)]
+def _noise(a: NDArray[np.uint8], b: NDArray[np.uint8], shows: NDArray[np.bool_]) -> int:
+    """Median over the tiles that show anything of their largest difference."""
+    worst = _by_tile(np.asarray(cv2.absdiff(a, b), np.uint8), np.maximum)[shows]
     return int(np.median(worst)) if worst.size else 0
 
 
