@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
 from engines.engine import Engine, ModelCorruptError, ModelMissingError
 from engines.manifest import Manifest, manifest
+from engines.residency import ResidentEngine
 
 DIGESTS = "digests.json"
 
@@ -34,14 +36,16 @@ def model_file(name: str, file: str) -> Path:
 
 
 def open_engine(name: str, graph: str, *, threads: int = 1) -> Engine:
-    """Load one graph file of a fetched model. Raises ModelMissingError, ManifestError, and as engines/gpu.py."""
+    """One graph file of a fetched model, opened at its first use. Raises ModelMissingError, ManifestError."""
     if os.environ.get("SENSORIUM_BACKEND"):
         # Here, because it needs this module.
         from engines import gpu
 
         if (engine := gpu.open_preferred(name, graph)) is not None:
             return engine
-    return OnnxRuntimeEngine(model_file(name, graph), threads=threads)
+    path = model_file(name, graph)
+    opener = partial(OnnxRuntimeEngine, path, threads=threads)
+    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, OnnxRuntimeEngine.backend)
 
 
 def how_to_get(model: Manifest) -> str:

@@ -9,8 +9,10 @@ import sys
 import grpc
 
 from engines.engine import EngineError
+from engines.residency import process
 from protos.decoder.v1 import decoder_pb2_grpc
 from services.decoder.asking import TIERS
+from services.decoder.escalation import EscalationSettings
 from services.decoder.model import SmallDecoder
 from services.decoder.sentence import SentenceEncoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
@@ -25,8 +27,20 @@ def main() -> None:
     """Serve until SIGTERM; exits 1 with a sentence when that is not possible."""
     flags = _parser().parse_args()
     configure_logging("decoder")
-    decoder_settings = DecoderSettings(flags.tier, flags.context_tokens, flags.max_contexts, flags.idle_s)
+    escalation = EscalationSettings(
+        flags.escalation_url,
+        flags.escalation_model,
+        flags.escalation_key_file,
+        flags.escalation,
+        flags.escalation_above,
+        flags.escalation_below,
+        flags.escalation_deadline_s,
+        flags.escalation_budget_bytes,
+        flags.escalation_budget_tokens,
+    )
+    decoder_settings = DecoderSettings(flags.tier, flags.context_tokens, flags.max_contexts, flags.idle_s, escalation)
     try:
+        process()  # a memory budget that cannot be read is found out now
         asyncio.run(_serve(settings_from("decoder", flags), decoder_settings))
     except (OSError, EngineError, ValueError) as error:
         log.error("cannot start: %s", error)
@@ -44,7 +58,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-contexts", type=int, default=contexts, help="live contexts at most")
     idle_s = float(env("SENSORIUM_IDLE_S", str(default.idle_s)))
     parser.add_argument("--idle-s", type=float, default=idle_s, help="forget a session after so long without use")
+    _add_escalation(parser)
     return parser
+
+
+def _add_escalation(parser: argparse.ArgumentParser) -> None:
+    default = EscalationSettings()
+
+    def add(flag: str, value: str | float | int, help: str) -> None:
+        name = f"escalation-{flag}" if flag else "escalation"
+        given = os.environ.get(f"SENSORIUM_{name.upper().replace('-', '_')}", str(value))
+        parser.add_argument(f"--{name}", type=type(value), default=type(value)(given), help=help)
+
+    add("url", default.url, "OpenAI-compatible endpoint that may be asked, such as https://host/v1; empty: none")
+    add("model", default.model, "its model")
+    add("key-file", default.key_file, "file with its API key")
+    add("", default.policy, "never, ask or allowed, where a session says nothing")
+    add("above", default.above, "a best line less likely than this is hopeless")
+    add("below", default.below, "a best line as likely as this needs no help")
+    add("deadline-s", default.deadline_s, "the local answer stands after so long")
+    add("budget-bytes", default.budget_bytes, "bytes that one session may send")
+    add("budget-tokens", default.budget_tokens, "tokens that one session may use")
 
 
 async def _serve(settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:

@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 
+from engines.residency import process
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder import answer as answering
-from services.decoder import model, sentence
+from services.decoder import escalation, model, sentence
 from services.decoder import router as routing
+from services.decoder.escalation import Endpoint, EscalationError, Reply
 from services.decoder.model import SmallDecoder
 from services.decoder.retrieval import Hit
 from services.decoder.router import Route, Router
@@ -35,18 +37,20 @@ class Asking:
         decoder: SmallDecoder,
         encoder: SentenceEncoder,
         router: Router,
+        endpoint: Endpoint,
         executor: ThreadPoolExecutor,
     ) -> None:
         self._tier = tier
         self._decoder = decoder
         self._encoder = encoder
         self._router = router
+        self._endpoint = endpoint
         self._executor = executor
 
     async def answer(self, session: Session, request: pb.AskRequest) -> AsyncGenerator[pb.AskResponse, None]:
         """The parts of an answer. Raises MediaError."""
         question = checked(request)
-        started = time.perf_counter()
+        started, read_before = time.perf_counter(), process().opened_bytes
         names = dict(session.timeline.names)
         found = await session.search(question, SEARCHED)
         route = await session.compute(partial(self._router.route, question, names, session.timeline.last_sample))
@@ -60,10 +64,17 @@ class Asking:
             first_evidence_ms=_ms_since(started),
             context_tokens=session.context.tokens if session.context is not None else 0,
             route=_route_to_proto(route),
-            escalation=pb.EscalationReport(outcome="off", reason="no endpoint is configured"),
         )
+        reply = await self._escalated(session, request, hits, route, activation.escalation)
         tier, text = "extract", ""
-        pieces = self._pieces(session, question, hits, request.max_tokens, activation)
+        if reply is not None:
+            tier, abstained = "endpoint", False
+            evidence = evidence_of(session, [hits[index] for index in reply.lines], least=0.0)
+            activation.experts.append(tier)
+            activation.reason = activation.escalation.reason
+            pieces = _said(reply)
+        else:
+            pieces = self._pieces(session, question, hits, request.max_tokens, activation)
         async with aclosing(pieces):
             async for piece in pieces:
                 if not text:
@@ -73,15 +84,47 @@ class Asking:
         if model.NAME in activation.experts:
             tier = "small"
         activation.total_ms = _ms_since(started)
+        activation.bytes_read = process().opened_bytes - read_before
         whole = pb.Answer(
             text=text,
             abstained=abstained,
-            confidence=_confidence(hits, tier, abstained),
+            confidence=_confidence(hits, tier, abstained) if reply is None else _endpoint_confidence(reply),
             evidence=evidence,
             tier=tier,
             activation=activation,
         )
         yield pb.AskResponse(answer=whole)
+
+    async def _escalated(
+        self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], route: Route, report: pb.EscalationReport
+    ) -> Reply | None:
+        """The endpoint's reply when one is needed, allowed and comes; fills the report either way."""
+        settings = self._endpoint.settings
+        report.url = settings.url
+        policy = escalation.effective_policy(settings.policy, session.escalation, request.escalation)
+        why = escalation.need(settings, hits, route)
+        if not self._endpoint.is_configured:
+            report.outcome, report.reason = "off", "no endpoint is configured"
+        elif not why:
+            report.outcome, report.reason = "not_needed", "the local answer is sure enough, or nothing here fits"
+        elif policy == "never":
+            report.outcome, report.reason = "never", "the policy lets nothing leave"
+        else:
+            prepared = escalation.prepare(settings.model, request.question, hits, session.timeline.names)
+            if policy == "ask":
+                report.outcome, report.bytes_sent = "offered", len(prepared.body)
+                report.reason = f"{why}; {settings.model} may know, for {len(prepared.body)} redacted bytes"
+                return None
+            try:
+                reply = await self._endpoint.ask(session.id, policy, why, prepared, report)
+            except EscalationError as error:
+                report.outcome = report.outcome or "failed"
+                report.reason = f"{why}; {error}; the local answer stands"
+                return None
+            report.outcome, report.is_evidenced = "sent", reply.is_evidenced
+            report.reason = f"{why}; {settings.model} answered"
+            return reply
+        return None
 
     async def _pieces(
         self, session: Session, question: str, hits: Sequence[Hit], max_tokens: int, activation: pb.Activation
@@ -132,11 +175,11 @@ def ordered(found: Sequence[Hit], route: Route) -> list[Hit]:
     return hits
 
 
-def evidence_of(session: Session, hits: Sequence[Hit]) -> list[pb.Evidence]:
+def evidence_of(session: Session, hits: Sequence[Hit], least: float = LEAST_EVIDENCE) -> list[pb.Evidence]:
     """Lines as evidence, those that are likely enough."""
     found = []
     for hit in hits:
-        if hit.probability < LEAST_EVIDENCE:
+        if hit.probability < least:
             continue
         line = hit.line
         shown = session.shown(line) if line.kind == "screen" else None
@@ -176,6 +219,14 @@ def _confidence(hits: Sequence[Hit], tier: str, abstained: bool) -> float:
     if abstained:
         return 1 - best
     return best if tier == "extract" else best * answering.SMALL_TIER_SHARE
+
+
+async def _said(reply: Reply) -> AsyncGenerator[str, None]:
+    yield reply.text if reply.is_evidenced else f"{escalation.NOT_EVIDENCED}{reply.text}"
+
+
+def _endpoint_confidence(reply: Reply) -> float | None:
+    return escalation.EVIDENCED_SHARE if reply.is_evidenced else None
 
 
 def _ms_since(started: float) -> float:

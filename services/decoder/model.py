@@ -9,6 +9,7 @@ import mmap
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnxruntime as ort
@@ -19,6 +20,7 @@ from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.engine import TensorError
 from engines.manifest import manifest
 from engines.models import DIGESTS, model_file
+from engines.residency import Resident
 
 Float = NDArray[np.float32]
 
@@ -84,15 +86,17 @@ class SmallDecoder:
 
     def __init__(self, threads: int = 1) -> None:
         path = model_file(NAME, "decoder.onnx")
-        self._session = OnnxRuntimeEngine(path, threads=threads).session
+        opener = partial(OnnxRuntimeEngine, path, threads=threads)
+        self._resident = Resident(f"{NAME}/{path.name}", path.stat().st_size, opener)
         # mapped, not read: a page comes in when one of its words is used
         self._embeddings = np.load(model_file(NAME, "embeddings.npy"), mmap_mode="r")
         self._tokenizer = Tokenizer.from_file(str(model_file(NAME, "tokenizer.json")))
         # "<|im_end|>" in somebody's words is ten ordinary characters
         self._tokenizer.encode_special_tokens = True
-        shape = next(spec.shape for spec in self._session.get_inputs() if spec.name == "past_key.0")
-        self._kv_heads, self._head_dim = int(shape[1]), int(shape[3])
-        self._slots = [f"{kind}.{layer}" for layer in range(self._layers()) for kind in ("key", "value")]
+        with self._resident.use() as engine:
+            keys = [spec.shape for spec in engine.inputs if spec.name.startswith("past_key.")]
+        self._layers, self._kv_heads, self._head_dim = len(keys), int(keys[0][1]), int(keys[0][3])
+        self._slots = [f"{kind}.{layer}" for layer in range(self._layers) for kind in ("key", "value")]
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         self._special = {token: vocabulary[token] for token in (_START, _END)}
         self.end_token = self._special[_END]
@@ -101,12 +105,9 @@ class SmallDecoder:
         digests = json.loads(model_file(NAME, DIGESTS).read_text())
         self.space_id = f"{NAME}:{digests['embeddings.npy'][:16]}"
 
-    def _layers(self) -> int:
-        return sum(spec.name.startswith("past_key.") for spec in self._session.get_inputs())
-
     def new_cache(self, capacity: int) -> Cache:
         """An empty cache."""
-        return Cache(self._layers(), self._kv_heads, self._head_dim, capacity)
+        return Cache(self._layers, self._kv_heads, self._head_dim, capacity)
 
     def template(self, text: str) -> list[int]:
         """Tokens of our own words, in which `<|im_start|>` means what it says."""
@@ -142,9 +143,13 @@ class SmallDecoder:
         return np.concatenate(parts) if all_logits else parts[-1]
 
     def _run(self, cache: Cache, embeddings: Float, all_logits: bool) -> Float:
+        with self._resident.use() as engine:
+            return self._run_in(engine.session, cache, embeddings, all_logits)
+
+    def _run_in(self, session: ort.InferenceSession, cache: Cache, embeddings: Float, all_logits: bool) -> Float:
         count, total = len(embeddings), cache.length + len(embeddings)
         rows = np.arange(count) if all_logits else np.array([count - 1])
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         binding.bind_output("logits", "cpu")
         binding.bind_cpu_input("inputs_embeds", np.ascontiguousarray(embeddings[None], np.float32))
         binding.bind_cpu_input("seqlens_k", np.array([total - 1], np.int32))
@@ -153,7 +158,7 @@ class SmallDecoder:
         for slot, buffer in zip(self._slots, cache.bound, strict=True):
             binding.bind_ortvalue_input(f"past_{slot}", buffer)
             binding.bind_ortvalue_output(f"present_{slot}", buffer)
-        self._session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         cache.length = total
         logits: Float = binding.get_outputs()[0].numpy()[0]
         return logits

@@ -16,7 +16,10 @@ from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
 from services.decoder import model, sentence
 from services.decoder.asking import TIERS, Asking
+from services.decoder.audit import AuditLog, audit_file
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
+from services.decoder.escalation import Endpoint, EscalationSettings
+from services.decoder.minutes import topics_response
 from services.decoder.model import Float, SmallDecoder
 from services.decoder.retrieval import Index
 from services.decoder.router import Router
@@ -55,6 +58,7 @@ class DecoderSettings:
     context_tokens: int = 2048
     max_contexts: int = 4
     idle_s: float = 1800.0
+    escalation: EscalationSettings = EscalationSettings()
 
 
 class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
@@ -79,7 +83,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         self._decoder = decoder
         self._encoder = encoder
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="decoder-compute")
-        self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), self._executor)
+        endpoint = Endpoint(decoder_settings.escalation, AuditLog(audit_file()))
+        self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), endpoint, self._executor)
         # least recently used first
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -122,6 +127,19 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
             if status_code(error) is grpc.StatusCode.INTERNAL:
                 log.exception("ask failed")
             await abort(context, error)
+
+    async def Topics(
+        self, request: pb.TopicsRequest, context: "grpc.aio.ServicerContext[pb.TopicsRequest, pb.TopicsResponse]"
+    ) -> pb.TopicsResponse:
+        """A transcript cut into topics."""
+        try:
+            with self._asks.admit():
+                return await topics_response(request, self._encoder, self._executor)
+        except Exception as error:  # the top of a call: every failure becomes a status
+            if status_code(error) is grpc.StatusCode.INTERNAL:
+                log.exception("topics failed")
+            await abort(context, error)
+            raise
 
     async def Describe(
         self,
@@ -180,6 +198,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 self._forget(idle)
             self._sessions[name] = Session(name, self._executor, Index(self._encoder), self._new_context)
         self._sessions.move_to_end(name)
+        if config.escalation:
+            self._sessions[name].escalation = config.escalation
         return self._sessions[name]
 
     def _new_context(self) -> LiveContext | None:

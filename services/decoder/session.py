@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder.context import LiveContext, Scribe
 from services.decoder.lines import Line, shown_line, spoken_lines
 from services.decoder.model import Float
@@ -43,6 +44,7 @@ class Session:
         self.timeline = Timeline()
         self.context: LiveContext | None = None
         self.observers = 0
+        self.escalation: pb.Escalation = pb.ESCALATION_UNSPECIFIED
         # Held by whoever uses the live context: an append, or a question until its last token.
         self.context_lock = asyncio.Lock()
         self._index = index

@@ -15,6 +15,7 @@ import numpy as np
 
 from engines.lanes import Lanes
 from engines.manifest import manifest
+from engines.residency import process
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from services.runtime import wire
 from services.runtime.audio import check_chunk, to_float
@@ -291,7 +292,7 @@ def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert
             licence=source.licence,
             backend=info.backend,
             parameters=source.parameters,
-            is_loaded=info.is_loaded,
+            is_loaded=info.is_loaded and not process().is_closed(info.name),
             tasks=info.tasks,
         )
     return described

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import grpc
 
 from engines.engine import EngineError
+from engines.residency import process
 from protos.expert.v1 import expert_pb2_grpc
 from services.runtime.expert import SERVICE_NAME, ExpertSkin
 from services.runtime.server import serving, until_signal
@@ -35,6 +36,7 @@ def expert_main(
     configure_logging(name)
     _share_heaps()
     try:
+        process()  # a budget that cannot be read is found out now
         asyncio.run(_serve(settings_from(name, flags), new_expert, more))
     except (OSError, EngineError) as error:
         log.error("cannot start: %s", error)
