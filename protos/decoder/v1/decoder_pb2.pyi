@@ -188,6 +188,30 @@ class Answer(_message.Message):
     activation: Activation
     def __init__(self, text: _Optional[str] = ..., abstained: _Optional[bool] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., tier: _Optional[str] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ...) -> None: ...
 
+class TopicsRequest(_message.Message):
+    __slots__ = ("lines",)
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, lines: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Topic(_message.Message):
+    __slots__ = ("first", "end", "title", "title_line")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_LINE_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    end: int
+    title: str
+    title_line: int
+    def __init__(self, first: _Optional[int] = ..., end: _Optional[int] = ..., title: _Optional[str] = ..., title_line: _Optional[int] = ...) -> None: ...
+
+class TopicsResponse(_message.Message):
+    __slots__ = ("topics",)
+    TOPICS_FIELD_NUMBER: _ClassVar[int]
+    topics: _containers.RepeatedCompositeFieldContainer[Topic]
+    def __init__(self, topics: _Optional[_Iterable[_Union[Topic, _Mapping]]] = ...) -> None: ...
+
 class DescribeRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

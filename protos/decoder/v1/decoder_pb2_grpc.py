@@ -45,6 +45,11 @@ class DecoderServiceStub:
                 request_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.AskRequest.SerializeToString,
                 response_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.AskResponse.FromString,
                 _registered_method=True)
+        self.Topics = channel.unary_unary(
+                '/sensorium.decoder.v1.DecoderService/Topics',
+                request_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsRequest.SerializeToString,
+                response_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsResponse.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/sensorium.decoder.v1.DecoderService/Describe',
                 request_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.DescribeRequest.SerializeToString,
@@ -74,6 +79,13 @@ class DecoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Topics(self, request, context):
+        """Cuts a transcript, observed or not, into topics; each gets a title copied from one of its lines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """What runs here.
         """
@@ -93,6 +105,11 @@ def add_DecoderServiceServicer_to_server(servicer, server):
                     servicer.Ask,
                     request_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.AskRequest.FromString,
                     response_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.AskResponse.SerializeToString,
+            ),
+            'Topics': grpc.unary_unary_rpc_method_handler(
+                    servicer.Topics,
+                    request_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsRequest.FromString,
+                    response_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -155,6 +172,33 @@ class DecoderService:
             '/sensorium.decoder.v1.DecoderService/Ask',
             protos_dot_decoder_dot_v1_dot_decoder__pb2.AskRequest.SerializeToString,
             protos_dot_decoder_dot_v1_dot_decoder__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Topics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.decoder.v1.DecoderService/Topics',
+            protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsRequest.SerializeToString,
+            protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsResponse.FromString,
             options,
             channel_credentials,
             insecure,

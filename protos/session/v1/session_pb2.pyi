@@ -292,6 +292,20 @@ class GetSessionResponse(_message.Message):
     event: Event
     def __init__(self, summary: _Optional[_Union[SessionSummary, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
+class GetMinutesRequest(_message.Message):
+    __slots__ = ("session_id", "format")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    format: str
+    def __init__(self, session_id: _Optional[str] = ..., format: _Optional[str] = ...) -> None: ...
+
+class GetMinutesResponse(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
 class DeleteSessionRequest(_message.Message):
     __slots__ = ("session_id",)
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]

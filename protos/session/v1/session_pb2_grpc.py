@@ -70,6 +70,11 @@ class SessionServiceStub:
                 request_serializer=protos_dot_session_dot_v1_dot_session__pb2.GetSessionRequest.SerializeToString,
                 response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.GetSessionResponse.FromString,
                 _registered_method=True)
+        self.GetMinutes = channel.unary_unary(
+                '/sensorium.session.v1.SessionService/GetMinutes',
+                request_serializer=protos_dot_session_dot_v1_dot_session__pb2.GetMinutesRequest.SerializeToString,
+                response_deserializer=protos_dot_session_dot_v1_dot_session__pb2.GetMinutesResponse.FromString,
+                _registered_method=True)
         self.DeleteSession = channel.unary_unary(
                 '/sensorium.session.v1.SessionService/DeleteSession',
                 request_serializer=protos_dot_session_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
@@ -156,6 +161,13 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMinutes(self, request, context):
+        """Minutes of a live or kept session: topics, decisions, action items, open questions, screens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSession(self, request, context):
         """Forgets a session for good.
         """
@@ -229,6 +241,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.GetSession,
                     request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.GetSessionRequest.FromString,
                     response_serializer=protos_dot_session_dot_v1_dot_session__pb2.GetSessionResponse.SerializeToString,
+            ),
+            'GetMinutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMinutes,
+                    request_deserializer=protos_dot_session_dot_v1_dot_session__pb2.GetMinutesRequest.FromString,
+                    response_serializer=protos_dot_session_dot_v1_dot_session__pb2.GetMinutesResponse.SerializeToString,
             ),
             'DeleteSession': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSession,
@@ -446,6 +463,33 @@ class SessionService:
             '/sensorium.session.v1.SessionService/GetSession',
             protos_dot_session_dot_v1_dot_session__pb2.GetSessionRequest.SerializeToString,
             protos_dot_session_dot_v1_dot_session__pb2.GetSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMinutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.session.v1.SessionService/GetMinutes',
+            protos_dot_session_dot_v1_dot_session__pb2.GetMinutesRequest.SerializeToString,
+            protos_dot_session_dot_v1_dot_session__pb2.GetMinutesResponse.FromString,
             options,
             channel_credentials,
             insecure,
