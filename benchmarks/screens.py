@@ -76,6 +76,24 @@ _POPUP = """([left, top, html]) => {
     document.body.append(made)
 }"""
 
+_VISIBLE = """() => {
+    const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    for (let node; (node = walker.nextNode());) {
+        const pane = node.parentElement.closest('header, nav, main, footer, dialog')?.getBoundingClientRect()
+        if (!pane) continue
+        for (const match of node.data.matchAll(/\\S+/g)) {
+            const range = document.createRange()
+            range.setStart(node, match.index)
+            range.setEnd(node, match.index + match[0].length)
+            const at = range.getBoundingClientRect()
+            const whole = at.top >= pane.top && at.bottom <= pane.bottom && at.right <= pane.right
+            const top = document.elementFromPoint((at.left + at.right) / 2, (at.top + at.bottom) / 2)
+            if (whole && top && top.contains(node)) found.push(match[0])
+        }
+    }
+    return found
+}"""
+
 
 class Screen:
     """One tab and what happens in it."""
@@ -90,6 +108,10 @@ class Screen:
         """What the tab shows: (720, 1280, 3) uint8 BGR."""
         data = np.frombuffer(self._tab.screenshot(type="png"), np.uint8)
         return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+    def words(self) -> list[str]:
+        """The words that are wholly visible, as the page has them."""
+        return [str(word) for word in self._tab.evaluate(_VISIBLE)]
 
     def act(self, action: str) -> None:
         """Do one of ACTIONS; "rest" is nothing."""

@@ -1,8 +1,9 @@
-"""Accuracy and cost of the vision stage on media with ground truth.
+"""Accuracy and cost of the vision stage: `python -m benchmarks.vision [--screens N] [--media DIR] [--limit N]`.
 
-`python -m benchmarks.vision --media DIR [--limit N]`: DIR/vision/manifest.jsonl names pages (`ocr_dom+gui`: words
-of the DOM) and photos (`coco_det`: YOLO-format boxes). Prints one line of JSON: the bag-of-words character
-error of the live and of the accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread.
+Screens on which somebody works are drawn by Chromium; the tables go to results/vision.md (rapidocr beside, if it is
+installed). DIR/vision/manifest.jsonl names pages (`ocr_dom+gui`: words of the DOM) and photos (`coco_det`:
+YOLO-format boxes); one line of JSON is printed for them: the bag-of-words character error of the live and of the
+accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread.
 """
 
 import argparse
@@ -15,11 +16,17 @@ from typing import Any
 
 import cv2
 
+from benchmarks import live_screens
+from benchmarks.machine import describe_machine
+from engines.fetch import fetch
 from services.runtime.image import decode_image
 from services.runtime.percept import BoxXyxy, Percept, ScreenState
 from services.runtime.stage import Frame, StageConfig
 from services.vision.service import VisionExpert, new_expert
 
+RESULTS = Path(__file__).parent / "results"
+# The first of the sequences; those below were looked at.
+SEED = 1000
 Row = dict[str, Any]
 Detections = dict[int, list[tuple[str, float, BoxXyxy]]]
 
@@ -111,16 +118,42 @@ def iou(a: BoxXyxy, b: BoxXyxy) -> float:
     return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common + 1e-9)
 
 
+def screens(expert: VisionExpert, count: int) -> str:
+    """The tables of `count` sequences on a screen, lossless and through VP8."""
+    machine, peer = describe_machine(), live_screens.rapidocr()
+    lines = [
+        "# A screen on which somebody works",
+        "",
+        f"`python -m benchmarks.vision --screens {count}`; {machine['date']}, commit {machine['commit'] or 'unknown'}, "
+        f"{machine['processor']}, one thread, load before the run {machine['load_before']}. 1280 x 720 pixels, quality "
+        "`fast`; `docs/benchmarks.md` says how to read it.",
+        "",
+    ]
+    for codec in ("", "vp8"):
+        rows = live_screens.measure(expert, range(SEED, SEED + count), codec, peer)
+        lines += live_screens.as_markdown(rows, codec)
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Run what the manifest has media for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--media", type=Path, required=True)
-    parser.add_argument("--limit", type=int)
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.vision", description=__doc__)
+    parser.add_argument("--screens", type=int, default=4, help="sequences on a live screen; 0 for none")
+    parser.add_argument("--media", type=Path, help="folder of media with ground truth")
+    parser.add_argument("--limit", type=int, help="pictures of each kind")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    fetch(["ppocrv6-tiny", "ppocrv6-small", "nanodet-g"])
+    expert = new_expert(threads=1)
+    expert.open_stage(StageConfig(tasks=("ocr",)))
+    if options.screens:
+        tables = screens(expert, options.screens)
+        (RESULTS / "vision.md").write_text(tables)
+        print(tables)
+    if options.media is None:
+        return
     media = options.media / "vision"
     rows = [json.loads(line) for line in (media / "manifest.jsonl").open()]
-    expert = new_expert(threads=1)
     report = {}
     for name, task, run in (("ocr", "ocr_dom+gui", ocr), ("objects", "coco_det", objects)):
         chosen = [row for row in rows if row["task"] == task][: options.limit]
