@@ -3,8 +3,8 @@
 Off without an address. Then a question leaves when three things agree: the policy (`effective_policy`), the need (the
 best line is neither sure to answer nor hopeless, or the answer is spread over several lines) and the session's
 budget. Only the question and the few lines that the search found are sent, redacted (redaction.py), and written down
-first (audit.py). What comes back is untrusted: bounded, one line of plain text, and evidenced only when its words stand in
-those lines.
+first (audit.py). What comes back is untrusted: bounded, one line of plain text, and evidenced only when its words stand
+in those lines.
 """
 
 import asyncio
