@@ -275,6 +275,20 @@ def ask(
 
 
 @app.command()
+def audit(format: Plain = PlainFormat.txt) -> None:
+    """Show what left this machine for the endpoint that you configured, byte for byte."""
+    with _errors():
+        from tools import audit as auditing
+
+        found = auditing.entries()
+        if format is PlainFormat.json:
+            _print_json({"sent": found})
+        else:
+            for line in auditing.lines(found):
+                print(line)
+
+
+@app.command()
 def demo(
     stay: Annotated[bool, typer.Option(help="Leave the services and the page open afterwards.")] = True,
 ) -> None:

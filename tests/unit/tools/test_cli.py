@@ -13,6 +13,7 @@ from engines.manifest import manifests
 from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
+from services.decoder.audit import AuditLog
 from services.gateway.answers import answer_json
 from services.gateway.seen import seen_json
 from tools import models
@@ -53,8 +54,20 @@ def test_help_imports_nothing_heavy():
 
 def test_help_names_every_command(environment):
     text = _run(environment, "--help").stdout
-    for command in ("up", "down", "status", "transcribe", "see", "sessions", "show", "delete", "ask", "models"):
+    for command in "up down status transcribe see sessions show delete ask audit models".split():
         assert f" {command} " in text
+
+
+def test_the_audit_shows_every_byte_that_left_and_what_came_of_it(environment):
+    assert json.loads(_run(environment, "audit", "--format", "json").stdout) == {"sent": []}
+    log = AuditLog(Path(environment["SENSORIUM_STATE"]) / "escalations.jsonl")
+    body = b'{"q": "[NAME_1]\\n"}\x1b[0m'
+    entry = log.sent(session="s", url="https://x/v1", model="m", policy="allowed", why="unsure", body=body)
+    (sent,) = json.loads(_run(environment, "audit", "--format", "json").stdout)["sent"]
+    assert sent["body"].encode() == body and sent["bytes"] == len(body) and sent["outcome"] is None
+    log.done(entry, outcome="answered", bytes_received=9, tokens=7, ms=1.0)
+    shown = _run(environment, "audit").stdout
+    assert "to https://x/v1 (m): answered; unsure" in shown and "[NAME_1]" in shown and "\x1b" not in shown
 
 
 def test_status_of_nothing_is_five_stopped_services(environment):
