@@ -49,6 +49,13 @@ class TranscriptFormat(StrEnum):
     md = "md"
 
 
+class MinutesFormat(StrEnum):
+    """How minutes are written."""
+
+    md = "md"
+    json = "json"
+
+
 class PlainFormat(StrEnum):
     """For people or for programs."""
 
@@ -229,6 +236,21 @@ def show(
 
         check_output(output)
         write_result(render(kept.show(session), format.value), output)
+@app.command()
+def minutes(
+    session: SessionId,
+    format: Annotated[MinutesFormat, typer.Option("--format", "-f", help="Format of the minutes.")] = MinutesFormat.md,
+    output: Output = None,
+) -> None:
+    """Print the minutes of a meeting: topics, decisions, action items, open questions, what was shown."""
+    with _errors():
+        from tools.minutes import minutes as text_of
+        from tools.output import check_output, write_result
+
+        check_output(output)
+        write_result(text_of(session, format.value), output)
+
+
 
 
 @app.command("import")

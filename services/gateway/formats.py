@@ -166,9 +166,9 @@ def _write_txt(document: Document, stem: str) -> str:
     for item in _in_time(document):
         if isinstance(item, Segment):
             speaker = f"{item.speaker}: " if item.speaker else ""
-            lines.append(f"[{_short(item.start_sample)}] {speaker}{item.text}")
+            lines.append(f"[{short_clock(item.start_sample)}] {speaker}{item.text}")
         elif item.lines:
-            lines.append(f"[{_short(item.start_sample)}] (screen) {' | '.join(item.lines)}")
+            lines.append(f"[{short_clock(item.start_sample)}] (screen) {' | '.join(item.lines)}")
     return "".join(line + "\n" for line in lines)
 
 
@@ -278,45 +278,48 @@ def _field(text: str) -> str:
 
 
 def _write_md(document: Document, stem: str) -> str:
-    lines = [f"# {_escape_md(document.title or document.session_id or 'Session')}", ""]
-    about = [f"Length {_short(document.end_sample)}"]
+    lines = [f"# {escape_md(document.title or document.session_id or 'Session')}", ""]
+    about = [f"Length {short_clock(document.end_sample)}"]
     if document.language:
-        about.append(f"language {_escape_md(document.language)}")
+        about.append(f"language {escape_md(document.language)}")
     if document.speakers:
-        about.append("speakers: " + ", ".join(_escape_md(speaker) for speaker in document.speakers))
+        about.append("speakers: " + ", ".join(escape_md(speaker) for speaker in document.speakers))
     lines += [" · ".join(about), ""]
     speaker: str | None = None
     for item in _in_time(document):
         if isinstance(item, Screen):
             if item.lines:
-                lines += [f"> **On the screen**, {_short(item.start_sample)} to {_short(item.end_sample)}", ">"]
-                lines += [*(f"> - {_escape_md(line)}" for line in item.lines), ""]
+                lines += [
+                    f"> **On the screen**, {short_clock(item.start_sample)} to {short_clock(item.end_sample)}",
+                    ">",
+                ]
+                lines += [*(f"> - {escape_md(line)}" for line in item.lines), ""]
                 speaker = None
         elif item.speaker != speaker:
-            name = _escape_md(item.speaker) if item.speaker else "Somebody"
-            lines += [f"**{name}** {_short(item.start_sample)}: {_escape_md(item.text)}", ""]
+            name = escape_md(item.speaker) if item.speaker else "Somebody"
+            lines += [f"**{name}** {short_clock(item.start_sample)}: {escape_md(item.text)}", ""]
             speaker = item.speaker
         else:
-            lines += [_escape_md(item.text), ""]
+            lines += [escape_md(item.text), ""]
     if document.answers:
         lines += ["## Questions", ""]
     for answer in document.answers:
-        lines += [f"**{_escape_md(answer.question)}**", "", _escape_md(answer.text), ""]
+        lines += [f"**{escape_md(answer.question)}**", "", escape_md(answer.text), ""]
         for evidence in answer.evidence:
             who = evidence.speaker if evidence.kind == "speech" else "screen"
-            lines.append(f"- {_short(evidence.start_sample)} {_escape_md(who)}: {_escape_md(evidence.text)}")
+            lines.append(f"- {short_clock(evidence.start_sample)} {escape_md(who)}: {escape_md(evidence.text)}")
         lines += [""] * bool(answer.evidence)
     return "\n".join(lines)
 
 
-def _escape_md(text: str) -> str:
+def escape_md(text: str) -> str:
     """Text that CommonMark shows as it is, also at the start of a line."""
     text = re.sub(r"([\\`*_{}\[\]<>|~&])", r"\\\1", " ".join(text.split()))
     text = re.sub(r"^([#+\-=])", r"\\\1", text)
     return re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
 
 
-def _short(sample: int) -> str:
+def short_clock(sample: int) -> str:
     """m:ss or h:mm:ss, rounded down."""
     minutes, second = divmod(sample // SAMPLE_RATE, 60)
     hours, minute = divmod(minutes, 60)

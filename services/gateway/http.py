@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
-from services.gateway import answers, formats, importing, openai_audio, openai_chat, transcript
+from services.gateway import answers, formats, importing, minutes, openai_audio, openai_chat, transcript
 from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
@@ -291,6 +291,17 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
             media_type=f"{formats.FORMATS[format].media_type}; charset=utf-8",
             headers={"content-disposition": f'attachment; filename="{name}.{format}"'},
         )
+
+    @app.get("/api/sessions/{session_id}/minutes")
+    async def get_minutes(session_id: str, format: str = "json") -> Response:
+        """Minutes as far as the session is."""
+        if format not in minutes.FORMATS:
+            raise MediaError(f"format is {format!r}, must be one of {', '.join(minutes.FORMATS)}")
+        try:
+            text = minutes.render(await sessions.minutes(session_id), format)
+        except grpc.aio.AioRpcError as error:
+            raise DrainingError("the decoder does not answer now; try again in a moment") from error
+        return Response(text, media_type=f"{minutes.FORMATS[format]}; charset=utf-8")
 
     @app.get("/api/status")
     async def status() -> dict[str, Any]:

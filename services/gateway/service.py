@@ -9,6 +9,7 @@ import grpc
 
 from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
+from services.gateway import minutes
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
 from services.gateway.voices import KnownVoice
@@ -165,6 +166,19 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
                 await context.write(pb.GetSessionResponse(event=event))
         except Exception as error:  # the top of a stream
             await _fail(context, error)
+
+    async def GetMinutes(
+        self,
+        request: pb.GetMinutesRequest,
+        context: "grpc.aio.ServicerContext[pb.GetMinutesRequest, pb.GetMinutesResponse]",
+    ) -> pb.GetMinutesResponse:
+        """Minutes as text."""
+        try:
+            text = minutes.render(await self._sessions.minutes(request.session_id), request.format or "md")
+        except Exception as error:  # the top of a call
+            await _fail(context, error)
+            raise
+        return pb.GetMinutesResponse(text=text)
 
     async def DeleteSession(
         self,

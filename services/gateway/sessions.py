@@ -13,7 +13,7 @@ from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
-from services.gateway import importing
+from services.gateway import importing, minutes, transcript
 from services.gateway.decoder_link import DecoderLink
 from services.gateway.enrolment import long_enough, voice_of_file
 from services.gateway.feed import Feed
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 2.0
 SEE_TIMEOUT_S = 60.0
+TOPICS_TIMEOUT_S = 120.0
 MAX_KEPT_FEEDS = 64
 # Ended sessions whose speakers can still be remembered; how they sound is in memory only.
 MAX_HEARD = 16
@@ -375,6 +376,25 @@ class Sessions:
 
         answers = await asyncio.gather(*(one(name) for name in self._channels))
         return [answer for answer in answers if answer is not None]
+
+    async def minutes(self, session_id: str) -> minutes.Minutes:
+        """Minutes of a live or kept session as far as it is. Raises NotFoundError, grpc.aio.AioRpcError."""
+        kept = [event async for event in self.store.events(session_id)]
+        title = (await self.store.get(session_id)).title
+
+        def read() -> tuple[transcript.Document, list[minutes.Sentence]]:
+            document = transcript.fold(kept, session_id=session_id, title=title)
+            return document, minutes.sentences(document)
+
+        document, said = await asyncio.to_thread(read)
+        stub = decoder_pb2_grpc.DecoderServiceStub(self._channels["decoder"])
+        request = decoder_pb2.TopicsRequest(lines=[sentence.text for sentence in said])
+        found = (await stub.Topics(request, timeout=TOPICS_TIMEOUT_S)).topics
+        topics = [
+            minutes.Topic(t.title, said[t.first].start_sample, said[t.end - 1].end_sample, said[t.title_line])
+            for t in found
+        ]
+        return await asyncio.to_thread(minutes.minutes_of, document, said, topics)
 
     async def import_file(self, file: bytes, title: str = "", language: str = "") -> pb.SessionSummary:
         """Keep what another tool wrote down as a session that has ended. Raises MediaError."""

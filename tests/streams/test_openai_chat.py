@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import openai
@@ -158,31 +157,3 @@ def test_a_damaged_picture_or_recording_is_a_bad_request(client: openai.OpenAI) 
         with pytest.raises(openai.BadRequestError) as caught:
             client.chat.completions.create(model="sensorium", messages=about(text, part))
         assert " " in caught.value.message
-
-
-def test_everything_works_on_an_imported_meeting(house: House, meeting: str) -> None:
-    asked = json.loads(house.cli("ask", meeting, QUESTION, "--format", "json").stdout)
-    assert asked["evidence"][0]["speaker"] == "Priya Nair" and "Thursday" in asked["answer"]
-    text = house.cli("show", meeting).stdout
-    assert "[00:06] Jan Kowalski: The supplier raised the price of the sensors to forty-two euros." in text
-    summary = next(
-        one
-        for one in json.loads(house.cli("sessions", "--format", "json").stdout)["sessions"]
-        if one["session"] == meeting
-    )
-    assert summary["title"] == "Plan" and summary["duration_s"] == 15 and not summary["is_live"]
-
-
-def test_the_command_line_imports_a_file_and_prints_its_id(house: House, tmp_path: Path) -> None:
-    file = tmp_path / "standup.srt"
-    file.write_text("1\r\n00:00:01,000 --> 00:00:02,000\r\nPriya: We ship.\r\n")
-    imported = house.cli("import", str(file))
-    assert imported.returncode == 0, imported.stderr
-    session_id = imported.stdout.strip()
-    exported = house.cli("show", session_id, "--format", "json").stdout
-    (segment,) = json.loads(exported)["segments"]
-    assert (segment["speaker"], segment["text"], segment["end_s"]) == ("Priya", "We ship.", 2)
-    assert house.cli("delete", session_id).returncode == 0
-    file.write_text("1\n00:00:01,000 --> later\nPriya: We ship.\n")
-    refused = house.cli("import", str(file))
-    assert refused.returncode == 2 and refused.stderr.startswith("error: line 2: a cue's times are")

@@ -1,0 +1,452 @@
+"""Minutes of a session: decisions, action items, open questions, what was shown. Pure; every line is one that was said.
+
+Cues in English sentences, chosen for being right rather than complete: what no cue tells is left out, and nothing is
+written that nobody said. Topics come from the decoder (services/decoder/topics.py). Cues were chosen on the
+"development" meetings of tests/unit/gateway/minutes.txt.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from services.gateway.formats import escape_md, seconds, short_clock
+from services.gateway.transcript import Document, Screen, Segment
+from services.runtime.percept import SAMPLE_RATE, Word
+from services.runtime.stage import MediaError
+
+# A sentence goes on in the next segment of the same speaker after a pause of at most this.
+MAX_PAUSE_SAMPLES = 3 * SAMPLE_RATE // 2
+# A reply comes within so many sentences and so long.
+REPLY_SENTENCES, REPLY_SAMPLES = 3, 30 * SAMPLE_RATE
+MAX_SENTENCE_WORDS = 60
+MAX_SCREEN_LINES = 8
+# Screens that share this much of their lines are one, with something moving on it.
+SAME_SCREEN = 0.6
+LANGUAGE = "en"
+FORMATS = {"md": "text/markdown", "json": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Something said in one go; `sources` are the utterances that it stands in."""
+
+    text: str
+    speaker: str
+    start_sample: int
+    end_sample: int
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A part of the meeting; `title` is copied from `evidence`, one of its sentences."""
+
+    title: str
+    start_sample: int
+    end_sample: int
+    evidence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of the minutes. `owner` and `due` are copied words, "" where nobody said them; for action items only."""
+
+    text: str
+    evidence: tuple[Sentence, ...]
+    owner: str = ""
+    due: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """All lines in order of time."""
+
+    document: Document
+    topics: tuple[Topic, ...]
+    decisions: tuple[Item, ...]
+    actions: tuple[Item, ...]
+    questions: tuple[Item, ...]
+    screens: tuple[Screen, ...]
+
+
+def minutes_of(document: Document, said: Sequence[Sentence], topics: Sequence[Topic]) -> Minutes:
+    """Minutes of a document whose `sentences` are `said`."""
+    people = _people(document.speakers)
+    is_read = not document.language or document.language.startswith(LANGUAGE)
+    read = said if is_read else ()
+    actions = tuple(_actions(read, people))
+    taken = {sentence for item in actions for sentence in item.evidence}
+    questions = tuple(_questions([*read]))
+    taken |= {sentence for item in questions for sentence in item.evidence}
+    return Minutes(
+        document,
+        tuple(topics),
+        tuple(Item(s.text, (s,)) for s in read if s not in taken and _is_decision(s.text)),
+        actions,
+        questions,
+        tuple(_screens(document.screens)),
+    )
+
+
+# -- sentences --------------------------------------------------------------------------------------
+
+_END = re.compile(r"[.?!\u3002\uff1f\uff01][\"')\]]*$")
+_ABBREVIATION = re.compile(r"^(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e|approx)\.$")
+
+
+def sentences(document: Document) -> list[Sentence]:
+    """The speech of a document, cut at the ends of sentences, joined where a segment ends within one."""
+    found: list[Sentence] = []
+    words: list[tuple[Word, Segment]] = []
+
+    def close() -> None:
+        if words:
+            spaced = not words[0][1].language.startswith(("zh", "ja", "th"))
+            text = (" " if spaced else "").join(word.text for word, _ in words)
+            sources = tuple(dict.fromkeys(segment.utterance_id for _, segment in words))
+            ends = words[0][0].start_sample, max(word.end_sample for word, _ in words)
+            found.append(Sentence(text, words[0][1].speaker, *ends, sources))
+            words.clear()
+
+    for segment in document.segments:
+        if words:
+            last, before = words[-1]
+            if before.speaker != segment.speaker or segment.start_sample - last.end_sample > MAX_PAUSE_SAMPLES:
+                close()
+        for word in segment.words:
+            words.append((word, segment))
+            is_end = _END.search(word.text) and not _ABBREVIATION.match(word.text)
+            if is_end or len(words) >= MAX_SENTENCE_WORDS:
+                close()
+    close()
+    return found
+
+
+# -- decisions --------------------------------------------------------------------------------------
+
+_LEAD = r"^(?:(?:so|okay|ok|good|fine|great|alright|all right|right|well|then|and|yes|yeah)[,.]? )*"
+_WHO_DECIDES = r"(?:we|we've|the (?:board|committee|team|group|council|management))"
+_DO = (
+    r"(?:go with|going with|use|using|take|taking|keep|keeping|drop|dropping|stick with|sticking with|stick to|cancel|"
+    r"cancelling|postpone|postponing|hire|hiring|buy|buying|put|switch to|switching to|launch|launching|choose|skip|"
+    r"adopt|replace|introduce|stop|close|open|raise|lower|invite|build|plant|offer|remove|rent|stay with)"
+)
+_DECISIONS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\b{_WHO_DECIDES}(?: have| has| all| just| now)* "
+        r"(?:decided|agreed|agrees?|approved?|approves|settled on|chose|voted|accepts?|accepted)\b(?! with\b)",
+        r"\bthe decision is\b",
+        r"\bit(?:'s| is) (?:decided|settled|agreed)\b",
+        rf"{_LEAD}let(?:'s| us) {_DO}\b",
+        rf"\bwe(?:'ll| will|'re| are)(?: not)?(?: going to| now)? {_DO}\b",
+        r"^agreed[,:.] (?:\S+ ){2}",
+    )
+]
+_NO_DECISION = re.compile(
+    r"\?$|\b(?:if|maybe|perhaps|might|could|should|would|unless|suppose|whether|hasn't|haven't|didn't|wasn't|not yet|"
+    r"last (?:time|year|month|week|meeting|summer|winter|spring)|move on|offline|come back to)\b",
+    re.IGNORECASE,
+)
+
+
+def _is_decision(text: str) -> bool:
+    return not _NO_DECISION.search(text) and any(cue.search(text) for cue in _DECISIONS)
+
+
+# -- action items -----------------------------------------------------------------------------------
+
+_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_MONTH = r"(?:january|february|march|april|may|june|july|august|september|october|november|december)"
+_PART = r"(?: (?:morning|noon|afternoon|evening|night))?"
+_ORDINAL = (
+    r"(?:\d{1,2}(?:st|nd|rd|th)|(?:twenty|thirty)-(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|first|"
+    r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|\w+teenth|twentieth|thirtieth)"
+)
+_DATE = (
+    rf"(?:(?:next |this )?{_DAY}{_PART}|(?:the )?{_ORDINAL}(?: of {_MONTH})?|{_MONTH} {_ORDINAL}|{_MONTH} \d{{1,2}}|"
+    rf"\d{{1,2}} {_MONTH}|(?:the )?end of (?:the |this |next )?(?:day|week|month|quarter|year|{_MONTH})|"
+    rf"tomorrow{_PART}|today|tonight|noon|midnight|(?:next|this) (?:week|month|quarter|year|weekend)|the weekend|"
+    r"christmas|easter|new year|\d{1,2}(?::\d\d)? ?(?:am|pm|o'clock))"
+)
+_DUE = re.compile(
+    rf"\b(?:(?:by|before|until|till|no later than|on) {_DATE}|(?:next|this) (?:{_DAY}|week|month|quarter|weekend)|"
+    rf"tomorrow{_PART}|today|tonight|this (?:morning|afternoon|evening)|by (?:\w+ )?{_MONTH})\b",
+    re.IGNORECASE,
+)
+# What people say they will do in the meeting itself, or say without meaning to do anything.
+_IDLE = (
+    r"(?:be|say|see|let|have|start|begin|show|share|admit|stop|repeat|leave|wait|think|go|come|know|try|hand|pass|add|"
+    r"just|give you|tell you|do (?:that|it|this)|mention|explain|walk|quickly|never|not|probably|always|assume|guess)"
+)
+_PROMISE = re.compile(
+    rf"\b(?:I'll|I will|I'm going to|I am going to) (?!{_IDLE}\b)(?:then |also |now )?\w+", re.IGNORECASE
+)
+_PROMISE_WITH_DATE = re.compile(rf"\bI (?:can|need to|have to|must|should) (?!{_IDLE}\b)\w+", re.IGNORECASE)
+_WE_MUST = re.compile(
+    r"\bwe (?:need to|have to|must) (?!be\b|have\b|find out|decide|know|talk|think|see\b)\w+", re.IGNORECASE
+)
+_MARKED = re.compile(r"\b(?:action (?:item|point)|to-?do) (?:for|on) (\w+)\b", re.IGNORECASE)
+_HEDGE = re.compile(r"\?$|\b(?:if|maybe|perhaps|might|unless|suppose|wish|was going to)\b", re.IGNORECASE)
+_YES = re.compile(
+    r"^(?:yes|yeah|yep|sure|of course|okay|ok|will do|no problem|gladly|happy to|on it|certainly|absolutely|I'll|"
+    r"I will|all right|alright|fine)\b",
+    re.IGNORECASE,
+)
+_NO = re.compile(r"^(?:no|nope|sorry|unfortunately|I can't|I cannot|I won't|not me|I'm afraid)\b", re.IGNORECASE)
+
+
+def _people(speakers: Sequence[str]) -> dict[str, str]:
+    """Who is meant by a name in lower case: whole names, and the parts of them that one person has alone."""
+    found = {speaker.lower(): speaker for speaker in speakers}
+    parts = [(part.lower(), speaker) for speaker in speakers for part in speaker.split() if part[:1].isupper()]
+    for part, speaker in parts:
+        if sum(other == part for other, _ in parts) == 1:
+            found.setdefault(part, speaker)
+    return found
+
+
+def _actions(said: Sequence[Sentence], people: dict[str, str]) -> Iterator[Item]:
+    names = "|".join(re.escape(name) for name in sorted(people, key=len, reverse=True)) or r"(?!)"
+    request = re.compile(
+        rf"{_LEAD}(?P<a>{names}),? (?:(?P<asks>(?:can|could|will|would) you)|please) (?P<what>\w+)|"
+        rf"^(?:can|could|will|would) you (?:please )?\w.*, (?P<b>{names})\?$",
+        re.IGNORECASE,
+    )
+    third = re.compile(
+        rf"{_LEAD}(?P<a>{names}) (?:will|is going to|needs to|has to|takes care of|is responsible for|owns) "
+        r"(?!be\b|have\b|not\b|never\b)\w+",
+        re.IGNORECASE,
+    )
+    taken: set[int] = set()
+    for number, sentence in enumerate(said):
+        text, due = sentence.text, _due(sentence.text)
+        if number in taken:
+            continue
+        if (match := request.search(text)) is not None:
+            owner = people[(match["a"] or match["b"]).lower()]
+            reply = _reply(said, number, partial(_is_said_by, owner))
+            answer = said[reply] if reply is not None else None
+            is_asked = match["a"] is None or match["asks"] is not None
+            if answer is not None and _YES.search(answer.text) and not re.search(r"\bbut\b", answer.text):
+                taken.add(reply or 0)
+                yield Item(text, (sentence, answer), owner, due or _due(answer.text))
+            elif not is_asked and (answer is None or not _NO.search(answer.text)):
+                yield Item(text, (sentence,), owner, due)
+            continue
+        if (marked := _MARKED.search(text)) is not None:
+            who = marked[1].lower()
+            yield Item(text, (sentence,), sentence.speaker if who == "me" else people.get(who, marked[1]), due)
+        elif _HEDGE.search(text):
+            continue
+        elif _PROMISE.search(text) or (due and _PROMISE_WITH_DATE.search(text)):
+            yield Item(text, (sentence,), sentence.speaker, due)
+        elif (match := third.search(text)) is not None:
+            yield Item(text, (sentence,), people[match["a"].lower()], due)
+        elif due and _WE_MUST.search(text):
+            yield Item(text, (sentence,), "", due)
+
+
+def _is_said_by(speaker: str, sentence: Sentence) -> bool:
+    return sentence.speaker == speaker
+
+
+def _due(text: str) -> str:
+    match = _DUE.search(text)
+    return match[0] if match else ""
+
+
+# -- open questions ---------------------------------------------------------------------------------
+
+_SOCIAL = re.compile(
+    r"^(?:any (?:other )?questions|right|okay|ok|agreed|ready|shall we|how are|"
+    r"(?:can|could) (?:you|everybody|everyone) (?:hear|see))\b|, (?:right|okay|ok|yes|no|agreed)\?$",
+    re.IGNORECASE,
+)
+_NOT_KNOWN = re.compile(
+    r"\b(?:(?:don't|do not|doesn't) (?:really )?know|no idea|not sure|(?:can't|cannot|couldn't) (?:tell|say|find)|"
+    r"hard to say|(?:nobody|no one|who) knows|(?:is|it's|that's) (?:still )?(?:open|unclear|undecided)|still open|"
+    r"come back to|find out|look into (?:that|it)|(?:haven't|have not) (?:decided|heard)|"
+    r"to be (?:decided|confirmed|determined))\b",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    r"\bwe (?:still )?(?:need|have) to (?:find out|decide|figure out|clarify)\b|"
+    r"\bwe (?:haven't|have not) (?:yet )?(?:decided|settled|agreed)\b|"
+    r"\bwe (?:don't|do not) know (?:yet )?(?:if|whether|who|what|when|where|why|how|which)\b|"
+    r"\b(?:is|are|remains?|it's) (?:still )?(?:open|unclear|undecided)\b|\bopen question\b",
+    re.IGNORECASE,
+)
+
+
+def _questions(said: Sequence[Sentence]) -> Iterator[Item]:
+    taken: set[int] = set()
+    for number, sentence in enumerate(said):
+        text = sentence.text
+        if number in taken:
+            continue
+        if text.endswith("?") and len(text.split()) >= 3 and not _SOCIAL.search(text):
+            reply = _reply(said, number, lambda s: s.text.endswith("?") or bool(_NOT_KNOWN.search(s.text)))
+            if reply is not None and not said[reply].text.endswith("?") and _is_first_reply(said, number, reply):
+                taken.add(reply)
+                yield Item(text, (sentence, said[reply]))
+        elif _OPEN.search(text) and not _HEDGE.search(text):
+            yield Item(text, (sentence,))
+
+
+def _is_first_reply(said: Sequence[Sentence], question: int, reply: int) -> bool:
+    """Only a word or two may come between, such as "Good question."."""
+    return all(len(sentence.text.split()) <= 3 for sentence in said[question + 1 : reply])
+
+
+def _reply(said: Sequence[Sentence], number: int, fits: Callable[[Sentence], bool]) -> int | None:
+    """The place of the first fitting sentence soon after one."""
+    for place in range(number + 1, min(len(said), number + 1 + REPLY_SENTENCES)):
+        if said[place].start_sample - said[number].end_sample > REPLY_SAMPLES:
+            return None
+        if fits(said[place]):
+            return place
+    return None
+
+
+# -- screens ----------------------------------------------------------------------------------------
+
+
+def _screens(screens: Sequence[Screen]) -> Iterator[Screen]:
+    """Those with text, each once while it only changes in part; the newest picture stands for all of it."""
+    shown: Screen | None = None
+    for screen in screens:
+        if not screen.lines:
+            continue
+        if shown is not None and _alike(shown, screen):
+            shown = replace(screen, start_sample=shown.start_sample)
+            continue
+        if shown is not None:
+            yield shown
+        shown = screen
+    if shown is not None:
+        yield shown
+
+
+def _alike(one: Screen, other: Screen) -> bool:
+    a, b = set(one.lines), set(other.lines)
+    return len(a & b) >= SAME_SCREEN * min(len(a), len(b))
+
+
+def screen_title(screen: Screen) -> str:
+    """The largest line, the upper one of two as large."""
+    regions = [region for region in screen.regions if region.text]
+    return max(regions, key=lambda r: (round(r.box[3] - r.box[1]), -r.box[1])).text if regions else ""
+
+
+# -- as JSON and Markdown ---------------------------------------------------------------------------
+
+
+def render(minutes: Minutes, name: str) -> str:
+    """The minutes as "md" or "json"; the text ends with a newline. Raises MediaError for another format."""
+    if name not in FORMATS:
+        raise MediaError(f"format is {name!r}, must be one of {', '.join(FORMATS)}")
+    if name == "json":
+        return json.dumps(minutes_json(minutes), ensure_ascii=False, indent=1) + "\n"
+    return minutes_md(minutes)
+
+
+def minutes_json(minutes: Minutes) -> dict[str, Any]:
+    """The minutes as one JSON object; times in seconds, null for what nobody said."""
+    document = minutes.document
+    return {
+        "session": document.session_id,
+        "title": document.title,
+        "duration_s": seconds(document.end_sample),
+        "language": document.language,
+        "topics": [
+            {
+                "title": topic.title,
+                "start_s": seconds(topic.start_sample),
+                "end_s": seconds(topic.end_sample),
+                "evidence": [_evidence_json(topic.evidence)],
+            }
+            for topic in minutes.topics
+        ],
+        "decisions": [_item_json(item) for item in minutes.decisions],
+        "actions": [{**_item_json(i), "owner": i.owner or None, "due": i.due or None} for i in minutes.actions],
+        "questions": [_item_json(item) for item in minutes.questions],
+        "screens": [
+            {
+                "title": screen_title(screen),
+                "start_s": seconds(screen.start_sample),
+                "end_s": seconds(screen.end_sample),
+                "frame_id": screen.frame_id or None,
+                "lines": list(screen.lines),
+            }
+            for screen in minutes.screens
+        ],
+    }
+
+
+def _item_json(item: Item) -> dict[str, Any]:
+    first = item.evidence[0]
+    return {
+        "text": item.text,
+        "speaker": first.speaker or None,
+        "start_s": seconds(first.start_sample),
+        "end_s": seconds(item.evidence[-1].end_sample),
+        "evidence": [_evidence_json(sentence) for sentence in item.evidence],
+    }
+
+
+def _evidence_json(sentence: Sentence) -> dict[str, Any]:
+    return {
+        "text": sentence.text,
+        "speaker": sentence.speaker or None,
+        "start_s": seconds(sentence.start_sample),
+        "end_s": seconds(sentence.end_sample),
+        "utterances": list(sentence.sources),
+    }
+
+
+def minutes_md(minutes: Minutes) -> str:
+    """The minutes as CommonMark; every line ends with its speaker and time. Parts without lines are left out."""
+    document = minutes.document
+    lines = [f"# Minutes: {escape_md(document.title or document.session_id)}", ""]
+    lines += [f"Length {short_clock(document.end_sample)}", ""]
+    parts = (
+        ("Topics", [f"{_span(t.start_sample, t.end_sample)} {escape_md(t.title)}" for t in minutes.topics]),
+        ("Decisions", [_item_md(item) for item in minutes.decisions]),
+        ("Action items", [_action_md(item) for item in minutes.actions]),
+        ("Open questions", [_item_md(item) for item in minutes.questions]),
+        ("Shown on the screen", [_screen_md(screen) for screen in minutes.screens]),
+    )
+    for name, items in parts:
+        if items:
+            lines += [f"## {name}", "", *(f"- {item}" for item in items), ""]
+    return "\n".join(lines)
+
+
+def _span(start: int, end: int) -> str:
+    return f"{short_clock(start)} to {short_clock(end)}"
+
+
+def _item_md(item: Item) -> str:
+    replies = "".join(f" / {escape_md(s.speaker or 'Somebody')}: {escape_md(s.text)}" for s in item.evidence[1:])
+    return f"{escape_md(item.text)}{replies} ({_from(item)})"
+
+
+def _action_md(item: Item) -> str:
+    due = f", {escape_md(item.due)}" if item.due else ""
+    return f"**{escape_md(item.owner or 'Nobody named')}{due}**: {_item_md(item)}"
+
+
+def _from(item: Item) -> str:
+    first = item.evidence[0]
+    return f"{escape_md(first.speaker or 'Somebody')}, {short_clock(first.start_sample)}"
+
+
+def _screen_md(screen: Screen) -> str:
+    shown = [escape_md(line) for line in screen.lines[:MAX_SCREEN_LINES]]
+    more = f" and {len(screen.lines) - MAX_SCREEN_LINES} lines more" if len(screen.lines) > MAX_SCREEN_LINES else ""
+    when = _span(screen.start_sample, screen.end_sample)
+    return f"{when} **{escape_md(screen_title(screen))}**: {' / '.join(shown)}{more}"
