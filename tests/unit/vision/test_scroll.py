@@ -2,7 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
+from services.runtime.percept import UiElement
 from services.vision.change import Change, ReferenceFrame
+from services.vision.gui import Control
+from services.vision.screen_elements import ScreenElements
 from services.vision.scroll import Scroll
 from tests.unit.vision.conftest import Pixels
 
@@ -109,3 +112,15 @@ def test_the_exposed_strip_lies_where_content_came_from() -> None:
         (Scroll(-20, 0, (30, 0, 180, 90)), (180, 0, 200, 90)),
     ):
         assert scroll.exposed == exposed
+
+
+def test_controls_in_what_scrolled_keep_their_ids_and_others_their_places() -> None:
+    elements = ScreenElements(
+        [UiElement("e1", "button", (20, 150, 80, 170)), UiElement("e2", "link", (20, 10, 80, 30))]
+    )
+    elements.scroll(Scroll(0, -50, (0, 60, 200, 300)))
+    elements.update([Control("link", (20, 10, 80, 30), 0.9), Control("button", (21, 100, 80, 120), 0.9)])
+    assert [(element.element_id, element.box) for element in elements.elements] == [
+        ("e2", (20, 10, 80, 30)),
+        ("e1", (20, 100, 80, 120)),
+    ]
