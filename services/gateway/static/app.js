@@ -4,6 +4,7 @@ import { follow, GoneError, request, sessionPath } from "./api.js";
 import { Capture, captureTrouble } from "./capture.js";
 import { LagMeter } from "./lag.js";
 import { deleteMeeting, fillMeetings } from "./meetings.js";
+import { fillMinutes } from "./minutes.js";
 import { clock, join, Meeting } from "./model.js";
 import { clearNotices, notice, noticeService } from "./notices.js";
 import { QuestionsView } from "./questions.js";
@@ -99,6 +100,7 @@ function show(id, title) {
   $("start").hidden = true;
   $("meeting").hidden = false;
   for (const link of document.querySelectorAll("[data-format]")) link.href = `${sessionPath(id)}/export?format=${link.dataset.format}`;
+  $("minutes-md").href = `${sessionPath(id)}/minutes?format=md`;
   showState();
 }
 
@@ -417,7 +419,7 @@ async function listMicrophones() {
 function showState() {
   const isMeeting = sessionId !== "";
   const isRecording = capture.isRecording && capture.sessionId === sessionId;
-  for (const id of ["title", "state", "downloads"]) $(id).hidden = !isMeeting;
+  for (const id of ["title", "state", "downloads", "open-minutes"]) $(id).hidden = !isMeeting;
   $("sources").hidden = !isMeeting || meeting.ended;
   const toggles = { "mic-toggle": capture.microphone, "screen-toggle": capture.screen };
   for (const [id, stream] of Object.entries(toggles)) $(id).setAttribute("aria-pressed", String(isRecording && stream !== null));
@@ -495,6 +497,14 @@ $("start-form").addEventListener("submit", begin);
 $("mic-toggle").addEventListener("click", () => toggle("microphone"));
 $("screen-toggle").addEventListener("click", () => toggle("screen"));
 $("finish").addEventListener("click", finish);
+$("open-minutes").addEventListener("click", () => {
+  const leave = (jump) => (...where) => {
+    $("minutes").close();
+    jump(...where);
+  };
+  fillMinutes($("minutes-lines"), sessionId, leave((...line) => transcript.jump(...line)), leave((start) => screenView.showAt(start)));
+  open($("minutes"));
+});
 $("open-meetings").addEventListener("click", () => {
   fillMeetings($("kept"), sessionId, confirmDelete).catch(reportGone);
   fillVoices($("remembered"), $("voices"), confirmVoice).catch(reportGone);
