@@ -56,14 +56,14 @@ def open_preferred(name: str, graph: str) -> Engine | None:
     return None
 
 
-def open_plan(name: str, graph: str, module: str, *, workers: int = 2) -> Engine:
-    """Load the plan of one graph onto the card.
+def open_plan(name: str, graph: str, module: str, *, half: bool | None = None, workers: int = 2) -> Engine:
+    """Load the plan of one graph onto the card; `half` as in `plans.find`.
 
     Raises TensorRTMissingError, DeviceError, PlanMissingError, PlanCorruptError, PlainGraphMissingError, ManifestError.
     """
     profile = profile_of(manifest(name), graph)
     trt = tensorrt_build.load(module)
     card = first_card()
-    plan = plans.find(name, graph, module, trt.__version__, Target((card.compute_capability,), card.name))
+    plan = plans.find(name, graph, module, trt.__version__, Target((card.compute_capability,), card.name), half=half)
     plans.verify(plan)
     return TensorRTEngine(trt, card, plan.path.read_bytes(), fixed=profile.fixed, workers=workers)

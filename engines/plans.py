@@ -76,9 +76,9 @@ def plans_root() -> Path:
     return cache_root() / "plans"
 
 
-def graphs(name: str) -> list[str]:
-    """The graphs of a model that have a profile. Raises ManifestError."""
-    return [profile.graph for profile in manifest(name).profile]
+def graphs(name: str, *, half: bool = False) -> list[str]:
+    """The graphs of a model that have a profile, and may compute in half precision if wanted. Raises ManifestError."""
+    return [profile.graph for profile in manifest(name).profile if not half or profile.half is not None]
 
 
 def build(
@@ -184,10 +184,10 @@ def verify(plan: Plan) -> None:
         )
 
 
-def find(name: str, graph: str, module: str, version: str, target: Target) -> Plan:
-    """The plan for a card: one built on such a card before one made ahead of time, float32 before half precision.
+def find(name: str, graph: str, module: str, version: str, target: Target, *, half: bool | None = None) -> Plan:
+    """The plan for a card, of the wanted precision; None: of any. Raises PlanMissingError.
 
-    Raises PlanMissingError.
+    One built on such a card goes before one made ahead of time, float32 before half precision, one card before many.
     """
     (capability,) = target.capabilities
     fitting = [
@@ -196,6 +196,7 @@ def find(name: str, graph: str, module: str, version: str, target: Target) -> Pl
         if (plan.model, plan.graph, plan.module, plan.version) == (name, graph, module, version)
         and capability in plan.capabilities
         and plan.card in ("", target.card)
+        and half in (None, plan.half)
         and is_current(plan)
     ]
     if not fitting:
@@ -203,7 +204,7 @@ def find(name: str, graph: str, module: str, version: str, target: Target) -> Pl
             f"{name}/{graph} has no plan of {module} {version} for {target.card or capability} in {plans_root()}; "
             f"{_how_to_build(name, (capability,))}"
         )
-    return min(fitting, key=lambda plan: (plan.card == "", plan.half))
+    return min(fitting, key=lambda plan: (plan.card == "", plan.half, len(plan.capabilities)))
 
 
 def _how_to_build(name: str, capabilities: Sequence[str]) -> str:

@@ -191,17 +191,15 @@ def transcribe(
 
 @app.command()
 def see(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A JPEG, PNG or WebP file.")],
+    image: Annotated[Path, typer.Argument(metavar="FILE", help="A JPEG, PNG or WebP picture, or a PDF.")],
     tasks: Annotated[str, typer.Option(help="ocr, gui, objects; several with commas.")] = "ocr",
     format: Plain = PlainFormat.txt,
 ) -> None:
-    """Read one picture with the experts of the named tasks and no other."""
+    """Read one picture, or the pages of a PDF, with the experts of the named tasks and no other."""
     with _errors():
         from tools import see as seeing
 
-        response = seeing.see(image, seeing.parse_tasks(tasks))
-        text = seeing.as_json_text(response) if format is PlainFormat.json else seeing.as_text(response)
-        sys.stdout.write(text)
+        sys.stdout.write(seeing.look(image, seeing.parse_tasks(tasks), as_json=format is PlainFormat.json))
 
 
 @app.command()
@@ -236,6 +234,8 @@ def show(
 
         check_output(output)
         write_result(render(kept.show(session), format.value), output)
+
+
 @app.command()
 def minutes(
     session: SessionId,
@@ -249,8 +249,6 @@ def minutes(
 
         check_output(output)
         write_result(text_of(session, format.value), output)
-
-
 
 
 @app.command("import")
@@ -375,7 +373,7 @@ def engines_build(
         from tools import engines
 
         wanted = engines.target(device, aot)
-        chosen = engines.chosen(names or [])
+        chosen = engines.chosen(names or [], half=half)
         progress = engines.to_stderr()
         for plan in engines.build(chosen, wanted, module or engines.module_for(wanted), half=half, progress=progress):
             print(f"\r{plan.model}/{plan.graph}: {plan.size_bytes >> 20} MiB, {plan.build_cpu_s} s", file=sys.stderr)

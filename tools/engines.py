@@ -36,13 +36,14 @@ def module_for(wanted: Target) -> str:
     return "tensorrt" if wanted.card else "tensorrt_rtx"
 
 
-def chosen(names: Sequence[str]) -> list[str]:
-    """The models to build: those named, else all in the cache that have a profile. Raises InputError, ManifestError."""
+def chosen(names: Sequence[str], *, half: bool = False) -> list[str]:
+    """The models to build: those named, else all in the cache that can be built. Raises InputError, ManifestError."""
+    able = [name for name in manifests() if plans.graphs(name, half=half)]
     for name in names:
-        if not manifest(name).profile:
-            with_one = ", ".join(model.name for model in manifests().values() if model.profile)
-            raise InputError(f"model {name!r} has no profile for TensorRT; models with one are {with_one}")
-    return list(names) or [name for name, model in manifests().items() if model.profile and models.is_fetched(name)]
+        if manifest(name).name not in able:
+            lack = "half-precision graph" if half else "profile"
+            raise InputError(f"model {name!r} has no {lack} for TensorRT; models with one are {', '.join(able)}")
+    return list(names) or [name for name in able if models.is_fetched(name)]
 
 
 def build(names: Sequence[str], wanted: Target, module: str, *, half: bool, progress: Progress) -> Iterator[Plan]:
@@ -51,7 +52,7 @@ def build(names: Sequence[str], wanted: Target, module: str, *, half: bool, prog
     Raises EngineError at the first that fails; those before it stay.
     """
     for name in names:
-        for graph in plans.graphs(name):
+        for graph in plans.graphs(name, half=half):
 
             def tell(what: str, done: int, total: int, where: str = f"{name}/{graph}") -> None:
                 progress(f"{where}: {what}", done, total)

@@ -26,11 +26,14 @@ class OnnxRuntimeEngine:
 
     backend = "onnxruntime-cpu"
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, optimised: bool = True) -> None:
+        """`optimised`: with nodes fused; without, every operator is run as it stands."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if not optimised:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         # Shapes change from call to call: a memory plan for each costs memory and saves no time.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.cache import cache_root
+from engines.fetch import fetch
 from engines.kernels import change, heads, letterbox, spectrum
 from engines.kernels.build import FOLDER
 from engines.kernels.launch import Launch
@@ -158,6 +160,22 @@ CASES: dict[str, Callable[..., Case]] = {
     "normalise_rows_f16": lambda: _normalise("float16"),
 }
 KERNELS = {kernel.name: kernel for room in (letterbox, change, spectrum, heads) for kernel in room.KERNELS}
+
+
+def linked_cache(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Make `folder` a cache with links to the models of the one in use, and without plans."""
+    for model in cache_root().iterdir():
+        if model.name not in ("plans", "plain"):
+            (folder / model.name).symlink_to(model)
+    patch.setenv("SENSORIUM_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of a test's own with the small models."""
+    fetch(["silero-vad", "gui-elements"])
+    return linked_cache(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

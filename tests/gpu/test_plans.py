@@ -1,6 +1,8 @@
 """Every model has a graph that TensorRT takes: as exact as its source, and TensorRT-RTX really builds it."""
 
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 from engines import plain_graphs, plans
 from engines.backends import tensorrt_build
 from engines.backends.tensorrt_build import PlanBuildError, TensorRTMissingError
-from engines.cache import cache_root
 from engines.engine import EngineError
 from engines.export.plain import PlainGraphError, check
 from engines.fetch import fetch
 from engines.manifest import Profile, manifests
 from engines.models import model_file
 from engines.plans import PlanCorruptError, PlanMissingError, Target
+from tests.gpu.conftest import linked_cache
 from tools import engines as command
 from tools.errors import InputError
 
@@ -29,14 +31,16 @@ PROFILES = {
 SMALL = ("gui-elements/gui-elements.onnx", "silero-vad/silero_vad.onnx", "ppocrv6-tiny/det.onnx")
 
 
-@pytest.fixture(scope="module")
-def sources() -> None:
-    """The models with a profile are in the cache."""
+@pytest.fixture(scope="module", autouse=True)
+def cache() -> Iterator[Path]:
+    """A cache with the models that have a profile and no plans; it takes 2 GB, so it is gone afterwards."""
     fetch(name for name, _ in PROFILES.values())
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        yield linked_cache(Path(folder), patch)
 
 
 @pytest.fixture(params=PROFILES, scope="module")
-def profiled(request: pytest.FixtureRequest, sources: None) -> tuple[str, Profile]:
+def profiled(request: pytest.FixtureRequest) -> tuple[str, Profile]:
     """A model's name and one of its profiles."""
     return PROFILES[request.param]
 
@@ -59,23 +63,11 @@ def test_tensorrt_builds_it_ahead_of_time(profiled: tuple[str, Profile]) -> None
 
 
 @pytest.mark.parametrize("graph", SMALL)
-def test_small_ones_build_for_every_generation_at_once_and_for_turing_in_half_precision(
-    graph: str, sources: None
-) -> None:
+def test_small_ones_build_for_every_generation_at_once_and_for_turing_in_half_precision(graph: str) -> None:
     name, profile = PROFILES[graph]
     generations = ("SM80", "SM86", "SM89", "SM120")
     assert plans.build(name, profile.graph, RTX, Target(generations)).capabilities == tuple(sorted(generations))
     assert plans.build(name, profile.graph, RTX, Target(("SM75",)), half=True).half
-
-
-@pytest.fixture
-def own_cache(sources: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own with the same models and no plans."""
-    for folder in cache_root().iterdir():
-        if folder.name not in ("plans", "plain"):
-            (tmp_path / folder.name).symlink_to(folder)
-    monkeypatch.setenv("SENSORIUM_MODELS", str(tmp_path))
-    return tmp_path
 
 
 def test_a_plan_is_built_once_and_leaves_nothing_half_written(own_cache: Path) -> None:
@@ -111,7 +103,7 @@ def test_a_plan_of_an_earlier_graph_is_out_of_date_and_not_used(own_cache: Path)
         plans.find("silero-vad", "silero_vad.onnx", RTX, plan.version, ADA)
 
 
-def test_what_is_refused_is_named_with_its_node(sources: None) -> None:
+def test_what_is_refused_is_named_with_its_node() -> None:
     trt = tensorrt_build.load(RTX)
     with pytest.raises(PlanBuildError, match=r"node \d+ \(MatMulNBits\) is refused"):
         tensorrt_build.build(trt, model_file("minilm", "minilm.onnx"), {}, ("SM89",))

@@ -1,0 +1,296 @@
+"""`python -m tools.gpu_selftest`: the whole GPU path on a machine with a card, with a report that says pass or fail.
+
+Builds every plan, runs every model and every kernel against golden outputs, measures them beside ONNX Runtime on the
+CPU (and on CUDA, where it is installed), and looks for memory that is not given back.
+
+`--simulate` does without a card what can be done: the kernels on the CPU simulator, the plans by TensorRT-RTX ahead of
+time, the very graphs of the plans on ONNX Runtime. It measures nothing of a card, and the report says "simulated".
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from engines import fetch, gpu, plain_graphs, plans
+from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.backends.tensorrt import TensorRTEngine
+from engines.engine import Engine, EngineError
+from engines.fetch import GOLDEN
+from engines.kernels.build import FATBIN_SUFFIX, FOLDER, SOURCES, build
+from engines.kernels.cases import Case, cases
+from engines.kernels.device import CudaDevice
+from engines.kernels.launch import Buffer
+from engines.kernels.simulator import Runner
+from engines.manifest import Profile, manifest, manifests
+from engines.models import model_file
+from engines.plain_graphs import Feeds
+from engines.plans import Target
+
+# TF32 rounds what goes into a product to 11 bits; beside the tolerance of the graph itself.
+CARD_TOLERANCE = 0.02
+MAX_LEAK_BYTES = 32 << 20
+RUNS, WORKERS = 20, 2
+LEAK_MODEL = ("silero-vad", "silero_vad.onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `error` says why it did not pass."""
+
+    what: str
+    passed: bool
+    error: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Run, write the report, exit with 1 unless all passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that have a profile")
+    parser.add_argument("--simulate", action="store_true", help="without a card")
+    parser.add_argument("--module", default="tensorrt", help="tensorrt or tensorrt_rtx (simulated: always the latter)")
+    parser.add_argument("--half", action="store_true", help="plans in half precision (SM75 needs it)")
+    parser.add_argument("--iterations", type=int, default=1000, help="of the check for leaks")
+    parser.add_argument("--report", type=Path, default=Path("gpu_selftest.json"))
+    flags = parser.parse_args()
+    names = flags.models or [name for name, model in manifests().items() if model.profile]
+    try:
+        fetch.fetch(names)
+        tested = Simulated() if flags.simulate else Card(flags.module)
+        report = run(tested, names, half=flags.half, iterations=flags.iterations)
+    except EngineError as error:
+        sys.exit(f"self-test cannot start: {error}")
+    flags.report.write_text(json.dumps(report, indent=1))
+    print(f"{'PASSED' if report['passed'] else 'FAILED'} ({report['mode']}); report: {flags.report}")
+    sys.exit(not report["passed"])
+
+
+def run(tested: "Simulated | Card", names: Sequence[str], *, half: bool, iterations: int) -> dict[str, Any]:
+    """All checks, each said on stdout as it ends; the report for JSON."""
+    checks: dict[str, list[Check]] = {"kernels": [], "plans": [], "models": [], "leaks": []}
+
+    def check(kind: str, what: str, do: Callable[[], dict[str, Any]]) -> None:
+        try:
+            made = Check(what, True, figures=do())
+        except (EngineError, OSError) as error:
+            made = Check(what, False, str(error))
+        checks[kind].append(made)
+        print(f"{'ok  ' if made.passed else 'FAIL'} {kind[:-1]} {what} {made.error or made.figures}", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        tested.prepare(Path(folder))
+        for case in cases():
+            check("kernels", case.launch.kernel.name, partial(_kernel, tested, case))
+    for name in names:
+        for profile in manifest(name).profile:
+            what = f"{name}/{profile.graph}"
+            check("plans", what, partial(_plan, tested, name, profile, half))
+            check("models", what, partial(_model, tested, name, profile, half))
+    check("leaks", f"{iterations} runs", partial(tested.leak, iterations))
+    return {
+        "mode": tested.mode,
+        "note": tested.note,
+        "device": tested.device,
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "onnxruntime": ort.__version__,
+        "module": tested.module,
+        "half": half,
+        "passed": all(made.passed for kind in checks.values() for made in kind),
+        **{kind: [asdict(made) for made in found] for kind, found in checks.items()},
+    }
+
+
+class Simulated:
+    """No card: what the simulator, TensorRT-RTX's builder and ONNX Runtime can say."""
+
+    mode = "simulated"
+    note = "No card was used: nothing here is a figure of one. Models ran on ONNX Runtime, on the graphs of the plans."
+    device = "none"
+    module = "tensorrt_rtx"
+    target = Target(("SM89",))
+
+    def prepare(self, folder: Path) -> None:
+        """Compile the kernels for the CPU. Raises KernelBuildError."""
+        self._runners = {source: Runner.build(FOLDER / source, folder) for source in SOURCES}
+
+    def launch(self, case: Case) -> tuple[Any, ...]:
+        """What the kernel writes. Raises SimulationError."""
+        return self._runners[case.launch.kernel.source].run(case.launch)
+
+    def open(self, name: str, graph: str, half: bool) -> Engine:
+        """The graph of the plan on ONNX Runtime."""
+        return OnnxRuntimeEngine(plain_graphs.plain_graph(name, graph, half=half).path, optimised=not half)
+
+    def leak(self, iterations: int) -> dict[str, Any]:
+        """Memory of this process over many runs of one model on ONNX Runtime. Raises EngineError."""
+        engine = self.open(*LEAK_MODEL, half=False)
+        return _leak(iterations, engine, plain_graphs.plain_example(*LEAK_MODEL), lambda: -_resident_bytes())
+
+
+class Card:
+    """The first card of this machine."""
+
+    mode = "card"
+    note = ""
+
+    def __init__(self, module: str) -> None:
+        """Raises DeviceError: no driver, no card."""
+        self.module = module
+        self._card: CudaDevice = gpu.first_card()
+        self.device = f"{self._card.name} ({self._card.compute_capability})"
+        self.target = Target((self._card.compute_capability,), self._card.name)
+
+    def prepare(self, folder: Path) -> None:
+        """Compile the kernels and load them. Raises KernelBuildError, DeviceError."""
+        number = int(self._card.compute_capability.removeprefix("SM"))
+        for source in SOURCES:
+            build(source, folder, (number,))
+            names = [case.launch.kernel.name for case in cases() if case.launch.kernel.source == source]
+            self._card.load((folder / source).with_suffix(FATBIN_SUFFIX), names)
+
+    def launch(self, case: Case) -> tuple[Any, ...]:
+        """What the kernel writes. Raises DeviceError."""
+        kernel = case.launch.kernel
+        parts = list(zip(kernel.parameters, case.launch.arguments, strict=True))
+        arguments = [self._card.upload(value) if isinstance(part, Buffer) else value for part, value in parts]
+        self._card.run(kernel.launch(case.launch.grid, *arguments))
+        kept = zip(kernel.parameters, arguments, strict=True)
+        return tuple(self._card.download(array) for part, array in kept if isinstance(part, Buffer) and part.is_written)
+
+    def open(self, name: str, graph: str, half: bool) -> Engine:
+        """The plan on the card. Raises DeviceError, PlanMissingError."""
+        return gpu.open_plan(name, graph, self.module, half=half, workers=WORKERS)
+
+    def leak(self, iterations: int) -> dict[str, Any]:
+        """The card's memory over many runs of one model, in changing shapes. Raises EngineError."""
+        engine = gpu.open_plan(*LEAK_MODEL, self.module)
+        return _leak(iterations, engine, plain_graphs.example(*LEAK_MODEL), self._card.free_bytes)
+
+
+def _kernel(tested: Simulated | Card, case: Case) -> dict[str, Any]:
+    error = case.error(tested.launch(case))
+    if not error <= case.tolerance:
+        raise EngineError(f"differs by {error:.2e} from its reference, at most {case.tolerance} is allowed")
+    return {"largest_difference": error}
+
+
+def _plan(tested: Simulated | Card, name: str, profile: Profile, half: bool) -> dict[str, Any]:
+    plan = plans.build(name, profile.graph, tested.module, tested.target, half=half)
+    plans.verify(plan)
+    return {
+        "size_bytes": plan.size_bytes,
+        "build_cpu_s": plan.build_cpu_s,
+        "built_with": f"{plan.module} {plan.version}",
+    }
+
+
+def _model(tested: Simulated | Card, name: str, profile: Profile, half: bool) -> dict[str, Any]:
+    """Run the recorded inputs, compare with the recorded outputs or the source graph's, and time it."""
+    engine = tested.open(name, profile.graph, half)
+    try:
+        golden = _golden(name, profile.graph)
+        feeds = _inputs(tested, name, profile)
+        names = [key for key in golden if not profile.exporter or key == "logits"]
+        error = plain_graphs.difference(engine.run(feeds), golden, names)
+        allowed = profile.tolerance + (profile.half or 0.0) * half + CARD_TOLERANCE * isinstance(tested, Card)
+        if not error <= allowed:
+            raise EngineError(f"differs by {error:.2e} from its golden outputs, at most {allowed:.2e} is allowed")
+        figures: dict[str, Any] = {"difference": error, "allowed": allowed, "backend": engine.backend}
+        path = plain_graphs.plain_graph(name, profile.graph).path
+        on_cpu = plain_graphs.plain_example(name, profile.graph)
+        figures["onnxruntime_cpu"] = _timed(OnnxRuntimeEngine(path), on_cpu, parallel=False)
+        if isinstance(engine, TensorRTEngine):
+            figures["tensorrt"] = _timed(engine, feeds, parallel=True) | {"memory": asdict(engine.memory())}
+            if "CUDAExecutionProvider" in ort.get_available_providers():
+                figures["onnxruntime_cuda_ms"] = _onnx_runtime_cuda_ms(path, on_cpu)
+        return figures
+    finally:
+        if isinstance(engine, TensorRTEngine):
+            engine.close()
+
+
+def _inputs(tested: Simulated | Card, name: str, profile: Profile) -> Feeds:
+    # An engine of a plan takes what the source graph takes, a bare graph what is left of it.
+    if isinstance(tested, Card) and not profile.exporter:
+        return plain_graphs.example(name, profile.graph)
+    return plain_graphs.plain_example(name, profile.graph)
+
+
+def _golden(name: str, graph: str) -> Feeds:
+    for parity in manifest(name).parity:
+        if parity.graph == graph:
+            with np.load(GOLDEN / parity.golden) as recorded:
+                return {key[4:]: recorded[key] for key in recorded.files if key.startswith("out:")}
+    return OnnxRuntimeEngine(model_file(name, graph)).run(plain_graphs.example(name, graph))
+
+
+def _timed(engine: Engine, feeds: Feeds, *, parallel: bool) -> dict[str, float]:
+    """Latency of one call after another; with `parallel`, also calls a second of WORKERS threads."""
+    engine.run(feeds)
+    walls, cpu = [], time.process_time()
+    for _ in range(RUNS):
+        begin = time.perf_counter()
+        engine.run(feeds)
+        walls.append(1e3 * (time.perf_counter() - begin))
+        if sum(walls) > 5e3:
+            break
+    figures = {
+        "median_ms": float(np.median(walls)),
+        "worst_ms": max(walls),
+        "cpu_ms": 1e3 * (time.process_time() - cpu) / len(walls),
+    }
+    if parallel:
+        begin = time.perf_counter()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(lambda _: engine.run(feeds), range(RUNS)))
+        figures["per_second"] = RUNS / (time.perf_counter() - begin)
+    return figures
+
+
+def _onnx_runtime_cuda_ms(path: Path, feeds: Feeds) -> float:
+    session = ort.InferenceSession(str(path), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+    session.run(None, dict(feeds))
+    begin = time.perf_counter()
+    for _ in range(RUNS):
+        session.run(None, dict(feeds))
+    return 1e3 * (time.perf_counter() - begin) / RUNS
+
+
+def _leak(iterations: int, engine: Engine, feeds: Feeds, free_bytes: Callable[[], int]) -> dict[str, Any]:
+    batches = [{name: _repeated(value, count) for name, value in feeds.items()} for count in (1, 3, 8)]
+    for batch in batches:
+        engine.run(batch)
+    before = free_bytes()
+    for index in range(iterations):
+        engine.run(batches[index % len(batches)])
+    lost = before - free_bytes()
+    if lost > MAX_LEAK_BYTES:
+        raise EngineError(f"{lost} bytes are gone after {iterations} runs, at most {MAX_LEAK_BYTES} are allowed")
+    return {"iterations": iterations, "lost_bytes": lost}
+
+
+def _repeated(value: Any, count: int) -> Any:
+    """Silero's input (1, n) or state (2, 1, n), for `count` streams; its sampling rate stays one number."""
+    return value if value.ndim == 0 else np.repeat(value, count, axis=value.ndim - 2)
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main()
