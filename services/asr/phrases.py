@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.percept import Word
+from services.runtime.percept import Correction, Word
 from services.runtime.phrases import Phrase, compact
 
 # Tokens of the decoder's context that go to phrases: the rest is for the text itself.
@@ -246,7 +246,11 @@ def _ended(text: str, like: str) -> str:
 def _fit(words: Sequence[Word], places: Sequence[Word]) -> list[Word]:
     """`words` over the time of `places`, shared by length, with their last punctuation: no neighbour changes."""
     words = [*words[:-1], replace(words[-1], text=_ended(words[-1].text, places[-1].text))]
+    heard = " ".join(place.text if place.correction is None else place.correction.heard for place in places).strip()
     start, end = places[0].start_sample, places[-1].end_sample
     lengths = np.cumsum([0, *(max(1, len(word.text)) for word in words)])
     edges = [start + round((end - start) * length / lengths[-1]) for length in lengths.tolist()]
-    return [replace(word, start_sample=a, end_sample=b) for word, a, b in zip(words, edges, edges[1:], strict=False)]
+    return [
+        replace(word, start_sample=a, end_sample=b, correction=Correction("" if i else heard))
+        for i, (word, a, b) in enumerate(zip(words, edges, edges[1:], strict=False))
+    ]

@@ -27,6 +27,10 @@ class SentenceEncoder:
         self.backend = self._engine.backend
         self.parameters = manifest(NAME).parameters
 
+    def is_common(self, word: str) -> bool:
+        """Whether a lower-case word is one of the some 20 000 that the vocabulary holds whole."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """(n,) -> (n, 384) float32 of length 1. One at a time, so that a neighbour changes nothing."""
         return np.stack([self._encode(sentence) for sentence in sentences])

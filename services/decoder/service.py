@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from services.decoder.retrieval import Index
 from services.decoder.router import Router
 from services.decoder.sentence import SentenceEncoder
 from services.decoder.session import Session
+from services.decoder.terms import ContextTerm
 from services.runtime import wire
 from services.runtime.errors import NotFoundError, abort, status_code
 from services.runtime.expert import describe
@@ -196,7 +197,9 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                         retry_after_s=5.0,
                     )
                 self._forget(idle)
-            self._sessions[name] = Session(name, self._executor, Index(self._encoder), self._new_context)
+            self._sessions[name] = Session(
+                name, self._executor, Index(self._encoder), self._new_context, self._encoder.is_common
+            )
         self._sessions.move_to_end(name)
         if config.escalation:
             self._sessions[name].escalation = config.escalation
@@ -230,6 +233,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 for fused in self._take(session, request):
                     message = wire.transcript_to_proto(fused)
                     await context.write(pb.ObserveResponse(utterance=message))
+                if (terms := session.terms()) is not None:
+                    await context.write(pb.ObserveResponse(context_terms=_terms_message(terms)))
             session.flush()
 
     def _take(self, session: Session, request: pb.ObserveRequest) -> list[Transcript]:
@@ -314,6 +319,21 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
             return []
         case _:
             raise MediaError("a checkpoint is not for the decoder; send transcripts, turns and screens")
+
+
+def _terms_message(terms: Sequence[ContextTerm]) -> pb.ContextTerms:
+    return pb.ContextTerms(
+        terms=[
+            pb.ContextTerm(
+                text=term.text,
+                weight=term.weight,
+                source_id=term.source_id,
+                box=wire.box_to_proto(term.box),
+                frame_id=term.frame_id,
+            )
+            for term in terms
+        ]
+    )
 
 
 def _check_id(what: str, value: str) -> None:

@@ -13,6 +13,7 @@ from services.decoder.context import LiveContext, Scribe
 from services.decoder.lines import Line, shown_line, spoken_lines
 from services.decoder.model import Float
 from services.decoder.retrieval import Hit, Index
+from services.decoder.terms import ContextTerm, ContextTerms
 from services.decoder.timeline import ScreenLine, Timeline
 from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
 
@@ -39,6 +40,7 @@ class Session:
         executor: ThreadPoolExecutor,
         index: Index,
         new_context: Callable[[], LiveContext | None],
+        is_common: Callable[[str], bool],
     ) -> None:
         self.id = session_id
         self.timeline = Timeline()
@@ -51,6 +53,7 @@ class Session:
         self._new_context = new_context
         self._executor = executor
         self._scribe = Scribe()
+        self._terms = ContextTerms(is_common)
         self._waiting_lines: dict[str, list[Line]] = {}
         self._waiting_entries: deque[str | Float] = deque(maxlen=MAX_WAITING_ENTRIES)
         self._changed = asyncio.Event()
@@ -75,6 +78,10 @@ class Session:
         """Take a turn; returns the utterances that got other speakers."""
         return self._take(self.timeline.add_turn(turn))
 
+    def terms(self) -> tuple[ContextTerm, ...] | None:
+        """The screen's rare words by now and those shown lately; None when they are those of the last call."""
+        return self._terms.at(self.timeline.last_sample)
+
     def add_screen(self, state: ScreenState) -> None:
         """Take a screen."""
         changed = self.timeline.add_screen(state)
@@ -82,6 +89,7 @@ class Session:
             self._waiting_lines[f"screen:{line.line_id}"] = [shown_line(line)]
         self._waiting_entries.extend(self._scribe.screen(changed))
         self._take([])
+        self._terms.show(state)
 
     def add_name(self, speaker: str, name: str) -> None:
         """A speaker got a name; lines that are written already keep the old one."""

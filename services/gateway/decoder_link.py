@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import grpc
 
@@ -46,6 +46,7 @@ class DecoderLink:
         history: History,
         *,
         on_fused: Callable[[media_pb2.Transcript], Awaitable[None]],
+        on_terms: Callable[[Sequence[decoder_pb2.ContextTerm]], Awaitable[None]],
         on_status: Callable[[str, bool, str], Awaitable[None]],
         escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
     ) -> None:
@@ -55,6 +56,7 @@ class DecoderLink:
         self._stub = decoder_pb2_grpc.DecoderServiceStub(channel)
         self._history = history
         self._on_fused = on_fused
+        self._on_terms = on_terms
         self._on_status = on_status
         self._overflowed = False
         self._waiting: asyncio.Queue[Request | None] = asyncio.Queue(MAX_WAITING)
@@ -98,8 +100,11 @@ class DecoderLink:
         sender = asyncio.create_task(self._send(call))
         try:
             async for response in call:
-                if response.WhichOneof("event") == "utterance":
-                    await self._on_fused(response.utterance)
+                match response.WhichOneof("event"):
+                    case "utterance":
+                        await self._on_fused(response.utterance)
+                    case "context_terms":
+                        await self._on_terms(response.context_terms.terms)
             return await sender
         finally:
             sender.cancel()

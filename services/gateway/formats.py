@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.gateway.transcript import Answer, Document, Evidence, Screen, ScreenEvent, Segment
-from services.runtime.percept import SAMPLE_RATE, Word
+from services.runtime.percept import SAMPLE_RATE, Correction, Word
 
 # A subtitle stays readable: two lines, seven seconds (the limits that broadcasters use).
 CUE_LINE_CHARACTERS = 42
@@ -79,10 +79,16 @@ def _segment_json(segment: Segment) -> dict[str, Any]:
                 "start_s": seconds(word.start_sample),
                 "end_s": seconds(word.end_sample),
                 "confidence": _confidence(word.confidence),
+                **({} if word.correction is None else {"correction": _correction_json(word.correction)}),
             }
             for word in segment.words
         ],
     }
+
+
+def _correction_json(correction: Correction) -> dict[str, Any]:
+    """What was heard, and where on the screen the phrase in its place was read."""
+    return {"heard": correction.heard, "box": None if correction.box is None else _box(correction.box)}
 
 
 def _screen_json(screen: Screen) -> dict[str, Any]:

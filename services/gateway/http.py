@@ -110,6 +110,14 @@ class Name(BaseModel):
     name: str = Field(max_length=200)
 
 
+class Undo(BaseModel):
+    """A phrase is taken back; `word` is the place of one of its words in the utterance, from 0."""
+
+    model_config = ConfigDict(extra="forbid")
+    utterance_id: str = Field(min_length=1, max_length=200)
+    word: int = Field(ge=0)
+
+
 class NewVoice(BaseModel):
     """A speaker of a session is to be remembered; `consent_by` said yes."""
 
@@ -263,6 +271,12 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     async def rename(session_id: str, name: Name) -> dict[str, str]:
         """Give a speaker a name."""
         await sessions.rename(session_id, name.speaker, name.name.strip())
+        return {}
+
+    @app.post("/api/sessions/{session_id}/undo")
+    async def undo(session_id: str, undo: Undo) -> dict[str, str]:
+        """Put back what was heard before a phrase took its place."""
+        await sessions.undo(session_id, undo.utterance_id, undo.word)
         return {}
 
     @app.put("/api/sessions/{session_id}/phrases")

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import grpc
 
@@ -17,6 +17,7 @@ from protos.decoder.v1 import decoder_pb2
 from protos.expert.v1 import expert_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
+from services.gateway.corrections import ScreenTerms, undone
 from services.gateway.decoder_link import DecoderLink, observation
 from services.gateway.feed import Feed
 from services.gateway.links import ExpertLink
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 AUDIO_EXPERTS = ("asr", "diarization")
 EXPERTS = (*AUDIO_EXPERTS, "vision")
+# Whether recognition listens for rare words of the screen; the session's own, no expert is told.
+SCREEN_TERMS = "asr.screen_terms"
 # Pictures kept in memory for the page, newest first out of bytes.
 MAX_FRAME_BYTES = 48 * 1024 * 1024
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -78,6 +81,9 @@ class Session:
         self._utterances: dict[str, media_pb2.Transcript] = {}
         self._turns: dict[str, bytes] = {}
         self._screen: media_pb2.ScreenState | None = None
+        self._screen_terms = ScreenTerms()
+        # Utterances that a person set right: what recognition says of them later does not count.
+        self._set_right: set[str] = set()
         self._frames: OrderedDict[str, bytes] = OrderedDict()
         self._frame_sample = 0
         self._frame_count = 0
@@ -106,6 +112,7 @@ class Session:
             channels["decoder"],
             feed.history,
             on_fused=self._on_fused,
+            on_terms=self._on_terms,
             on_status=self._on_status,
             escalation=stored.config.escalation,
         )
@@ -195,12 +202,22 @@ class Session:
         self._must_be_open()
         if (asr := self._links.get("asr")) is None:
             raise MediaError("phrases are for the expert asr, which this session does not use")
-        lines = _lines(phrases)
-        parse_phrases(lines)
+        parse_phrases(phrase_lines((" ".join(phrase.text.split()), phrase.weight) for phrase in phrases))
         del self.config.phrases[:]
         self.config.phrases.extend(phrases)
         await self._store.save_config(self.id, self.config)
-        await asr.update({"phrases": lines})
+        await asr.update({"phrases": self._screen_terms.lines(phrases)})
+
+    async def undo(self, utterance_id: str, word: int) -> None:
+        """Put back what was heard before a phrase took its place; recognition changes that utterance no more.
+
+        Raises MediaError: no such utterance, or the word is no correction.
+        """
+        if (known := self._utterances.get(utterance_id)) is None:
+            raise MediaError(f"there is no utterance {utterance_id!r} in session {self.id}")
+        event = pb.Event(utterance=undone(known, word))
+        self._set_right.add(utterance_id)
+        await self._append(event, utterance_id)
 
     async def finish(self) -> None:
         """End of media: returns when everything pending was flushed and kept."""
@@ -304,7 +321,10 @@ class Session:
     async def _on_percept(self, expert: str, percept: Percept) -> None:
         match percept:
             case Transcript() if percept.is_final:
+                if percept.utterance_id in self._set_right:
+                    return
                 message = wire.transcript_to_proto(percept)
+                self._screen_terms.locate(message)
                 known = self._utterances.get(percept.utterance_id)
                 if known is None or _words(known) != _words(message):
                     await self._append(pb.Event(utterance=message), percept.utterance_id)
@@ -336,6 +356,12 @@ class Session:
         if known is None or _words(known) != _words(utterance) or _speakers(known) == _speakers(utterance):
             return
         await self._append(pb.Event(utterance=utterance), utterance.utterance_id)
+
+    async def _on_terms(self, terms: Sequence[decoder_pb2.ContextTerm]) -> None:
+        """The screen shows other rare words: the recogniser listens for them from now on."""
+        if (asr := self._links.get("asr")) is not None and self.config.options.get(SCREEN_TERMS, "on") == "on":
+            self._screen_terms.take(terms)
+            await asr.update({"phrases": self._screen_terms.lines(self.config.phrases)})
 
     async def _on_status(self, expert: str, is_available: bool, message: str) -> None:
         status = pb.ExpertStatus(expert=expert, is_available=is_available, message=message)
@@ -387,13 +413,19 @@ def chosen_experts(config: pb.LiveConfig) -> Sequence[str]:
     for key in config.options:
         if key.partition(".")[0] not in EXPERTS:
             raise MediaError(f"option {key!r} names no expert; write EXPERT.OPTION with one of {', '.join(EXPERTS)}")
+    if (value := config.options.get(SCREEN_TERMS, "on")) not in ("on", "off"):
+        raise MediaError(f"option {SCREEN_TERMS} is {value!r}; must be on or off")
     return [name for name in EXPERTS if not config.experts or name in config.experts]
 
 
 def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveConfig:
-    options = {key.partition(".")[2]: value for key, value in config.options.items() if key.partition(".")[0] == name}
+    options = {
+        key.partition(".")[2]: value
+        for key, value in config.options.items()
+        if key.partition(".")[0] == name and key != SCREEN_TERMS
+    }
     if name == "asr" and config.phrases:
-        options["phrases"] = _lines(config.phrases)
+        options["phrases"] = ScreenTerms().lines(config.phrases)
     if name == "asr" and config.pace == pb.PACE_MAX:
         # Nobody waits for a sentence of a recording: it is read once, when the pause after it is over.
         options.setdefault("stop_history_eou", "0")
@@ -405,10 +437,6 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
         every_frame=config.pace == pb.PACE_MAX,
         options=options,
     )
-
-
-def _lines(phrases: Iterable[pb.Phrase]) -> str:
-    return phrase_lines((" ".join(phrase.text.split()), phrase.weight) for phrase in phrases)
 
 
 def _words(utterance: media_pb2.Transcript) -> list[tuple[str, int, int]]:

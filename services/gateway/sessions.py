@@ -14,6 +14,7 @@ from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.gateway import importing, minutes, transcript
+from services.gateway.corrections import undone
 from services.gateway.decoder_link import DecoderLink
 from services.gateway.enrolment import long_enough, voice_of_file
 from services.gateway.feed import Feed
@@ -210,6 +211,20 @@ class Sessions:
             return
         await (await self.feed(session_id)).append(named(speaker, name), speaker)
 
+    async def undo(self, session_id: str, utterance_id: str, word: int) -> None:
+        """Put back what was heard before a phrase took its place, live or kept. Raises NotFoundError, MediaError."""
+        if (session := self._live.get(session_id)) is not None:
+            await session.undo(utterance_id, word)
+            return
+        feed = await self.feed(session_id)
+        known = None
+        async for event in feed.history():
+            if event.WhichOneof("event") == "utterance" and event.utterance.utterance_id == utterance_id:
+                known = event.utterance
+        if known is None:
+            raise MediaError(f"there is no utterance {utterance_id!r} in session {session_id}")
+        await feed.append(pb.Event(utterance=undone(known, word)), utterance_id)
+
     async def set_phrases(self, session_id: str, phrases: Sequence[pb.Phrase]) -> None:
         """Listen for other phrases in a live session. Raises NotFoundError, ConflictError, MediaError."""
         if (session := self._live.get(session_id)) is None:
@@ -296,6 +311,7 @@ class Sessions:
             self._channels["decoder"],
             lambda: self.store.events(session_id),
             on_fused=_ignore,
+            on_terms=_ignore,
             on_status=_ignore,
             escalation=stored.config.escalation,
         )
@@ -321,6 +337,7 @@ class Sessions:
             self._channels["decoder"],
             history,
             on_fused=_ignore,
+            on_terms=_ignore,
             on_status=_ignore,
             escalation=decoder_pb2.ESCALATION_NEVER,
         )

@@ -13,6 +13,19 @@ BoxXyxy = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A listed phrase took the place of what was `heard`; its further words have `heard` empty.
+
+    `source_id`, `box` and `frame_id`: where on the screen the phrase was read; empty for one that a caller listed.
+    """
+
+    heard: str
+    source_id: str = ""
+    box: BoxXyxy | None = None
+    frame_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """One spoken word, as written with its punctuation."""
 
@@ -21,6 +34,7 @@ class Word:
     end_sample: int
     confidence: float | None = None
     speaker: str = ""
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True)

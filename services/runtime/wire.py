@@ -4,6 +4,7 @@ from protos.media.v1 import media_pb2 as pb
 from services.runtime.percept import (
     BoxXyxy,
     Checkpoint,
+    Correction,
     DetectedObject,
     Percept,
     ScreenChange,
@@ -74,6 +75,7 @@ def transcript_to_proto(value: Transcript) -> pb.Transcript:
                 end_sample=word.end_sample,
                 confidence=word.confidence,
                 speaker=word.speaker,
+                correction=None if word.correction is None else correction_to_proto(word.correction),
             )
             for word in value.words
         ],
@@ -91,13 +93,36 @@ def transcript_from_proto(message: pb.Transcript) -> Transcript:
         is_final=message.is_final,
         start_sample=message.start_sample,
         end_sample=message.end_sample,
-        words=tuple(Word(w.text, w.start_sample, w.end_sample, _confidence(w), w.speaker) for w in message.words),
+        words=tuple(map(_word, message.words)),
         stable_words=message.stable_words,
         language=message.language,
         confidence=_confidence(message),
         revision=message.revision,
         speaker=message.speaker,
     )
+
+
+def _word(message: pb.Word) -> Word:
+    correction = correction_from_proto(message.correction) if message.HasField("correction") else None
+    return Word(
+        message.text, message.start_sample, message.end_sample, _confidence(message), message.speaker, correction
+    )
+
+
+def correction_to_proto(value: Correction) -> pb.Correction:
+    """Dataclass to message."""
+    return pb.Correction(
+        heard=value.heard,
+        source_id=value.source_id,
+        box=None if value.box is None else box_to_proto(value.box),
+        frame_id=value.frame_id,
+    )
+
+
+def correction_from_proto(message: pb.Correction) -> Correction:
+    """Message to dataclass."""
+    box = box_from_proto(message.box) if message.HasField("box") else None
+    return Correction(message.heard, message.source_id, box, message.frame_id)
 
 
 def speech_to_proto(value: SpeechActivity) -> pb.SpeechActivity:

@@ -53,10 +53,32 @@ class SpeakerName(_message.Message):
     def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ..., is_recognised: _Optional[bool] = ...) -> None: ...
 
 class ObserveResponse(_message.Message):
-    __slots__ = ("utterance",)
+    __slots__ = ("utterance", "context_terms")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_TERMS_FIELD_NUMBER: _ClassVar[int]
     utterance: _media_pb2.Transcript
-    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ...) -> None: ...
+    context_terms: ContextTerms
+    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., context_terms: _Optional[_Union[ContextTerms, _Mapping]] = ...) -> None: ...
+
+class ContextTerms(_message.Message):
+    __slots__ = ("terms",)
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    terms: _containers.RepeatedCompositeFieldContainer[ContextTerm]
+    def __init__(self, terms: _Optional[_Iterable[_Union[ContextTerm, _Mapping]]] = ...) -> None: ...
+
+class ContextTerm(_message.Message):
+    __slots__ = ("text", "weight", "source_id", "box", "frame_id")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    weight: float
+    source_id: str
+    box: _media_pb2.Box
+    frame_id: str
+    def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ..., source_id: _Optional[str] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ...) -> None: ...
 
 class AskRequest(_message.Message):
     __slots__ = ("session_id", "question", "max_tokens", "escalation")

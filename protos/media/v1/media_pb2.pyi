@@ -38,18 +38,32 @@ class Box(_message.Message):
     def __init__(self, x0: _Optional[float] = ..., y0: _Optional[float] = ..., x1: _Optional[float] = ..., y1: _Optional[float] = ...) -> None: ...
 
 class Word(_message.Message):
-    __slots__ = ("text", "start_sample", "end_sample", "confidence", "speaker")
+    __slots__ = ("text", "start_sample", "end_sample", "confidence", "speaker", "correction")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
     text: str
     start_sample: int
     end_sample: int
     confidence: float
     speaker: str
-    def __init__(self, text: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ...) -> None: ...
+    correction: Correction
+    def __init__(self, text: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ...) -> None: ...
+
+class Correction(_message.Message):
+    __slots__ = ("heard", "source_id", "box", "frame_id")
+    HEARD_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    heard: str
+    source_id: str
+    box: Box
+    frame_id: str
+    def __init__(self, heard: _Optional[str] = ..., source_id: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., frame_id: _Optional[str] = ...) -> None: ...
 
 class Transcript(_message.Message):
     __slots__ = ("utterance_id", "revision", "is_final", "start_sample", "end_sample", "words", "stable_words", "language", "confidence", "speaker")

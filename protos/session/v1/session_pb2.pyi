@@ -73,20 +73,30 @@ class Question(_message.Message):
     def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
 
 class LiveRequest(_message.Message):
-    __slots__ = ("config", "audio", "frame", "question", "rename", "phrases")
+    __slots__ = ("config", "audio", "frame", "question", "rename", "phrases", "undo")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     RENAME_FIELD_NUMBER: _ClassVar[int]
     PHRASES_FIELD_NUMBER: _ClassVar[int]
+    UNDO_FIELD_NUMBER: _ClassVar[int]
     config: LiveConfig
     audio: _media_pb2.AudioChunk
     frame: _media_pb2.VideoFrame
     question: Question
     rename: _decoder_pb2.SpeakerName
     phrases: Phrases
-    def __init__(self, config: _Optional[_Union[LiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., rename: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., phrases: _Optional[_Union[Phrases, _Mapping]] = ...) -> None: ...
+    undo: Undo
+    def __init__(self, config: _Optional[_Union[LiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., rename: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., phrases: _Optional[_Union[Phrases, _Mapping]] = ..., undo: _Optional[_Union[Undo, _Mapping]] = ...) -> None: ...
+
+class Undo(_message.Message):
+    __slots__ = ("utterance_id", "word")
+    UTTERANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    utterance_id: str
+    word: int
+    def __init__(self, utterance_id: _Optional[str] = ..., word: _Optional[int] = ...) -> None: ...
 
 class Started(_message.Message):
     __slots__ = ("session_id", "resume_sample", "last_seq")

@@ -22,7 +22,7 @@ const preferThisTab = new URLSearchParams(location.search).get("tab") === "self"
 
 const capture = new Capture();
 const lag = new LagMeter();
-const transcript = new TranscriptView(renameSpeaker, (sample) => screenView.showAt(sample));
+const transcript = new TranscriptView(renameSpeaker, (sample) => screenView.showAt(sample), (place) => screenView.jump(place), undo);
 const screenView = new ScreenView();
 const questions = new QuestionsView(ask, showEvidence);
 
@@ -180,6 +180,14 @@ async function ask(text) {
     await request("POST", `${sessionPath(sessionId)}/ask`, { question_id: id, text });
   } catch (error) {
     questions.fail(id, error.message);
+  }
+}
+
+async function undo(utterance, word) {
+  try {
+    await request("POST", `${sessionPath(sessionId)}/undo`, { utterance_id: utterance, word });
+  } catch (error) {
+    notice("undo", error.message);
   }
 }
 

@@ -22,11 +22,18 @@ function transcript(raw) {
       end: num(word.end_sample),
       confidence: word.confidence,
       speaker: word.speaker || otherwise,
+      correction: word.correction ? correction(word.correction, num(word.start_sample)) : null,
     })),
   };
 }
 
 const box = (raw) => ({ x0: num(raw?.x0), y0: num(raw?.y0), x1: num(raw?.x1), y1: num(raw?.y1) });
+
+/** What a listed phrase took the place of, and the line of the screen that holds it, if any. */
+const correction = (raw, at) => ({
+  heard: raw.heard ?? "",
+  place: raw.source_id ? { kind: "screen", start: at, box: box(raw.box), frame: raw.frame_id ?? "", source: raw.source_id } : null,
+});
 
 function screen(raw) {
   return {

@@ -18,10 +18,14 @@ export class TranscriptView {
   #frame = 0;
   #onRename;
   #onTime;
+  #onPlace;
+  #onUndo;
 
-  constructor(onRename, onTime) {
+  constructor(onRename, onTime, onPlace, onUndo) {
     this.#onRename = onRename;
     this.#onTime = onTime;
+    this.#onPlace = onPlace;
+    this.#onUndo = onUndo;
     const $ = (id) => document.getElementById(id);
     this.scroll = $("scroll");
     this.list = $("utterances");
@@ -216,7 +220,10 @@ export class TranscriptView {
         open = null;
         text += gap;
       } else text += gap;
-      if (word.confidence !== undefined && word.confidence < UNSURE) {
+      if (word.correction) {
+        flush();
+        (open ?? parts).push(...this.#corrected(word, utterance));
+      } else if (word.confidence !== undefined && word.confidence < UNSURE) {
         flush();
         const unsure = element("span", [word.text]);
         unsure.className = "unsure";
@@ -227,6 +234,26 @@ export class TranscriptView {
     flush();
     if (open) parts.push(element("mark", open));
     return parts;
+  }
+
+  /** A word that a listed phrase brought: a click shows where it was read, another one beside it takes it back. */
+  #corrected(word, utterance) {
+    const { heard, place } = word.correction;
+    const shown = element(place ? "button" : "span", [word.text]);
+    shown.className = "corrected";
+    if (place) {
+      shown.type = "button";
+      shown.title = "Read on the screen: show where";
+      shown.addEventListener("click", () => this.#onPlace(place));
+    }
+    if (!heard) return [shown];
+    const undo = element("button", ["\u21b6"]);
+    undo.type = "button";
+    undo.className = "undo";
+    undo.title = `Heard: “${heard}”. Put it back`;
+    undo.setAttribute("aria-label", `${word.text}, heard as ${heard}: put it back`);
+    undo.addEventListener("click", () => this.#onUndo(utterance.id, utterance.words.indexOf(word)));
+    return [undo, shown];
   }
 
   #colour(node, speaker) {

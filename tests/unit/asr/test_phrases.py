@@ -84,6 +84,13 @@ def test_a_listed_phrase_is_not_replaced_by_another() -> None:
     assert _merged("Raman\nRamon", "call Raman now", "call Ramon now") == "call Raman now"
 
 
+def test_a_phrase_tells_what_it_took_the_place_of() -> None:
+    book = PhraseBook(parse_phrases("Priya Raman"))
+    merged = book.merge(_words("call free a Roman now"), _words("call Priya Raman now", 7_000))
+    heard = [(w.text, w.correction and w.correction.heard) for w in merged]
+    assert heard == [("call", None), ("Priya", "free a Roman"), ("Raman", ""), ("now", None)]
+
+
 def test_readings_that_agree_stay_as_they_are() -> None:
     assert _merged("Raman", "Call Raman, now.", "call raman now") == "Call Raman, now."
 
