@@ -7,6 +7,7 @@ tests/unit/gateway/minutes.txt.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -134,13 +135,12 @@ def content(line: str) -> Iterator[str]:
 
 def _candidates(lines: Sequence[str]) -> list[tuple[int, str, int]]:
     """(line, words, how many of them are said again) of possible titles: runs of up to four words with a meaning."""
-    said = [word for line in lines for word in content(line)]
-    times = {word: said.count(word) for word in set(said)}
+    times = Counter(word for line in lines for word in content(line))
     found: dict[str, tuple[int, str, int]] = {}
     for place, line in enumerate(lines):
         for run in _runs(line):
             words = [word.lower() for word in _WORD.findall(run)]
-            again = sum(times.get(word, 0) > 1 for word in words)
+            again = sum(times[word] > 1 for word in words)
             found.setdefault(run.lower(), (place, run, again))
     return sorted(found.values(), key=lambda item: (-item[2], -len(item[1]), item[0]))[:MAX_CANDIDATES]
 

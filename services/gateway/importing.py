@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from protos.decoder.v1 import decoder_pb2
 from protos.session.v1 import session_pb2
@@ -76,7 +76,7 @@ class _Segment(_Span):
     text: Annotated[str, Field(max_length=MAX_TEXT_CHARS)] = ""
     confidence: _Probability | None = None
     language: _Language = ""
-    words: Annotated[list[_Word], Field(max_length=MAX_WORDS)] = []
+    words: Annotated[list[_Word], Field(max_length=MAX_WORDS), FailFast()] = []
 
 
 class _Region(BaseModel):
@@ -88,7 +88,7 @@ class _Region(BaseModel):
 
 
 class _Screen(_Span):
-    regions: Annotated[list[_Region], Field(max_length=MAX_REGIONS)]
+    regions: Annotated[list[_Region], Field(max_length=MAX_REGIONS), FailFast()]
 
 
 class _Turn(_Span):
@@ -104,8 +104,9 @@ class _Head(BaseModel):
 
 
 class _Whole(_Head):
-    segments: list[_Segment]
-    screen: list[_Screen] = []
+    # Of a file that is all wrong the first mistake is enough.
+    segments: Annotated[list[_Segment], Field(max_length=MAX_SEGMENTS), FailFast()]
+    screen: Annotated[list[_Screen], Field(max_length=MAX_SCREENS), FailFast()] = []
 
 
 def read(file: bytes, *, title: str = "", language: str = "") -> Document:

@@ -7,6 +7,7 @@ written that nobody said. Topics come from the decoder (services/decoder/topics.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -79,7 +80,7 @@ def minutes_of(document: Document, said: Sequence[Sentence], topics: Sequence[To
     read = said if is_read else ()
     actions = tuple(_actions(read, people))
     taken = {sentence for item in actions for sentence in item.evidence}
-    questions = tuple(_questions([*read]))
+    questions = tuple(_questions(read))
     taken |= {sentence for item in questions for sentence in item.evidence}
     return Minutes(
         document,
@@ -203,8 +204,9 @@ def _people(speakers: Sequence[str]) -> dict[str, str]:
     """Who is meant by a name in lower case: whole names, and the parts of them that one person has alone."""
     found = {speaker.lower(): speaker for speaker in speakers}
     parts = [(part.lower(), speaker) for speaker in speakers for part in speaker.split() if part[:1].isupper()]
+    times = Counter(part for part, _ in parts)
     for part, speaker in parts:
-        if sum(other == part for other, _ in parts) == 1:
+        if times[part] == 1:
             found.setdefault(part, speaker)
     return found
 

@@ -16,6 +16,7 @@ from services.runtime.percept import SAMPLE_RATE, Word
 from services.runtime.stage import MediaError
 
 MAX_HOURS = 100
+MAX_CUE_CHARS, MAX_VOICES_OPEN = 100_000, 16
 _MS = SAMPLE_RATE // 1000
 _VTT_TIME = r"(?:(\d+):)?(\d\d):(\d\d)\.(\d{3})"
 _VTT_TIMES = re.compile(rf"[ \t]*{_VTT_TIME}[ \t]*-->[ \t]*{_VTT_TIME}(?:[ \t].*)?")
@@ -123,10 +124,11 @@ def _vtt_cues(lines: Sequence[str], begin: int) -> Iterator[Cue]:
         first = at = at + 1
         while at < len(lines) and lines[at] and "-->" not in lines[at]:
             at += 1
-        yield Cue(number, start, end, tuple(_voices("\n".join(lines[first:at]))))
+        text = _bounded(number, "\n".join(lines[first:at]))
+        yield Cue(number, start, end, tuple(_voices(number, text)))
 
 
-def _voices(text: str) -> Iterator[tuple[str, str]]:
+def _voices(line: int, text: str) -> Iterator[tuple[str, str]]:
     """The text of a cue by the voice that says it; tags and the readings of ruby characters are left out."""
     open_tags: list[tuple[str, str]] = []
     said: list[tuple[str, str]] = []
@@ -144,6 +146,8 @@ def _voices(text: str) -> Iterator[tuple[str, str]]:
         elif name in ("v", "rt"):
             _, _, annotation = inside.replace("\n", " ").replace("\t", " ").partition(" ")
             open_tags.append((name, plain(html.unescape(annotation))))
+            if len(open_tags) > MAX_VOICES_OPEN:
+                raise LineError(line, f"more than {MAX_VOICES_OPEN} tags are open in this cue; close them")
     for speaker, run in groupby(said, key=lambda piece: piece[0]):
         yield speaker, "".join(text for _, text in run)
 
@@ -166,7 +170,7 @@ def _srt_cues(lines: Sequence[str]) -> Iterator[Cue]:
             stop = arrows[place + 1]
             if lines[stop - 1].strip().isdigit() and stop - 2 > at and not lines[stop - 2].strip():
                 stop -= 1
-        text = _SRT_TAG.sub("", "\n".join(lines[at + 1 : stop])).strip()
+        text = _SRT_TAG.sub("", _bounded(at + 1, "\n".join(lines[at + 1 : stop]))).strip()
         if text:
             yield Cue(at + 1, start, end, (("", text),))
 
@@ -181,6 +185,12 @@ def _prefix(text: str) -> "re.Match[str] | None":
 
 def _split(text: str, match: "re.Match[str]") -> tuple[str, str]:
     return plain(match[1]), text[match.end() :]
+
+
+def _bounded(line: int, text: str) -> str:
+    if len(text) > MAX_CUE_CHARS:
+        raise LineError(line, f"this cue has {len(text)} characters, must have {MAX_CUE_CHARS} or fewer")
+    return text
 
 
 # -- times ------------------------------------------------------------------------------------------

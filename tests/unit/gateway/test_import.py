@@ -187,6 +187,12 @@ def test_there_are_limits() -> None:
     assert f"there are {MAX_SEGMENTS + 1} pieces of speech" in refusal(many)
     named = f"WEBVTT\n\n00:01.000 --> 00:02.000\n<v {'x' * 81}>hi"
     assert "81 characters in the speaker's name at line 3" in refusal(named)
+    assert "line 3: more than 16 tags are open" in refusal("WEBVTT\n\n00:01.000 --> 00:02.000\n" + "<v a>x" * 9_000)
+    assert "line 3: this cue has 600000 char" in refusal("WEBVTT\n\n00:01.000 --> 00:02.000\n" + "<v a>x" * 100_000)
+    assert "segments.0.start_s: Field required" in refusal('{"segments": [' + ",".join(["{}"] * 20_000) + "]}")
+    assert "segments: List should have at most 20000 items" in refusal(
+        json.dumps({"segments": [{"start_s": 0, "end_s": 1}] * (MAX_SEGMENTS + 1)})
+    )
     assert "characters in a word at line 3" in refusal("WEBVTT\n\n00:01.000 --> 00:02.000\n" + "x" * 1001)
 
 
