@@ -4,6 +4,7 @@ What is served, what does nothing and what is refused stands in docs/openai.md. 
 quoted at most: which expert runs is told by the caller's own messages alone.
 """
 
+import asyncio
 import base64
 import binascii
 import io
@@ -38,7 +39,7 @@ from services.runtime.streams import Streams
 PATH = "/v1/chat/completions"
 MODEL = "sensorium"
 MAX_BODY_BYTES = 32 * 1024 * 1024
-MAX_MESSAGES, MAX_ATTACHMENTS = 1_000, 16
+MAX_MESSAGES, MAX_TEXT_CHARS, MAX_ATTACHMENTS = 1_000, 100_000, 16
 # What each word in <task> runs: an expert and its task.
 TASKS = {
     "ocr": ("vision", "ocr"),
@@ -70,7 +71,7 @@ UNSERVED: dict[str, tuple[object, ...]] = {
     "store": (False,),
     "web_search_options": (),
 }
-_TASK = re.compile(r"<task>\s*([^<>]{1,40}?)\s*</task>", re.IGNORECASE)
+_TASK = re.compile(r"<task>([^<>]{1,40})</task>", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:([\w.+/-]*)(?:;[\w=.-]+)*;base64,", re.ASCII)
 _UNIT = re.compile(r"\w+|[^\w\s]")
 _SCREEN_SAMPLES = SAMPLE_RATE
@@ -127,7 +128,7 @@ def add_openai_chat(app: FastAPI, sessions: Sessions) -> None:
         try:
             async with AsyncExitStack() as stack:
                 stack.enter_context(calls.admit())
-                asked = _read(await request.body())
+                asked = await asyncio.to_thread(_read, await request.body())
                 head = _head()
                 if not asked.is_streamed:
                     reply = await unless_gone(request, _whole(sessions, asked))
@@ -169,7 +170,7 @@ def _read(body: bytes) -> Asked:
     session_id = _session(given)
     texts, attachments = _messages(given.get("messages"))
     question = texts[-1]
-    tasks = list(dict.fromkeys(name.lower() for name in _TASK.findall(question)))
+    tasks = list(dict.fromkeys(name.strip().lower() for name in _TASK.findall(question)))
     question = " ".join(_TASK.sub(" ", question).split())
     if len(tasks) > 1:
         raise FieldError(f"there are {len(tasks)} tasks, {', '.join(tasks)}; ask for one at a time", "messages")
@@ -252,6 +253,8 @@ def _messages(messages: object) -> tuple[list[str], list[Attachment]]:
             else:
                 raise FieldError(f"a message of {role} holds text only", where, "invalid_value")
         texts.append("\n".join(said))
+        if (length := sum(map(len, texts))) > MAX_TEXT_CHARS:
+            raise FieldError(f"the texts have {length} characters, must have {MAX_TEXT_CHARS} or fewer", "messages")
     if messages[-1]["role"] != "user":
         raise FieldError("the last message must be the user's", f"messages[{len(messages) - 1}].role", "invalid_value")
     if len(attachments) > MAX_ATTACHMENTS:
