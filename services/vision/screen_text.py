@@ -102,9 +102,9 @@ class ScreenText:
     def _known(self, pixels: NDArray[np.uint8], change: Change) -> "_Look | None":
         """An earlier look at the very same: a cursor blinks, a button was pointed at."""
         for look in reversed(self._looks):
-            if all(_holds(look.area, area) for area in change.areas):
-                if not change.is_between(look.pixels, _cut_out(pixels, look.area)):
-                    return look
+            is_inside = all(_holds(look.area, area) for area in change.areas)
+            if is_inside and not change.is_between(look.pixels, _cut_out(pixels, look.area)):
+                return look
         return None
 
     def _scroll(self, change: Change, scroll: Scroll) -> tuple[Change, list[BoxXyxy]]:
@@ -119,6 +119,7 @@ class ScreenText:
             else:
                 left.append(line)
         others: list[ScreenLine] = []
+        cut: list[ScreenLine] = []
         stayed: list[BoxXyxy] = []
         dirty: list[BoxXyxy] = []
         for line in left:
@@ -129,13 +130,15 @@ class ScreenText:
             elif _meets(box, scroll.source) and _part_in(scroll.pane, box) > _SAME_PLACE:
                 # Cut by the pane's edge before or now, or written on: to be read again where it is now.
                 if _meets(there.line.xyxy, scroll.area):
-                    others.append(there)
+                    cut.append(there)
                     dirty.append(_common(there.line.xyxy, scroll.area))
             elif not _holds(scroll.area, box):
                 others.append(line)
                 dirty += (box, _common(there.line.xyxy, scroll.area))
-        self.lines = [*moved, *others]
-        return change.corrected(dirty, stayed), stayed
+        change = change.corrected(dirty, stayed)
+        # What is left of some is no more than the rim of their box.
+        self.lines = [*moved, *others, *(line for line in cut if change.within(line.line.xyxy))]
+        return change, stayed
 
     def _look(
         self,
@@ -190,7 +193,7 @@ class ScreenText:
         self, pixels: NDArray[np.uint8], recognizer: Callable[[], LineReader], at_most: int | None = None
     ) -> None:
         """Read lines that only the live recogniser has read with the accurate one, in reading order."""
-        waiting = [index for index, line in enumerate(self.lines) if not line.is_accurate][:at_most]
+        waiting = [i for i, line in enumerate(self.lines) if not (line.is_accurate or line.line.is_foreign)][:at_most]
         if not waiting:
             return
         boxes = [self.lines[index].line.box for index in waiting]
