@@ -60,7 +60,7 @@ test-frameworks: frameworks  ## tests of what imports NeMo's and pyannote's chec
 	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/pyannote
 
 $(STAMPS)/gpu: requirements-gpu.lock tools/build_pycuda.py pyproject.toml
-	@echo "== set-up: .venv-gpu with nvcc and PyCUDA built over a simulated driver, about four minutes"
+	@echo "== set-up: .venv-gpu with nvcc, TensorRT-RTX and PyCUDA built over a simulated driver, about four minutes"
 	@PYTHON=$(PYTHON) sh tools/system.sh gpu
 	@test -x $(GPU)/python || $(PYTHON) -m venv .venv-gpu
 	@$(GPU)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
@@ -71,8 +71,8 @@ $(STAMPS)/gpu: requirements-gpu.lock tools/build_pycuda.py pyproject.toml
 	@$(GPU)/python -m tools.build_pycuda --driver $(STAMPS)/driver
 	@touch $@
 
-test-gpu: $(STAMPS)/gpu  ## tests of the CUDA kernels on a machine without a card
-	@echo "== tests of the kernels, on the CPU and through PyCUDA: about five minutes"
+test-gpu: $(STAMPS)/gpu  ## tests of CUDA kernels and TensorRT plans on a machine without a card
+	@echo "== tests of the kernels, on the CPU and through PyCUDA, and of the plans: about ten minutes"
 	@$(GPU)/python -m pytest tests/gpu
 
 check: setup-dev  ## lint, types, import rules, wire, generated code
