@@ -168,7 +168,7 @@ _ORDINAL = (
     r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|\w+teenth|twentieth|thirtieth)"
 )
 _DATE = (
-    rf"(?:(?:next |this )?{_DAY}{_PART}|(?:the )?{_ORDINAL}(?: of {_MONTH})?|{_MONTH} {_ORDINAL}|{_MONTH} \d{{1,2}}|"
+    rf"(?:(?:next |this )?{_DAY}{_PART}(?: the {_ORDINAL})?|(?:the )?{_ORDINAL}(?: of {_MONTH})?|{_MONTH} {_ORDINAL}|{_MONTH} \d{{1,2}}|"
     rf"\d{{1,2}} {_MONTH}|(?:the )?end of (?:the |this |next )?(?:day|week|month|quarter|year|{_MONTH})|"
     rf"tomorrow{_PART}|today|tonight|noon|midnight|(?:next|this) (?:week|month|quarter|year|weekend)|the weekend|"
     r"christmas|easter|new year|\d{1,2}(?::\d\d)? ?(?:am|pm|o'clock))"
@@ -225,30 +225,34 @@ def _actions(said: Sequence[Sentence], people: dict[str, str]) -> Iterator[Item]
     )
     taken: set[int] = set()
     for number, sentence in enumerate(said):
-        text, due = sentence.text, _due(sentence.text)
+        text = sentence.text
         if number in taken:
             continue
         if (match := request.search(text)) is not None:
+            due = _due(text, match.start())
             owner = people[(match["a"] or match["b"]).lower()]
             reply = _reply(said, number, partial(_is_said_by, owner))
             answer = said[reply] if reply is not None else None
             is_asked = match["a"] is None or match["asks"] is not None
             if answer is not None and _YES.search(answer.text) and not re.search(r"\bbut\b", answer.text):
                 taken.add(reply or 0)
-                yield Item(text, (sentence, answer), owner, due or _due(answer.text))
+                yield Item(text, (sentence, answer), owner, due or _due(answer.text, 0))
             elif not is_asked and (answer is None or not _NO.search(answer.text)):
                 yield Item(text, (sentence,), owner, due)
             continue
         if (marked := _MARKED.search(text)) is not None:
             who = marked[1].lower()
-            yield Item(text, (sentence,), sentence.speaker if who == "me" else people.get(who, marked[1]), due)
+            owner = sentence.speaker if who == "me" else people.get(who, marked[1])
+            yield Item(text, (sentence,), owner, _due(text, marked.end()))
         elif _HEDGE.search(text):
             continue
-        elif _PROMISE.search(text) or (due and _PROMISE_WITH_DATE.search(text)):
+        elif (match := _PROMISE.search(text)) is not None:
+            yield Item(text, (sentence,), sentence.speaker, _due(text, match.end()))
+        elif (match := _PROMISE_WITH_DATE.search(text)) is not None and (due := _due(text, match.end())):
             yield Item(text, (sentence,), sentence.speaker, due)
         elif (match := third.search(text)) is not None:
-            yield Item(text, (sentence,), people[match["a"].lower()], due)
-        elif due and _WE_MUST.search(text):
+            yield Item(text, (sentence,), people[match["a"].lower()], _due(text, match.end()))
+        elif (match := _WE_MUST.search(text)) is not None and (due := _due(text, match.end())):
             yield Item(text, (sentence,), "", due)
 
 
@@ -256,8 +260,10 @@ def _is_said_by(speaker: str, sentence: Sentence) -> bool:
     return sentence.speaker == speaker
 
 
-def _due(text: str) -> str:
-    match = _DUE.search(text)
+def _due(text: str, after: int) -> str:
+    """The first date after a place, else the one that the sentence begins with; others belong to other clauses."""
+    lead = re.match(_LEAD, text, re.IGNORECASE)
+    match = _DUE.search(text, after) or _DUE.match(text, lead.end() if lead else 0)
     return match[0] if match else ""
 
 

@@ -199,6 +199,20 @@ def test_a_request_counts_when_it_is_accepted_not_when_it_is_refused() -> None:
     assert made(a_document([asked, ("Ada", "Anyway.")])).actions == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "due"),
+    [
+        ("I'll send the offer by Friday the 14th.", "by Friday the 14th"),
+        ("By Monday, I'll send the offer.", "By Monday"),
+        ("They meet on the 30th of April and I'll send the offer before.", ""),
+        ("I'll send the offer at the end.", ""),
+    ],
+)
+def test_a_date_belongs_to_the_promise_not_to_another_clause(line: str, due: str) -> None:
+    (item,) = made(a_document([("Ada", line)])).actions
+    assert (item.owner, item.due) == ("Ada", due)
+
+
 def test_a_sentence_that_subtitles_cut_in_pieces_is_put_together() -> None:
     document = a_document(
         [("Ada", "I'll send the report"), ("Ada", "to the board by Friday. Then"), ("Tom", "Thanks.")]
