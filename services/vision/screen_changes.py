@@ -20,7 +20,7 @@ def changes_between(old: ScreenState | None, new: ScreenState) -> tuple[ScreenCh
     gone = [region for region in before.values() if region.region_id not in now]
     scrolled: dict[tuple[int, int], list[TextRegion]] = {}
     for was, region in stayed:
-        if was.text == region.text and _moved_px(was, region) > JITTER_PX:
+        if was.text == region.text and _has_moved(was, region):
             scrolled.setdefault(_shift(was, region, scrolled), []).append(region)
     return (
         *_change(ScreenChangeKind.APPEARED, came),
@@ -45,8 +45,10 @@ def _characters(lines: Counter[str]) -> int:
     return sum(len(text) * count for text, count in lines.items())
 
 
-def _moved_px(was: TextRegion, now: TextRegion) -> float:
-    return max(abs(now.box[0] - was.box[0]), abs(now.box[1] - was.box[1]))
+def _has_moved(was: TextRegion, now: TextRegion) -> bool:
+    """True where the whole box went somewhere; one that was measured anew moves one end."""
+    dx0, dy0, dx1, dy1 = (b - a for a, b in zip(was.box, now.box, strict=True))
+    return max(abs(dx0), abs(dy0)) > JITTER_PX and max(abs(dx1 - dx0), abs(dy1 - dy0)) <= JITTER_PX
 
 
 def _shift(was: TextRegion, now: TextRegion, known: Iterable[tuple[int, int]]) -> tuple[int, int]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from services.runtime.percept import ScreenChange, ScreenChangeKind, ScreenState, TextRegion
 from services.vision.screen_changes import changes_between, is_same_slide
 
@@ -35,6 +37,11 @@ def test_lines_that_move_together_are_one_scroll_even_when_one_is_off_by_a_pixel
     (change,) = changes_between(OLD, new)
     assert (change.kind, change.region_ids) == (ScreenChangeKind.SCROLLED, ("b", "c"))
     assert (change.dx_px, change.dy_px) == (0, -32)
+
+
+def test_a_box_that_was_measured_anew_has_not_scrolled() -> None:
+    old = ScreenState(0, 640, 360, regions=(TextRegion("a", "Agenda", (10, 20, 90, 40)),))
+    assert changes_between(old, replace(old, regions=(TextRegion("a", "Agenda", (10, 15, 90, 41)),))) == ()
 
 
 def test_a_slide_stays_while_it_grows_scrolls_or_is_partly_covered() -> None:

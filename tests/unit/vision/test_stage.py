@@ -78,6 +78,9 @@ def test_after_typing_the_screen_equals_a_full_read_and_other_lines_keep_their_i
     states = play(expert.open_stage(FAST), frames)
     assert_same_screen(states[-1], screen(expert.open_stage(FAST).push_frame(Frame(frames[-1], 0))))
     assert texts(states[-1])[-1] == typed
+    assert {state.slide_id for state in states} == {"s1"}
+    last_line = states[-1].regions[-1].region_id
+    assert [(c.kind.value, c.region_ids) for c in states[-1].changes] == [("changed", (last_line,))]
     first, last = ([region.region_id for region in state.regions] for state in (states[0], states[-1]))
     assert first == last
 
@@ -87,6 +90,8 @@ def test_after_a_new_slide_the_screen_equals_a_full_read_and_ids_are_new(expert:
     states = play(expert.open_stage(FAST), [draw(SLIDE), other])
     assert_same_screen(states[-1], screen(expert.open_stage(FAST).push_frame(Frame(other, 0))))
     assert not {r.region_id for r in states[0].regions} & {r.region_id for r in states[-1].regions}
+    assert [state.slide_id for state in states] == ["s1", "s2"]
+    assert [change.kind.value for change in states[-1].changes] == ["appeared", "gone"]
 
 
 def test_a_line_that_loses_its_middle_becomes_two(expert: VisionExpert, draw: Draw) -> None:
@@ -123,6 +128,7 @@ def test_rest_and_end_bring_the_accurate_reading_under_the_same_ids(expert: Visi
     final = [percept for percept in stage.flush() if isinstance(percept, ScreenState)]
     last = final[-1] if final else first
     assert [r.region_id for r in first.regions] == [r.region_id for r in last.regions]
+    assert last.changes == () and last.slide_id == first.slide_id
     assert stage.flush() == []
     rested = expert.open_stage(StageConfig())
     states = play(rested, [pixels, pixels])
