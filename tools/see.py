@@ -1,10 +1,12 @@
-"""`sensorium see`: one picture through the experts of the named tasks and no other."""
+"""`sensorium see`: one picture, or a document's pages, through the experts of the named tasks and no other."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from engines.engine import EngineError
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
 from services.gateway.seen import seen_json
@@ -31,6 +33,22 @@ def parse_tasks(text: str) -> tuple[str, ...]:
     return tasks
 
 
+def look(path: Path, tasks: Sequence[str], *, as_json: bool) -> str:
+    """What a picture or a PDF shows, as JSON or text. Raises InputError, GatewayError, ServicesError, EngineError."""
+    from tools import document, see_document
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if document.is_document(start):
+        seen = see_document.see_document(path, tasks)
+        return see_document.as_json_text(seen) if as_json else see_document.as_text(seen)
+    response = see(path, tasks)
+    return as_json_text(response) if as_json else as_text(response)
+
+
 def see(path: Path, tasks: Sequence[str]) -> session_pb2.SeeResponse:
     """Look at one picture. Raises InputError, GatewayError, ServicesError, EngineError."""
     try:
@@ -46,10 +64,26 @@ def see(path: Path, tasks: Sequence[str]) -> session_pb2.SeeResponse:
 
 async def _see(image: bytes, tasks: Sequence[str]) -> session_pb2.SeeResponse:
     async with gateway_for(["vision"], say) as address, gateway(address) as stub:
-        response: session_pb2.SeeResponse = await stub.See(
-            session_pb2.SeeRequest(image=image, tasks=tasks), timeout=SEE_S
-        )
+        return await look_at(stub, image, tasks)
+
+
+async def look_at(stub: Any, image: bytes, tasks: Sequence[str]) -> session_pb2.SeeResponse:
+    """One picture; the data of a script that is met for the first time are fetched, and it is looked at again."""
+    request = session_pb2.SeeRequest(image=image, tasks=tasks)
+    response: session_pb2.SeeResponse = await stub.See(request, timeout=SEE_S)
+    if is_local(service_address("gateway")) and (missing := _missing_data(response)):
+        try:
+            await asyncio.to_thread(models.fetch, missing)
+        except EngineError as error:
+            say(f"some lines are not read: {error}")
+        else:
+            response = await stub.See(request, timeout=SEE_S)
     return response
+
+
+def _missing_data(response: session_pb2.SeeResponse) -> list[str]:
+    unread = {region.script for region in response.screen.regions if region.script and not region.text}
+    return models.missing(models.for_scripts(unread))
 
 
 def as_text(response: session_pb2.SeeResponse) -> str:

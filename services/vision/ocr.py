@@ -1,12 +1,13 @@
 """A picture's text: lines found, read and put in order."""
 
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from engines.models import model_file, open_engine
 from services.runtime.percept import BoxXyxy
+from services.vision.scripts import script_of
+from services.vision.tesseract import DATA, LEAST_SURE
 from services.vision.text_detection import TextBox, TextDetector
 from services.vision.text_recognition import ReadLine, TextRecognizer, read_keys
 
@@ -17,6 +18,7 @@ _BOX_THRESHOLD = 0.4
 _SHORT = 2
 _MIN_CONFIDENCE = 0.5
 _MIN_CONFIDENCE_SHORT = 0.7
+_IDEOGRAPHIC = frozenset({"Hani", "Jpan"})
 _SHAPES = frozenset(map(chr, range(0x25A0, 0x2600)))  # Unicode's block of geometric shapes
 
 
@@ -36,18 +38,27 @@ class TextLine:
         height, width = shape[:2]
         x0, y0, x1, y1 = box.xyxy
         xyxy = (max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1))
-        return cls(read.text, xyxy, box, read.confidence, script_of(read.text))
+        return cls(read.text, xyxy, box, read.confidence, read.script or script_of(read.text))
+
+    @property
+    def is_foreign(self) -> bool:
+        """True for a line that is not PP-OCR's to read."""
+        return self.script in DATA
 
     @property
     def is_legible(self) -> bool:
         """False for icons and texture, which are read with little confidence, the more so when short.
 
-        A lone shape is a checkbox, a radio button or a bullet, however surely it is read.
+        A line without text is one in a script that cannot be read here. A lone shape is a checkbox, a radio
+        button or a bullet, however surely it is read.
         """
         if len(self.text) == 1 and self.text in _SHAPES:
             return False
-        least = _MIN_CONFIDENCE if len(self.text) > _SHORT else _MIN_CONFIDENCE_SHORT
-        return bool(self.text) and self.confidence >= least
+        if 0 < len(self.text) <= _SHORT:
+            least = _MIN_CONFIDENCE_SHORT
+        else:
+            least = LEAST_SURE if self.is_foreign else _MIN_CONFIDENCE
+        return bool(self.text or self.script) and self.confidence >= least
 
 
 def open_detector(*, threads: int = 1) -> TextDetector:
@@ -73,20 +84,10 @@ def in_reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
     return [line for row in rows for line in sorted(row, key=lambda line: line.xyxy[0])]
 
 
-_SCRIPTS = {
-    "LATIN": "Latn",
-    "CJK": "Hani",
-    "HIRAGANA": "Jpan",
-    "KATAKANA": "Jpan",
-    "GREEK": "Grek",
-    "CYRILLIC": "Cyrl",
-    "HANGUL": "Hang",
-}
-
-
-def script_of(text: str) -> str:
-    """ISO 15924 code of most letters; Japanese where there is any kana; empty without letters."""
-    counts = Counter(_SCRIPTS.get(unicodedata.name(char, "").split(" ")[0], "") for char in text if char.isalpha())
-    if counts["Jpan"]:
-        return "Jpan"
-    return counts.most_common(1)[0][0] if counts else ""
+def are_shown(lines: Sequence[TextLine]) -> list[bool]:
+    """The legible lines of a screen, without lone ideographs on one in other scripts: icons are read as such."""
+    legible = [line.is_legible for line in lines]
+    scripts = {line.script for line in compress(lines, legible)}
+    if scripts <= _IDEOGRAPHIC or any(line.script in _IDEOGRAPHIC and len(line.text) > _SHORT for line in lines):
+        return legible
+    return [ok and line.script not in _IDEOGRAPHIC for ok, line in zip(legible, lines, strict=True)]

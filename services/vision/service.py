@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from threading import Lock
 
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
-from services.vision import gui, objects
+from services.vision import gui, objects, scripts
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
+from services.vision.script_router import ScriptRouter
+from services.vision.scripts import ScriptClassifier
 from services.vision.stage import QUALITIES, TASKS, VisionStage
+from services.vision.tesseract import TesseractReader, installed_models
 from services.vision.text_detection import TextDetector
-from services.vision.text_recognition import TextRecognizer
+from services.vision.text_recognition import LineReader, TextRecognizer
 
 
 class VisionExpert:
@@ -25,6 +28,9 @@ class VisionExpert:
         self._lock = Lock()
         self._detector: TextDetector | None = None
         self._recognizers: dict[str, TextRecognizer] = {}
+        self._readers: dict[str, LineReader] = {}
+        self._scripts: ScriptClassifier | None = None
+        self._tesseract = TesseractReader()
         self._objects: ObjectDetector | None = None
         self._gui: GuiDetector | None = None
 
@@ -35,12 +41,25 @@ class VisionExpert:
                 self._detector = open_detector(threads=self._threads)
             return self._detector
 
-    def recognizer(self, model: str) -> TextRecognizer:
-        """The line reader with these weights. Raises ModelMissingError."""
+    def recognizer(self, model: str) -> LineReader:
+        """The line reader with these weights, which asks Tesseract where it must. Raises ModelMissingError."""
         with self._lock:
-            if model not in self._recognizers:
-                self._recognizers[model] = open_recognizer(model, threads=self._threads)
-            return self._recognizers[model]
+            if model not in self._readers:
+                if self._scripts is None:
+                    self._scripts = ScriptClassifier(threads=self._threads)
+                own = self._ppocr(model)
+                # TINY knows no kana.
+                self._readers[model] = ScriptRouter(own, self._scripts, self._tesseract, self._small)
+            return self._readers[model]
+
+    def _small(self) -> TextRecognizer:
+        with self._lock:
+            return self._ppocr(SMALL)
+
+    def _ppocr(self, model: str) -> TextRecognizer:
+        if model not in self._recognizers:
+            self._recognizers[model] = open_recognizer(model, threads=self._threads)
+        return self._recognizers[model]
 
     def objects(self) -> ObjectDetector:
         """The object detector. Raises ModelMissingError."""
@@ -85,6 +104,8 @@ class VisionExpert:
         return [
             ModelInfo(TINY, backend, self._detector is not None),
             ModelInfo(SMALL, backend, SMALL in self._recognizers),
+            ModelInfo(scripts.MODEL, backend, self._scripts is not None, ("ocr",)),
+            *(ModelInfo(name, "tesseract", name in self._tesseract.used, ("ocr",)) for name in installed_models()),
             ModelInfo(objects.MODEL, backend, self._objects is not None),
             ModelInfo(gui.MODEL, backend, self._gui is not None, ("gui",)),
         ]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -13,12 +14,12 @@ from services.runtime.stage import Frame, MediaError, StageConfig
 from services.vision.change import Change, ReferenceFrame
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
-from services.vision.ocr import SMALL, TINY, TextLine
+from services.vision.ocr import SMALL, TINY, TextLine, are_shown
 from services.vision.screen_changes import JITTER_PX, changes_between, is_same_slide
 from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
 from services.vision.text_detection import TextBox, TextDetector
-from services.vision.text_recognition import TextRecognizer
+from services.vision.text_recognition import LineReader
 
 TASKS = ("ocr", "gui", "objects")
 # fast: the live recogniser alone; accurate: every line is read again by the larger one while the
@@ -35,7 +36,7 @@ class Models(Protocol):
     def detector(self) -> TextDetector:
         """Finds lines."""
 
-    def recognizer(self, model: str) -> TextRecognizer:
+    def recognizer(self, model: str) -> LineReader:
         """Reads lines."""
 
     def objects(self) -> ObjectDetector:
@@ -99,7 +100,7 @@ class VisionStage:
         shown = self._shown
         return shown is not None and (shown.height_px, shown.width_px) == frame.pixels.shape[:2]
 
-    def _accurate(self) -> TextRecognizer:
+    def _accurate(self) -> LineReader:
         return self._models.recognizer(SMALL)
 
     def _read(self, frame: Frame, change: Change) -> None:
@@ -118,7 +119,7 @@ class VisionStage:
 
     def _news(self, frame: Frame, *, is_changed: bool) -> list[Percept]:
         height, width = frame.pixels.shape[:2]
-        lines = [line for line in self._text.lines if line.line.is_legible]
+        lines = _shown(self._text.lines)
         state = ScreenState(
             frame.start_sample,
             width,
@@ -174,7 +175,7 @@ class VisionStage:
                 int(document["width_px"]),
                 int(document["height_px"]),
                 str(document["frame_id"]),
-                tuple(_region(line) for line in lines if line.line.is_legible),
+                tuple(map(_region, _shown(lines))),
                 elements=elements,
                 objects=self._objects,
                 slide_id=f"s{self._slides}",
@@ -213,6 +214,10 @@ def _moved_px(a: BoxXyxy, b: BoxXyxy) -> float:
 
 def _in_place(things: Sequence[DetectedObject]) -> list[DetectedObject]:
     return sorted(things, key=lambda thing: (thing.class_id, thing.box))
+
+
+def _shown(lines: Sequence[ScreenLine]) -> list[ScreenLine]:
+    return list(compress(lines, are_shown([line.line for line in lines])))
 
 
 def _region(line: ScreenLine) -> TextRegion:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -36,10 +37,18 @@ _CLOSING = frozenset(".,:;!?)]}'\"")
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
-    """What a line says and the mean probability of its characters; no text gives 0."""
+    """What a line says, the mean probability of its characters, its script where that was seen and not read."""
 
     text: str
     confidence: float
+    script: str = ""
+
+
+class LineReader(Protocol):
+    """Boxes of a picture -> what each line says."""
+
+    def read(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[ReadLine]:
+        """(h, w, 3) uint8 BGR and boxes in it -> one line for each box."""
 
 
 def read_keys(path: Path) -> list[str]:
@@ -157,21 +166,37 @@ def ink(line: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def line_image(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
     """One line cut out of the picture, level, 48 px high, its width in proportion: (48, w, 3) uint8."""
-    crop = _crop(pixels, box)
-    if crop.shape[0] >= crop.shape[1] * _VERTICAL_RATIO:
-        crop = np.rot90(crop)
+    crop = _upright(_crop(pixels, box))
     width = min(_MAX_WIDTH_PX, max(1, math.ceil(crop.shape[1] * LINE_HEIGHT_PX / crop.shape[0])))
     # Linear, not cubic: ringing around strokes costs accuracy (measured: 4.2 against 4.4 % CER, Lanczos 6.2).
     size = (width, LINE_HEIGHT_PX)
     return np.asarray(cv2.resize(np.ascontiguousarray(crop), size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
+def whole_crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
+    """One line cut out of the picture as it is, level: marks far above and below its letters stay."""
+    if box.angle_deg:
+        return _upright(_crop(pixels, box))
+    left, top, right, bottom = _inside(pixels, box)
+    return _upright(pixels[top:bottom, left:right])
+
+
+def _upright(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A column of text is turned by 90 degrees."""
+    return np.rot90(crop) if crop.shape[0] >= crop.shape[1] * _VERTICAL_RATIO else crop
+
+
+def _inside(pixels: NDArray[np.uint8], box: TextBox) -> tuple[int, int, int, int]:
+    """The box in whole pixels of the picture, at least one each way."""
     height, width = pixels.shape[:2]
+    x0, y0, x1, y1 = box.xyxy
+    left, top = max(0, min(width - 1, round(x0))), max(0, min(height - 1, round(y0)))
+    return left, top, max(left + 1, min(width, round(x1))), max(top + 1, min(height, round(y1)))
+
+
+def _crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
     if box.angle_deg == 0:
-        x0, y0, x1, y1 = box.xyxy
-        left, top = max(0, min(width - 1, round(x0))), max(0, min(height - 1, round(y0)))
-        right, bottom = max(left + 1, min(width, round(x1))), max(top + 1, min(height, round(y1)))
+        left, top, right, bottom = _inside(pixels, box)
         left, right = _to_ends_of_ink(pixels[top:bottom], left, right)
         return _without_neighbours(pixels[top:bottom, left:right])
     turn = cv2.getRotationMatrix2D((box.center_x, box.center_y), box.angle_deg, 1.0)

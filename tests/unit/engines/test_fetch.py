@@ -93,7 +93,9 @@ def test_an_unknown_model_names_the_known_ones() -> None:
 @pytest.mark.parametrize("model", manifests().values(), ids=lambda model: model.name)
 def test_every_manifest_pins_digests_and_allows_commercial_use(model: Manifest) -> None:
     assert model.licence in ("MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause")
-    assert model.parameters > 1_000 and model.graph and model.accuracy
+    assert model.parameters > 1_000 and model.accuracy
+    # Tesseract runs its data itself.
+    assert model.graph or model.name.startswith("tesseract-")
     for package in model.package:
         assert package.version and all(len(file.sha256) == 64 for file in package.file)
 

@@ -1,0 +1,83 @@
+"""Chooses the recogniser of each line by its script: PP-OCR, or Tesseract for what PP-OCR does not know."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.vision.scripts import SCRIPTS, ScriptClassifier, script_of
+from services.vision.tesseract import DATA, LEAST_SURE, TesseractReader
+from services.vision.text_detection import TextBox
+from services.vision.text_recognition import ReadLine, TextRecognizer, line_image, whole_crop
+
+# Latin and Chinese lines are nearly all surer than this, lines in other scripts nearly none (docs/scripts.md).
+_SURE = 0.95
+# Words of these letters alone may be Cyrillic or Greek, however surely they are read.
+_LOOK_ALIKES = frozenset("ABCEHIKMNOPTXYZaceiopuvxy0346")
+# Least probability of a script for a line to be taken from PP-OCR, and, as no other reader looks at it, to be
+# shown without text where no data for the script is there.
+_LEAST = 0.4
+_LEAST_UNREAD = 0.6
+# Two signs of a script that lie side by side; narrower ones are icons more often than words.
+_LEAST_ASPECT = 1.2
+_FIRST_IDEOGRAPHIC = "\u2e80"
+_JAPANESE = "Jpan"
+_SIGNS = "Zyyy"
+
+
+class ScriptRouter:
+    """Reads with PP-OCR first and looks at the script of those lines alone that it may have misread.
+
+    What a line says depends on its own pixels and on the installed data of languages alone.
+    """
+
+    def __init__(
+        self,
+        recognizer: TextRecognizer,
+        classifier: ScriptClassifier,
+        tesseract: TesseractReader,
+        japanese: Callable[[], TextRecognizer],
+    ) -> None:
+        """`japanese` gives the recogniser that knows kana, which may be `recognizer` itself."""
+        self._recognizer = recognizer
+        self._classifier = classifier
+        self._tesseract = tesseract
+        self._japanese = japanese
+
+    def read(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[ReadLine]:
+        """(h, w, 3) uint8 BGR and boxes in it -> one line for each box; no text and a script where none can read it."""
+        lines = self._recognizer.read(pixels, boxes)
+        doubtful = [index for index, line in enumerate(lines) if is_doubtful(line, boxes[index])]
+        if not doubtful:
+            return lines
+        chances = self._classifier.probabilities([line_image(pixels, boxes[index]) for index in doubtful])
+        for index, each in zip(doubtful, chances, strict=True):
+            script, chance = SCRIPTS[int(each.argmax())], float(each.max())
+            box = boxes[index]
+            if chance < _LEAST:
+                continue
+            if script == _JAPANESE and self._japanese() is not self._recognizer:
+                (lines[index],) = self._japanese().read(pixels, [box])
+            elif script == _SIGNS and script_of(lines[index].text) in ("Hani", _JAPANESE):
+                lines[index] = ReadLine("", 0.0)
+            elif script in DATA and box.length_px >= _LEAST_ASPECT * box.height_px:
+                lines[index] = self._foreign(pixels, box, script, chance)
+        return lines
+
+    def _foreign(self, pixels: NDArray[np.uint8], box: TextBox, script: str, chance: float) -> ReadLine:
+        read = self._tesseract.read(whole_crop(pixels, box), script)
+        if read is not None and read[1] >= LEAST_SURE:
+            return ReadLine(read[0], read[1], script)
+        return ReadLine("", chance if chance >= _LEAST_UNREAD else 0.0, script)
+
+
+def is_doubtful(line: ReadLine, box: TextBox) -> bool:
+    """True for what may be in another script than it was read as."""
+    letters = {char for char in line.text if char.isalpha()}
+    return (
+        line.confidence < _SURE
+        or (bool(letters) and letters <= _LOOK_ALIKES)
+        or any(char >= _FIRST_IDEOGRAPHIC for char in letters)
+        # Letters are narrower than high: a line of fewer was passed over.
+        or len(line.text) * box.height_px < box.length_px
+    )
