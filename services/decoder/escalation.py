@@ -58,7 +58,7 @@ class EscalationSettings:
     key_file: str = ""
     policy: str = "ask"
     above: float = 0.1
-    below: float = 0.7
+    below: float = 0.6
     deadline_s: float = 8.0
     budget_bytes: int = 64_000
     budget_tokens: int = 40_000
