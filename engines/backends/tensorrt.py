@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engines.backends.cuda_graph import CudaGraph
 from engines.backends.staging import Staging
-from engines.backends.tensorrt_build import logger
+from engines.backends.tensorrt_build import last, logger
 from engines.engine import TensorError, TensorSpec
 from engines.kernels.device import CudaDevice, DeviceError
 
@@ -46,10 +46,13 @@ class TensorRTEngine:
         self._trt, self._device, self._fixed = trt, device, dict(fixed or {})
         self._log = logger(trt)
         with device.current():
-            self._runtime = trt.Runtime(self._log)
+            try:
+                self._runtime = trt.Runtime(self._log)
+            except TypeError as error:  # what the bindings make of a null pointer
+                raise DeviceError(f"TensorRT {trt.__version__} does not start: {last(self._log.errors)}") from error
             engine = self._engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise DeviceError(f"the plan does not load on {device.name}: {self._complaint()}; build it again")
+            raise DeviceError(f"the plan does not load on {device.name}: {last(self._log.errors)}; build it again")
         self.backend = f"{trt.__name__.replace('_', '-')}-{device.compute_capability.lower()}"
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._dtypes = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
@@ -74,7 +77,7 @@ class TensorRTEngine:
         wanted = known if outputs is None else list(outputs)
         if unknown := set(wanted) - set(known):
             raise TensorError(f"no output {sorted(unknown)[0]!r}; outputs are {known}")
-        checked = self._checked(feeds)
+        checked = checked_feeds(feeds, self.inputs, self._limits, self._fixed)
         with self._worker() as worker:
             return worker.run(checked, wanted)
 
@@ -92,28 +95,6 @@ class TensorRTEngine:
             self._workers.clear()
             self._idle.clear()
             del self._engine, self._runtime
-
-    def _checked(self, feeds: Feeds) -> Feeds:
-        specs = {spec.name: spec for spec in self.inputs}
-        for name, value in feeds.items():
-            spec = specs.get(name)
-            if spec is None:
-                raise TensorError(f"no input {name!r}; inputs are {sorted(specs)}")
-            if name in self._fixed:
-                if np.any(value != self._fixed[name]):
-                    raise TensorError(
-                        f"input {name!r} is {value.tolist()}, must be {self._fixed[name]} on this backend"
-                    )
-                continue
-            given = f"input {name!r} is {value.dtype.name}{list(value.shape)}"
-            if value.dtype.name != spec.dtype or value.ndim != len(spec.shape):
-                raise TensorError(f"{given}, must be {spec.dtype}{list(spec.shape)}")
-            least, _, most = self._limits[name]
-            if any(not low <= size <= high for low, size, high in zip(least, value.shape, most, strict=True)):
-                raise TensorError(f"{given}, the plan is for {list(least)} to {list(most)}")
-        if missing := [spec.name for spec in self.inputs if spec.name not in feeds and spec.name not in self._fixed]:
-            raise TensorError(f"input {missing[0]!r} is missing; inputs are {sorted(specs)}")
-        return {name: value for name, value in feeds.items() if name not in self._fixed}
 
     @contextmanager
     def _worker(self) -> Iterator["_Worker"]:
@@ -136,8 +117,32 @@ class TensorRTEngine:
                     self._idle.append(worker)
                 self._changed.notify()
 
-    def _complaint(self) -> str:
-        return self._log.errors[-1] if self._log.errors else "TensorRT gave no reason"
+
+def checked_feeds(
+    feeds: Feeds, inputs: Sequence[TensorSpec], limits: Mapping[str, Sequence[Sequence[int]]], fixed: Mapping[str, int]
+) -> Feeds:
+    """What of the feeds goes to the card: all but those of `fixed`, which must be equal to it.
+
+    `limits` are the least, usual and most sizes of each input's axes. Raises TensorError.
+    """
+    specs = {spec.name: spec for spec in inputs}
+    for name, value in feeds.items():
+        spec = specs.get(name)
+        if spec is None:
+            raise TensorError(f"no input {name!r}; inputs are {sorted(specs)}")
+        if name in fixed:
+            if np.any(value != fixed[name]):
+                raise TensorError(f"input {name!r} is {value.tolist()}, must be {fixed[name]} on this backend")
+            continue
+        given = f"input {name!r} is {value.dtype.name}{list(value.shape)}"
+        if value.dtype.name != spec.dtype or value.ndim != len(spec.shape):
+            raise TensorError(f"{given}, must be {spec.dtype}{list(spec.shape)}")
+        least, _, most = limits[name]
+        if any(not low <= size <= high for low, size, high in zip(least, value.shape, most, strict=True)):
+            raise TensorError(f"{given}, the plan is for {list(least)} to {list(most)}")
+    if missing := [name for name in specs if name not in feeds and name not in fixed]:
+        raise TensorError(f"input {missing[0]!r} is missing; inputs are {sorted(specs)}")
+    return {name: value for name, value in feeds.items() if name not in fixed}
 
 
 class _Worker:
@@ -200,7 +205,13 @@ class _Worker:
         if not self._records or count < GRAPH_AFTER:
             self._enqueue()
             return shapes
-        graph = CudaGraph(self._handle, self._enqueue)
+        try:
+            graph = CudaGraph(self._handle, self._enqueue)
+        except DeviceError:
+            # Not every plan can be recorded; it runs as before.
+            self._records = False
+            self._enqueue()
+            return shapes
         self._graphs[key] = graph, shapes
         if len(self._graphs) > MAX_GRAPHS:
             self._graphs.popitem(last=False)[1][0].close()

@@ -65,9 +65,10 @@ def build(
     RTX alone; none of them: for the card of this machine. Raises PlanBuildError, naming the node that is refused.
     """
     complaints = logger(trt)
-    builder = trt.Builder(complaints)
-    if builder is None:
-        raise PlanBuildError(f"TensorRT {trt.__version__} does not start: {_last(complaints.errors)}")
+    try:
+        builder = trt.Builder(complaints)
+    except TypeError as error:  # what the bindings make of a null pointer
+        raise PlanBuildError(f"TensorRT {trt.__version__} does not start: {last(complaints.errors)}") from error
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, complaints)
     if not parser.parse_from_file(str(path)):
@@ -83,7 +84,7 @@ def build(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         hint = "; SM75 multiplies no float32: build with --half" if "SM75" in capabilities else ""
-        raise PlanBuildError(f"{path.name} does not build: {_last(complaints.errors)}{hint}")
+        raise PlanBuildError(f"{path.name} does not build: {last(complaints.errors)}{hint}")
     return bytes(plan)
 
 
@@ -143,5 +144,6 @@ def _monitor(trt: Any, on_progress: Progress) -> Any:
     return Monitor()
 
 
-def _last(errors: Sequence[str]) -> str:
+def last(errors: Sequence[str]) -> str:
+    """The newest complaint."""
     return errors[-1] if errors else "TensorRT gave no reason"

@@ -122,5 +122,29 @@ def test_tensorrt_has_them(bindings: Path) -> None:
     assert missing_in("tensorrt_bindings", [bindings]) == OF_RTX_ALONE
 
 
+def test_tensorrt_that_does_not_start_is_a_sentence(bindings: Path) -> None:
+    program = """
+import tensorrt_bindings
+from pathlib import Path
+from engines.backends.tensorrt_build import PlanBuildError, build
+
+try:
+    build(tensorrt_bindings, Path("x.onnx"), {})
+except PlanBuildError as error:
+    assert f"TensorRT {tensorrt_bindings.__version__} does not start" in str(error)
+else:
+    raise SystemExit("an empty library built a plan")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": f"{bindings}:{ROOT}", "LD_LIBRARY_PATH": str(bindings)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_tensorrt_for_rtx_has_them_all() -> None:
     assert missing_in("tensorrt_rtx", []) == set()

@@ -29,7 +29,7 @@ struct Allocation {
 };
 std::map<CUdeviceptr, Allocation> allocations;
 size_t used = 0;
-std::vector<CUcontext> contexts;
+thread_local std::vector<CUcontext> contexts;  // as in a driver, every thread has a stack of its own
 const CUcontext PRIMARY = reinterpret_cast<CUcontext>(1);
 size_t made = 1;
 

@@ -1,17 +1,24 @@
-"""Buffers, streams and CUDA graphs through the real PyCUDA over the simulated driver."""
+"""The runtime half as far as it goes without a card, with the real PyCUDA over the simulated driver."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from engines import plans
+from engines.backends.tensorrt import checked_feeds
+from engines.engine import TensorError, TensorSpec
 from engines.kernels.build import build
 from engines.kernels.simulator import build_driver
+from engines.plans import Target
 from tests.conftest import ROOT
 
 STAGING = """
+import threading
 import numpy as np
 from engines.backends.staging import Staging
 from engines.kernels.device import CudaDevice
@@ -32,7 +39,21 @@ assert staging.put("nothing", np.zeros((1, 0, 4), np.int64)) != 0, "an empty ten
 staging.fetch("nothing", 0)
 staging.wait()
 assert staging.result("nothing", np.dtype("int64"), (1, 0, 4)).shape == (1, 0, 4)
-staging.close()
+
+
+def in_another_thread():
+    with device.current():
+        staging.put("x", np.zeros(5000, np.float32))  # frees what this thread did not allocate
+        staging.fetch("x", 20_000)
+    staging.wait()
+
+
+other = threading.Thread(target=in_another_thread)
+other.start()
+other.join()
+assert not staging.result("x", np.dtype("float32"), (5000,)).any()
+with device.current():
+    staging.close()
 assert device.free_bytes() == before, "memory leaks"
 """
 
@@ -87,10 +108,62 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+LOADING = """
+import sys
+from pathlib import Path
+import tensorrt_rtx
+from engines.backends.tensorrt import TensorRTEngine
+from engines.kernels.device import CudaDevice, DeviceError
+
+try:
+    TensorRTEngine(tensorrt_rtx, CudaDevice(), Path(sys.argv[2]).read_bytes())
+except DeviceError as error:
+    assert "the plan does not load on simulated on the CPU: " in str(error), error
+    assert "Cuda Runtime" in str(error), error
+else:
+    raise SystemExit("a plan was loaded by a driver that runs none")
+"""
+
+
 @pytest.mark.parametrize("program", [STAGING, GRAPH], ids=["buffers", "graphs"])
 def test_it_does_over_the_simulated_driver_what_it_says(folder: Path, program: str) -> None:
+    run(program, folder)
+
+
+def test_a_plan_that_does_not_load_says_what_tensorrt_says(folder: Path, own_cache: Path) -> None:
+    plan = plans.build("silero-vad", "silero_vad.onnx", "tensorrt_rtx", Target(("SM89",)))
+    run(LOADING, folder, str(plan.path))
+
+
+INPUTS = (TensorSpec("x", "float32", ("?", 4)), TensorSpec("sr", "int64", ()))
+LIMITS = {"x": ([1, 4], [2, 4], [3, 4])}
+
+
+def test_what_the_plan_takes_goes_to_the_card_and_nothing_else() -> None:
+    feeds = {"x": np.zeros((3, 4), np.float32), "sr": np.array(16_000)}
+    assert list(checked_feeds(feeds, INPUTS, LIMITS, {"sr": 16_000})) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({"x": np.zeros((4, 4), np.float32)}, "'x' is float32[4, 4], the plan is for [1, 4] to [3, 4]"),
+        ({"x": np.zeros((1, 4), np.float64)}, "'x' is float64[1, 4], must be float32['?', 4]"),
+        ({"x": np.zeros(4, np.float32)}, "'x' is float32[4], must be"),
+        ({"y": np.zeros(4, np.float32)}, "no input 'y'; inputs are ['sr', 'x']"),
+        ({"sr": np.array(8_000)}, "'sr' is 8000, must be 16000 on this backend"),
+        ({"sr": np.array(16_000)}, "'x' is missing"),
+    ],
+)
+def test_a_misfit_is_refused_before_it_reaches_the_card(feeds: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(TensorError, match=re.escape(message)):
+        checked_feeds(feeds, INPUTS, LIMITS, {"sr": 16_000})
+
+
+def run(program: str, folder: Path, *arguments: str) -> None:
+    """Run a program over the simulated driver."""
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)],
+        [sys.executable, "-c", program, str(folder), *arguments],
         env={**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -98,3 +171,4 @@ def test_it_does_over_the_simulated_driver_what_it_says(folder: Path, program: s
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "leaked" not in done.stderr
