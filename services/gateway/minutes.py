@@ -130,20 +130,31 @@ def sentences(document: Document) -> list[Sentence]:
 
 _LEAD = r"^(?:(?:so|okay|ok|good|fine|great|alright|all right|right|well|then|and|yes|yeah)[,.]? )*"
 _WHO_DECIDES = r"(?:we|we've|the (?:board|committee|team|group|council|management))"
+# Verbs of what a group settles, in the present: "then we take the train".
 _DO = (
-    r"(?:go with|going with|use|using|take|taking|keep|keeping|drop|dropping|stick with|sticking with|stick to|cancel|"
-    r"cancelling|postpone|postponing|hire|hiring|buy|buying|put|switch to|switching to|launch|launching|choose|skip|"
-    r"adopt|replace|introduce|stop|close|open|raise|lower|invite|build|plant|offer|remove|rent|stay with)"
+    r"(?:go with|use|take|keep|drop|stick (?:with|to)|cancel|postpone|hire|buy|put|switch to|launch|choose|skip|adopt|"
+    r"replace|introduce|stop|close|open|raise|lower|invite|build|plant|offer|remove|rent|stay with)"
+)
+# What a group says of its talk, or foresees, and does not decide.
+_NOT_TALK = (
+    r"(?!(?:see|have|need|talk|be|get|find|look|try|know|discuss|come|start|begin|continue|go (?!with\b)|move on|wait|"
+    r"say|call|hope|meet|ask|check|think|turn|wrap|do (?:that|it|this)|hear|let|never|probably|not|also be|still|just|"
+    r"lose|miss|fail|end|run|reach|arrive|finish|make sure|return|give|face|want|"
+    r"take (?:a (?:look|break)|this|that|it)|hand|pause|leave|remember|recap|stay in touch|figure|learn|notice|catch|jump|focus|quickly|first|then|all)\b)"
 )
 _DECISIONS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"\b{_WHO_DECIDES}(?: have| has| all| just| now)* "
-        r"(?:decided|agreed|agrees?|approved?|approves|settled on|chose|voted|accepts?|accepted)\b(?! with\b)",
+        r"(?:decided|agreed|agrees?|approved?|approves|settled on|chose|voted|accepts?|accepted)\b"
+        r"(?! with (?:you|him|her|them|me|that|this)\b)",
         r"\bthe decision is\b",
         r"\bit(?:'s| is) (?:decided|settled|agreed)\b",
-        rf"{_LEAD}let(?:'s| us) {_DO}\b",
-        rf"\bwe(?:'ll| will|'re| are)(?: not)?(?: going to| now)? {_DO}\b",
+        rf"{_LEAD}let(?:'s| us) {_NOT_TALK}\w+ (?:\S+ )*\S+",
+        rf"\bwe(?:'ll| will|'re going to| are going to|'re not going to| are not going to) {_NOT_TALK}\w+ (?:\S+ )*\S+",
+        r"\bwe(?:'re| are) (?:going|sticking|staying) with\b",
+        rf"\b(?:then|so|so from \S+),? we {_DO}\b",
+        r"^(?!(?:as|what|how|that|whatever|so|where|who|here|there)\b)[\w' -]{3,40} it is[.!]$",
         r"^agreed[,:.] (?:\S+ ){2}",
     )
 ]
@@ -168,7 +179,8 @@ _ORDINAL = (
     r"second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|\w+teenth|twentieth|thirtieth)"
 )
 _DATE = (
-    rf"(?:(?:next |this )?{_DAY}{_PART}(?: the {_ORDINAL})?|(?:the )?{_ORDINAL}(?: of {_MONTH})?|{_MONTH} {_ORDINAL}|{_MONTH} \d{{1,2}}|"
+    rf"(?:(?:next |this )?{_DAY}{_PART}(?: the {_ORDINAL})?|(?:the )?{_ORDINAL}(?: of {_MONTH})?|"
+    rf"{_MONTH} {_ORDINAL}|{_MONTH} \d{{1,2}}|"
     rf"\d{{1,2}} {_MONTH}|(?:the )?end of (?:the |this |next )?(?:day|week|month|quarter|year|{_MONTH})|"
     rf"tomorrow{_PART}|today|tonight|noon|midnight|(?:next|this) (?:week|month|quarter|year|weekend)|the weekend|"
     r"christmas|easter|new year|\d{1,2}(?::\d\d)? ?(?:am|pm|o'clock))"
@@ -275,9 +287,10 @@ _SOCIAL = re.compile(
     re.IGNORECASE,
 )
 _NOT_KNOWN = re.compile(
-    r"\b(?:(?:don't|do not|doesn't) (?:really )?know|no idea|not sure|(?:can't|cannot|couldn't) (?:tell|say|find)|"
-    r"hard to say|(?:nobody|no one|who) knows|(?:is|it's|that's) (?:still )?(?:open|unclear|undecided)|still open|"
-    r"come back to|find out|look into (?:that|it)|(?:haven't|have not) (?:decided|heard)|"
+    r"\b(?:(?:don't|do not|doesn't) (?:really )?know|no idea|no clue|not sure|hard to (?:say|tell)|"
+    r"(?:can't|cannot|couldn't) (?:tell|say|find)|(?:nobody|no one|who) knows|still open|"
+    r"(?:is|it's|that's) (?:still )?(?:open|unclear|undecided)|come back to|find out|look into (?:that|it)|"
+    r"(?:haven't|have not) (?:decided|heard)|"
     r"to be (?:decided|confirmed|determined))\b",
     re.IGNORECASE,
 )
@@ -301,7 +314,7 @@ def _questions(said: Sequence[Sentence]) -> Iterator[Item]:
             if reply is not None and not said[reply].text.endswith("?") and _is_first_reply(said, number, reply):
                 taken.add(reply)
                 yield Item(text, (sentence, said[reply]))
-        elif _OPEN.search(text) and not _HEDGE.search(text):
+        elif _OPEN.search(text) and not text.endswith("?"):
             yield Item(text, (sentence,))
 
 

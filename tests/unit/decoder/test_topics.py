@@ -37,7 +37,7 @@ def test_topics_of_unseen_meetings_begin_within_a_line_of_where_they_should(enco
             found += 1
         wanted += len(begins)
     assert wanted == 12
-    assert right / found >= 0.6 and right / wanted >= 0.6
+    assert right / found >= 0.75 and right / wanted >= 0.6
 
 
 def test_topics_cover_every_line_once_and_titles_are_copied_from_their_lines(encoder: SentenceEncoder) -> None:

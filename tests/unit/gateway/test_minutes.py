@@ -125,15 +125,15 @@ def score(part: str, items: Callable[[Minutes], tuple[Item, ...]], wanted: Calla
 # -- on meetings that no cue was chosen on ----------------------------------------------------------
 
 
-def test_decisions_of_unseen_meetings_are_right_and_half_are_found() -> None:
+def test_most_decisions_of_unseen_meetings_are_found_and_right() -> None:
     found = score("held-out", lambda m: m.decisions, lambda wanted: wanted.decisions)
-    assert found.right + found.missed == 12
-    assert found.precision >= 0.9 and found.recall >= 0.5
+    assert found.right + found.missed == 13
+    assert found.precision >= 0.8 and found.recall >= 0.8
 
 
 def test_action_items_of_unseen_meetings_are_right_with_owner_and_date() -> None:
     found = score("held-out", lambda m: m.actions, lambda wanted: set(wanted.actions))
-    assert found.right + found.missed == 17
+    assert found.right + found.missed == 13
     assert found.precision >= 0.9 and found.recall >= 0.9
     owners = dues = 0
     for meeting in meetings("held-out"):
@@ -141,13 +141,13 @@ def test_action_items_of_unseen_meetings_are_right_with_owner_and_date() -> None
             label = next(meeting.actions[n] for n in _lines(item) if n in meeting.actions)
             owners += item.owner == label[0]
             dues += item.due == label[1]
-    assert owners >= 17 and dues >= 16
+    assert owners >= 13 and dues >= 12
 
 
 def test_open_questions_of_unseen_meetings_are_right_and_most_are_found() -> None:
     found = score("held-out", lambda m: m.questions, lambda wanted: wanted.questions)
     assert found.right + found.missed == 8
-    assert found.precision >= 0.9 and found.recall >= 0.6
+    assert found.precision >= 0.9 and found.recall >= 0.8
 
 
 def _lines(item: Item) -> list[int]:
