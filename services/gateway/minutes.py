@@ -140,7 +140,8 @@ _NOT_TALK = (
     r"(?!(?:see|have|need|talk|be|get|find|look|try|know|discuss|come|start|begin|continue|go (?!with\b)|move on|wait|"
     r"say|call|hope|meet|ask|check|think|turn|wrap|do (?:that|it|this)|hear|let|never|probably|not|also be|still|just|"
     r"lose|miss|fail|end|run|reach|arrive|finish|make sure|return|give|face|want|"
-    r"take (?:a (?:look|break)|this|that|it)|hand|pause|leave|remember|recap|stay in touch|figure|learn|notice|catch|jump|focus|quickly|first|then|all)\b)"
+    r"take (?:a (?:look|break)|this|that|it)|hand|pause|leave|"
+    r"remember|recap|stay in touch|figure|learn|notice|catch|jump|focus|quickly|first|then|all)\b)"
 )
 _DECISIONS = [
     re.compile(pattern, re.IGNORECASE)
