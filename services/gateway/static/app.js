@@ -173,11 +173,11 @@ function showEvidence(evidence) {
   else transcript.jump(evidence.source, evidence.start, evidence.end);
 }
 
-async function ask(text) {
+async function ask(text, escalation = "") {
   const id = crypto.randomUUID();
   questions.expect(id, text);
   try {
-    await request("POST", `${sessionPath(sessionId)}/ask`, { question_id: id, text });
+    await request("POST", `${sessionPath(sessionId)}/ask`, { question_id: id, text, escalation });
   } catch (error) {
     questions.fail(id, error.message);
   }

@@ -8,10 +8,12 @@ const PARTS = { speech: "said", screen: "on the screen" };
 
 export class QuestionsView {
   #meeting;
+  #onAsk;
   #onEvidence;
   #nodes = new Map();
 
   constructor(onAsk, onEvidence) {
+    this.#onAsk = onAsk;
     this.#onEvidence = onEvidence;
     const $ = (id) => document.getElementById(id);
     this.list = $("answers");
@@ -109,7 +111,19 @@ export class QuestionsView {
     if (whole?.confidence !== undefined && !whole.abstained) parts.push(`${Math.round(whole.confidence * 100)} % sure`);
     if (whole?.activation?.total_ms) parts.push(`${(whole.activation.total_ms / 1000).toFixed(1)} s`);
     if (whole?.activation?.experts?.length) parts.push(whole.activation.experts.join(" + "));
-    return make("p", "cost", parts.join(" · "));
+    const footer = make("p", "cost", parts.join(" · "));
+    const escalation = whole?.activation?.escalation;
+    if (escalation?.outcome === "offered") {
+      // Nothing has left yet: this click lets this one question go.
+      const button = make("button", "quiet", `Ask ${new URL(escalation.url).host} (sends ${escalation.bytes_sent} redacted bytes)`);
+      button.type = "button";
+      button.title = escalation.reason;
+      button.addEventListener("click", () => this.#onAsk(answer.question, "allowed"));
+      footer.append(" ", button);
+    } else if (escalation?.outcome === "sent") {
+      footer.append(` · ${escalation.bytes_sent} redacted bytes went to ${new URL(escalation.url).host}`);
+    }
+    return footer;
   }
 }
 
