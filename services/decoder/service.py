@@ -21,6 +21,7 @@ from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
 from services.decoder.escalation import Endpoint, EscalationSettings
 from services.decoder.minutes import topics_response
 from services.decoder.model import Float, SmallDecoder
+from services.decoder.naming import FoundName
 from services.decoder.retrieval import Index
 from services.decoder.router import Router
 from services.decoder.sentence import SentenceEncoder
@@ -233,6 +234,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 for fused in self._take(session, request):
                     message = wire.transcript_to_proto(fused)
                     await context.write(pb.ObserveResponse(utterance=message))
+                for name in session.found_names():
+                    await context.write(pb.ObserveResponse(speaker_name=_name_message(name)))
                 if (terms := session.terms()) is not None:
                     await context.write(pb.ObserveResponse(context_terms=_terms_message(terms)))
             session.flush()
@@ -319,6 +322,17 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
             return []
         case _:
             raise MediaError("a checkpoint is not for the decoder; send transcripts, turns and screens")
+
+
+def _name_message(found: FoundName) -> pb.SpeakerName:
+    return pb.SpeakerName(
+        speaker=found.speaker,
+        name=found.name,
+        is_recognised=True,
+        how=found.how,
+        source_id=found.source_id,
+        confidence=found.confidence if found.name else None,
+    )
 
 
 def _terms_message(terms: Sequence[ContextTerm]) -> pb.ContextTerms:

@@ -12,6 +12,7 @@ from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder.context import LiveContext, Scribe
 from services.decoder.lines import Line, shown_line, spoken_lines
 from services.decoder.model import Float
+from services.decoder.naming import FoundName, Naming
 from services.decoder.retrieval import Hit, Index
 from services.decoder.terms import ContextTerm, ContextTerms
 from services.decoder.timeline import ScreenLine, Timeline
@@ -54,6 +55,8 @@ class Session:
         self._executor = executor
         self._scribe = Scribe()
         self._terms = ContextTerms(is_common)
+        self._naming = Naming()
+        self._found_names: list[FoundName] = []
         self._waiting_lines: dict[str, list[Line]] = {}
         self._waiting_entries: deque[str | Float] = deque(maxlen=MAX_WAITING_ENTRIES)
         self._changed = asyncio.Event()
@@ -77,6 +80,11 @@ class Session:
     def add_turn(self, turn: SpeakerTurn) -> list[Transcript]:
         """Take a turn; returns the utterances that got other speakers."""
         return self._take(self.timeline.add_turn(turn))
+
+    def found_names(self) -> list[FoundName]:
+        """Names that words gave to speakers since the last call."""
+        found, self._found_names = self._found_names, []
+        return found
 
     def terms(self) -> tuple[ContextTerm, ...] | None:
         """The screen's rare words by now and those shown lately; None when they are those of the last call."""
@@ -106,6 +114,7 @@ class Session:
         self._changed.set()
 
     def _take(self, fused: list[Transcript]) -> list[Transcript]:
+        self._found_names += self._naming.hear(fused)
         for said in fused:
             self._waiting_lines[f"speech:{said.utterance_id}"] = spoken_lines(said)
             self._scribe.utterance(said)

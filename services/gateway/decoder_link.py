@@ -47,6 +47,7 @@ class DecoderLink:
         *,
         on_fused: Callable[[media_pb2.Transcript], Awaitable[None]],
         on_terms: Callable[[Sequence[decoder_pb2.ContextTerm]], Awaitable[None]],
+        on_name: Callable[[decoder_pb2.SpeakerName], Awaitable[None]],
         on_status: Callable[[str, bool, str], Awaitable[None]],
         escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
     ) -> None:
@@ -57,6 +58,7 @@ class DecoderLink:
         self._history = history
         self._on_fused = on_fused
         self._on_terms = on_terms
+        self._on_name = on_name
         self._on_status = on_status
         self._overflowed = False
         self._waiting: asyncio.Queue[Request | None] = asyncio.Queue(MAX_WAITING)
@@ -105,6 +107,8 @@ class DecoderLink:
                         await self._on_fused(response.utterance)
                     case "context_terms":
                         await self._on_terms(response.context_terms.terms)
+                    case "speaker_name":
+                        await self._on_name(response.speaker_name)
             return await sender
         finally:
             sender.cancel()

@@ -27,15 +27,26 @@ class Recogniser:
 
     heard: dict[str, SpeakerVoice] = field(default_factory=dict)
     _recognised: dict[str, str] = field(default_factory=dict)
+    _told: dict[str, str] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
 
-    def name(self, speaker: str, name: str, *, is_recognised: bool) -> None:
-        """Take note of a name; one that a person gave stays."""
+    def name(self, speaker: str, name: str, *, is_recognised: bool, is_told: bool = False) -> None:
+        """Take note of a name; one that a person gave stays. `is_told`: words gave it, no voice."""
+        self._told.pop(speaker, None)
+        if is_told:
+            self._told |= {speaker: name} if name else {}
+            return
         self._recognised.pop(speaker, None)
         if is_recognised and name:
             self._recognised[speaker] = name
         elif not is_recognised:
             self._given.add(speaker)
+
+    def tell(self, speaker: str, name: str) -> bool:
+        """Whether a name that words give a speaker is news: a person's or a recognised voice's goes before it."""
+        if speaker in self._given or speaker in self._recognised:
+            return False
+        return self._told.get(speaker, "") != name
 
     def hear(self, voice: SpeakerVoice, known: Collection[KnownVoice]) -> str | None:
         """The speaker's name by voice when it changes, "" to take one back, None when all stays as it is."""

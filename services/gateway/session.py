@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 AUDIO_EXPERTS = ("asr", "diarization")
 EXPERTS = (*AUDIO_EXPERTS, "vision")
+# How a name was found: by its voice, or by words; decoder.proto has the ways of the latter.
+VOICE, TOLD = "voice", "introduced"
 # Whether recognition listens for rare words of the screen; the session's own, no expert is told.
 SCREEN_TERMS = "asr.screen_terms"
 # Pictures kept in memory for the page, newest first out of bytes.
@@ -113,6 +115,7 @@ class Session:
             feed.history,
             on_fused=self._on_fused,
             on_terms=self._on_terms,
+            on_name=self._on_name,
             on_status=self._on_status,
             escalation=stored.config.escalation,
         )
@@ -194,7 +197,7 @@ class Session:
             await self._recognised(speaker, name)
 
     async def _recognised(self, speaker: str, name: str) -> None:
-        found = decoder_pb2.SpeakerName(speaker=speaker, name=name, is_recognised=True)
+        found = decoder_pb2.SpeakerName(speaker=speaker, name=name, is_recognised=True, how=VOICE)
         await self._append(pb.Event(speaker_name=found), speaker)
 
     async def set_phrases(self, phrases: Sequence[pb.Phrase]) -> None:
@@ -314,7 +317,8 @@ class Session:
                 self._screen = event.screen
             case "speaker_name":
                 given = event.speaker_name
-                self.recogniser.name(given.speaker, given.name, is_recognised=given.is_recognised)
+                is_told = given.is_recognised and given.how not in ("", VOICE)
+                self.recogniser.name(given.speaker, given.name, is_recognised=given.is_recognised, is_told=is_told)
 
     # -- percepts in ------------------------------------------------------------------------------
 
@@ -362,6 +366,12 @@ class Session:
         if (asr := self._links.get("asr")) is not None and self.config.options.get(SCREEN_TERMS, "on") == "on":
             self._screen_terms.take(terms)
             await asr.update({"phrases": self._screen_terms.lines(self.config.phrases)})
+
+    async def _on_name(self, found: decoder_pb2.SpeakerName) -> None:
+        """Words gave a speaker a name, or one that they gave is taken back."""
+        if self.recogniser.tell(found.speaker, found.name):
+            found.how = found.how or TOLD
+            await self._append(pb.Event(speaker_name=found), found.speaker)
 
     async def _on_status(self, expert: str, is_available: bool, message: str) -> None:
         status = pb.ExpertStatus(expert=expert, is_available=is_available, message=message)

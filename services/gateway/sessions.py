@@ -312,6 +312,7 @@ class Sessions:
             lambda: self.store.events(session_id),
             on_fused=_ignore,
             on_terms=_ignore,
+            on_name=_ignore,
             on_status=_ignore,
             escalation=stored.config.escalation,
         )
@@ -338,6 +339,7 @@ class Sessions:
             history,
             on_fused=_ignore,
             on_terms=_ignore,
+            on_name=_ignore,
             on_status=_ignore,
             escalation=decoder_pb2.ESCALATION_NEVER,
         )

@@ -43,22 +43,30 @@ class ObserveRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[ObserveConfig, _Mapping]] = ..., percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
 
 class SpeakerName(_message.Message):
-    __slots__ = ("speaker", "name", "is_recognised")
+    __slots__ = ("speaker", "name", "is_recognised", "how", "source_id", "confidence")
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     IS_RECOGNISED_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     speaker: str
     name: str
     is_recognised: bool
-    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ..., is_recognised: _Optional[bool] = ...) -> None: ...
+    how: str
+    source_id: str
+    confidence: float
+    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ..., is_recognised: _Optional[bool] = ..., how: _Optional[str] = ..., source_id: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class ObserveResponse(_message.Message):
-    __slots__ = ("utterance", "context_terms")
+    __slots__ = ("utterance", "context_terms", "speaker_name")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_TERMS_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_NAME_FIELD_NUMBER: _ClassVar[int]
     utterance: _media_pb2.Transcript
     context_terms: ContextTerms
-    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., context_terms: _Optional[_Union[ContextTerms, _Mapping]] = ...) -> None: ...
+    speaker_name: SpeakerName
+    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., context_terms: _Optional[_Union[ContextTerms, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
 
 class ContextTerms(_message.Message):
     __slots__ = ("terms",)

@@ -191,6 +191,9 @@ async function undo(utterance, word) {
   }
 }
 
+/** How a name was found, if nobody gave it. */
+const FOUND = { voice: "recognised by voice", introduced: "introduced by that name", addressed: "answers to that name" };
+
 function drawSpeakers() {
   const people = [...meeting.speakers.values()].filter((speaker) => meeting.personOf(speaker.id) === speaker.id);
   const known = people.sort((a, b) => a.index - b.index);
@@ -202,8 +205,8 @@ function drawSpeakers() {
       button.className = "chip";
       button.dataset.colour = speaker.index % 8;
       button.textContent = meeting.nameOf(speaker.id);
-      const how = speaker.isRecognised ? "recognised by voice, " : "";
-      button.title = speaker.isRecognised ? "Recognised by voice. Rename" : "Rename";
+      const how = speaker.isRecognised && speaker.name ? `${FOUND[speaker.how] ?? FOUND.voice}, ` : "";
+      button.title = how ? `${how[0].toUpperCase()}${how.slice(1, -2)}. Rename` : "Rename";
       button.setAttribute("aria-label", `${button.textContent}, ${how}rename`);
       button.addEventListener("click", () => renameSpeaker(speaker.id));
       item.append(button);

@@ -185,14 +185,14 @@ export class Meeting {
   #seen(id) {
     if (!id || this.speakers.has(id)) return { kind: "none" };
     const number = Number(/^S(\d+)$/.exec(id)?.[1] ?? this.speakers.size + 1);
-    this.speakers.set(id, { id, index: number - 1, name: "", isRecognised: false });
+    this.speakers.set(id, { id, index: number - 1, name: "", isRecognised: false, how: "", source: "" });
     return { kind: "speakers" };
   }
 
-  #name({ speaker: id = "", name = "", is_recognised: isRecognised = false }) {
+  #name({ speaker: id = "", name = "", is_recognised: isRecognised = false, how = "", source_id: source = "" }) {
     this.#seen(id);
     if (!id) return { kind: "none" };
-    Object.assign(this.speakers.get(id), { name, isRecognised });
+    Object.assign(this.speakers.get(id), { name, isRecognised, how, source });
     return { kind: "speakers" };
   }
 

@@ -99,7 +99,7 @@ def percepts(meeting: dict) -> list[Request]:
 
 
 async def observe(stub: decoder_pb2_grpc.DecoderServiceStub, requests: Iterable[Request]) -> list[media_pb2.Transcript]:
-    return [response.utterance async for response in stub.Observe(iter(requests))]
+    return [r.utterance async for r in stub.Observe(iter(requests)) if r.HasField("utterance")]
 
 
 async def ask(stub: decoder_pb2_grpc.DecoderServiceStub, question: str, session: str = "m") -> list[pb.AskResponse]:
@@ -205,6 +205,19 @@ async def test_the_same_question_has_the_same_answer_also_from_a_rebuilt_session
     last = pb.AskResponse.FromString(answers[0][0][-1]).answer
     assert last.tier == tier and last.text
     assert tier == "small" or "12,400" in last.text
+
+
+async def test_rare_words_of_the_screen_and_names_from_words_come_as_they_change(running: Running) -> None:
+    said = [utterance("u1", 5, "Hello, I'm Priya."), turn("t1", "S1", 5, 7)]
+    requests = [config(), screen(1, "Agenda", "Project Halcyon"), *said, screen(8, "Agenda")]
+    async with running() as (_, stub):
+        events = [event async for event in stub.Observe(iter(requests))]
+    terms = [
+        [(t.text, t.weight, t.frame_id) for t in e.context_terms.terms] for e in events if e.HasField("context_terms")
+    ]
+    assert terms == [[("Halcyon", 1.0, "f1")]]
+    (name,) = [event.speaker_name for event in events if event.HasField("speaker_name")]
+    assert (name.speaker, name.name, name.how, name.source_id) == ("S1", "Priya", "introduced", "u1")
 
 
 async def test_a_replay_without_reset_changes_nothing(running: Running, meeting: dict) -> None:

@@ -176,3 +176,21 @@ async def test_an_ended_session_keeps_nothing_that_tells_how_its_speakers_sound(
     assert await store.checkpoints(session.id) == {}
     assert (await store.get(session.id)).received_sample == 32_000
     await store.close()
+
+
+def test_a_name_from_words_gives_way_to_a_voice_and_to_a_person() -> None:
+    recogniser = Recogniser()
+    assert recogniser.tell("S1", "Priya") and not recogniser.tell("S1", "")
+    recogniser.name("S1", "Priya", is_recognised=True, is_told=True)
+    assert not recogniser.tell("S1", "Priya") and recogniser.tell("S1", "")
+    recogniser.name("S1", "Priya Raman", is_recognised=True)
+    assert not recogniser.tell("S1", "Priya")
+    recogniser.name("S2", "", is_recognised=False)
+    assert not recogniser.tell("S2", "Tom")
+
+
+def test_a_name_from_words_is_not_taken_back_because_its_voice_is_unknown() -> None:
+    recogniser = Recogniser()
+    recogniser.name("S1", "Priya", is_recognised=True, is_told=True)
+    assert recogniser.hear(SpeakerVoice("S1", 5.0, (1.0, 0.0), "space"), []) is None
+    assert recogniser.review([]) == {}

@@ -1,0 +1,152 @@
+"""What speakers are called, from what is said: "I'm Priya", and who answers when Priya is spoken to. Pure.
+
+A name is never a guess: it stands on the utterance in which it was said, and goes when that utterance turns out to be
+somebody else's. English only.
+"""
+
+import bisect
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from services.runtime.percept import SAMPLE_RATE, Transcript
+
+# Who introduces himself is believed at once; being spoken to and answering must happen so often, and agree so far.
+INTRODUCED = 0.9
+LEAST_ANSWERS, LEAST_AGREEMENT = 2, 0.75
+# An answer begins at most so long after the question, thanks come at most so long after what they are for.
+ANSWER_SAMPLES, THANKS_SAMPLES = 4 * SAMPLE_RATE, 6 * SAMPLE_RATE
+MAX_UTTERANCES = 20_000
+
+_NAME = r"(?P<name>[A-Z][a-zà-ÿ]+(?:[-' ][A-Z][a-zà-ÿ]+){0,2})"
+_INTRODUCED = (
+    re.compile(rf"\b(?:I'm|I am|[Mm]y name is|[Mm]y name's) {_NAME}(?=[,.!?]|$| and\b| from\b| here\b| with\b| I\b)"),
+    re.compile(rf"\b[Tt]his is {_NAME} (?:here|speaking|calling)\b"),
+    re.compile(rf"^(?:Hi|Hello|Hey)?,? ?{_NAME} here[,.]"),
+)
+_ADDRESSED = (
+    re.compile(rf"^(?:(?:So|And|Okay|OK|Right|Now|Hey|Hi|Hello|But|Yes|No|Well),? )?{_NAME},(?= .*\?$)"),
+    re.compile(rf",? {_NAME}\?$"),
+)
+_THANKED = (re.compile(rf"\b[Tt]hank(?:s| you)(?: very much| so much)?,? {_NAME}\b"),)
+# Capitalised, but nobody's name.
+_NOT_NAMES = frozenset(
+    "I OK Okay Yes No Well So Now Then Right Sorry Sure Fine Good Great Actually Basically Also However Maybe Perhaps "
+    "Anyway Please Thanks Thank Again First Second Third Finally Next Everybody Everyone Guys Folks Team All Both Sir "
+    "Madam Ma Doctor Professor Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April "
+    "May June July August September October November December Today Tomorrow Yesterday English American British German "
+    "French Spanish Italian Indian Chinese Japanese Dutch Polish Russian Irish Scottish Canadian Australian European "
+    "African Asian Christian Muslim Jewish Catholic What Why When Where Who How Which God Google Microsoft Zoom Teams "
+    "Slack Here There This That The And But If".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An utterance and the names in it: its speaker's own, who is spoken to, who is thanked."""
+
+    said: Transcript
+    introduced: tuple[str, ...]
+    addressed: tuple[str, ...]
+    thanked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundName:
+    """A speaker's name ("" when what it stood on is gone), how it was found, where, and how sure that is."""
+
+    speaker: str
+    name: str
+    how: str = ""
+    source_id: str = ""
+    confidence: float = 0.0
+
+
+class Naming:
+    """The names that one session's own words give its speakers."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+        self._order: list[tuple[int, str]] = []
+        self._found: dict[str, FoundName] = {}
+
+    def hear(self, utterances: Iterable[Transcript]) -> list[FoundName]:
+        """Take new or changed utterances with their speakers; returns the names that come, change or go."""
+        is_news = False
+        for said in utterances:
+            line = self._lines.get(said.utterance_id)
+            if line is not None:
+                self._order.remove((line.said.start_sample, said.utterance_id))
+            text = said.text
+            names = (tuple(_names(patterns, text)) for patterns in (_INTRODUCED, _ADDRESSED, _THANKED))
+            self._lines[said.utterance_id] = _Line(said, *names)
+            bisect.insort(self._order, (said.start_sample, said.utterance_id))
+            is_news = is_news or line is None or (line.said.text, line.said.speaker) != (text, said.speaker)
+        while len(self._order) > MAX_UTTERANCES:
+            del self._lines[self._order.pop(0)[1]]
+        return self._changes() if is_news else []
+
+    def _changes(self) -> list[FoundName]:
+        found = self._introduced()
+        taken = {one.name for one in found.values()}
+        for speaker, one in self._answering(taken).items():
+            found.setdefault(speaker, one)
+        gone = [FoundName(speaker, "") for speaker in self._found if speaker not in found]
+        new = [one for speaker, one in found.items() if self._name(speaker) != one.name]
+        self._found = found
+        return [*gone, *new]
+
+    def _name(self, speaker: str) -> str:
+        return self._found[speaker].name if speaker in self._found else ""
+
+    def _introduced(self) -> dict[str, FoundName]:
+        """The first name that each speaker gave himself."""
+        found: dict[str, FoundName] = {}
+        for line in self._spoken():
+            said = line.said
+            if said.speaker and line.introduced and said.speaker not in found:
+                name = line.introduced[0]
+                found[said.speaker] = FoundName(said.speaker, name, "introduced", said.utterance_id, INTRODUCED)
+        return found
+
+    def _answering(self, taken: set[str]) -> dict[str, FoundName]:
+        """Who answers to a name again and again, and to no other."""
+        votes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        spoken = list(self._spoken())
+        for asking, answering in itertools.pairwise(spoken):
+            before, said = asking.said, answering.said
+            if not (before.speaker and said.speaker) or before.speaker == said.speaker:
+                continue
+            if said.start_sample - before.end_sample <= ANSWER_SAMPLES:
+                for name in asking.addressed:
+                    votes[said.speaker][name].append(before.utterance_id)
+            if said.start_sample - before.end_sample <= THANKS_SAMPLES:
+                for name in answering.thanked:
+                    votes[before.speaker][name].append(said.utterance_id)
+        found: dict[str, FoundName] = {}
+        for speaker, names in votes.items():
+            name = max(names, key=lambda name: (len(names[name]), name))
+            share = len(names[name]) / sum(map(len, names.values()))
+            others = [len(theirs[name]) for who, theirs in votes.items() if who != speaker and name in theirs]
+            if (
+                name not in taken
+                and len(names[name]) >= max(LEAST_ANSWERS, max(others, default=0) + 1)
+                and share >= LEAST_AGREEMENT
+            ):
+                sure = share * (1 - 1 / (1 + len(names[name])))
+                found[speaker] = FoundName(speaker, name, "addressed", names[name][0], sure)
+        return found
+
+    def _spoken(self) -> Iterator[_Line]:
+        return (self._lines[utterance_id] for _, utterance_id in self._order)
+
+
+def _names(patterns: Iterable[re.Pattern[str]], text: str) -> Iterator[str]:
+    """Names in a text, sentence by sentence."""
+    for sentence in re.split(r"(?<=[.?!]) ", text):
+        for pattern in patterns:
+            for match in pattern.finditer(sentence):
+                if not _NOT_NAMES.intersection(match["name"].split()):
+                    yield match["name"]
