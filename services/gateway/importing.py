@@ -3,7 +3,8 @@
     read(file) -> Document -> events_of(document) -> [(event, subject), ...]
 
 What somebody sends is not trusted: size, numbers, lengths and times have limits, and what is wrong is told with its
-line, or with its place in JSON. Answers in JSONL are left out: an answer belongs to the session that was asked.
+line, or with its place in JSON. Answers in JSONL are left out: an answer belongs to the session that was asked; so
+are slides and screen events, which are told from the pictures.
 """
 
 import itertools
@@ -22,7 +23,7 @@ from services.gateway.subtitles import MAX_HOURS, LineError, read_srt, read_vtt,
 from services.gateway.transcript import MIN_SCREEN_SAMPLES, Document, Screen, Segment, plain
 from services.gateway.voices import MAX_NAME_CHARS
 from services.runtime import wire
-from services.runtime.percept import SAMPLE_RATE, ScreenState, SpeakerTurn, TextRegion, Transcript, Word
+from services.runtime.percept import SAMPLE_RATE, Correction, ScreenState, SpeakerTurn, TextRegion, Transcript, Word
 from services.runtime.stage import MediaError
 
 # A call of gRPC takes 24 MiB; eight hours of words in JSON are about 10.
@@ -66,9 +67,21 @@ class _Span(BaseModel):
         return round(self.start_s * SAMPLE_RATE), round(self.end_s * SAMPLE_RATE)
 
 
+class _Correction(BaseModel):
+    model_config = ConfigDict(strict=True)
+    heard: Annotated[str, Field(max_length=MAX_WORD_CHARS)]
+    box: Annotated[list[_Edge], Field(min_length=4, max_length=4)] | None = None
+
+    @property
+    def value(self) -> Correction:
+        left, top, right, bottom = self.box or (0.0, 0.0, 0.0, 0.0)
+        return Correction(plain(self.heard), box=(left, top, right, bottom) if self.box else None)
+
+
 class _Word(_Span):
     word: Annotated[str, Field(max_length=MAX_WORD_CHARS)]
     confidence: _Probability | None = None
+    correction: _Correction | None = None
 
 
 class _Segment(_Span):
@@ -281,7 +294,11 @@ def _document(
 def _segment(where: str, segment: _Segment) -> Segment:
     """With words of its own, or with those of its text spread over its time."""
     start, end = segment.span
-    words = tuple(Word(plain(w.word), *w.span, w.confidence) for w in segment.words if plain(w.word))
+    words = tuple(
+        Word(plain(w.word), *w.span, w.confidence, correction=w.correction.value if w.correction else None)
+        for w in segment.words
+        if plain(w.word)
+    )
     if not words:
         words = spread(segment.text, start, end, segment.language)
     said = Segment(where, start, end, plain(segment.speaker or ""), words, segment.language, segment.confidence)

@@ -12,7 +12,7 @@ from protos.session.v1 import session_pb2 as pb
 from services.gateway.formats import render
 from services.gateway.importing import MAX_FILE_BYTES, MAX_SEGMENTS, events_of, read
 from services.gateway.transcript import Document, Screen, Segment, fold
-from services.runtime.percept import SpeakerTurn, TextRegion, Word
+from services.runtime.percept import Correction, SpeakerTurn, TextRegion, Word
 from services.runtime.stage import MediaError
 from tests.unit.gateway.conftest import Gateway
 
@@ -226,7 +226,9 @@ def a_document(seed: int, words: list[str], names: list[str]) -> Document:
         at, said = chance.randint(0, 60_000), []
         for _ in range(chance.randint(1, 40)):
             end = at + chance.randint(20, 900)
-            said.append(Word(chance.choice(words), at * MS, end * MS, chance.choice([None, 0.25, 0.9, 1.0])))
+            corrected = chance.choice([None, None, Correction("heard"), Correction("", box=(1, 2, 3.5, 4))])
+            sure = chance.choice([None, 0.25, 0.9, 1.0])
+            said.append(Word(chance.choice(words), at * MS, end * MS, sure, correction=corrected))
             at = end + chance.choice([0, 0, 1, 300, 4000])
         span = said[0].start_sample, said[-1].end_sample
         segments.append(Segment(f"u{number}", *span, chance.choice(names), tuple(said), "en", 0.8))
