@@ -14,9 +14,12 @@ from services.vision.text_recognition import ReadLine, TextRecognizer, line_imag
 _SURE = 0.95
 # Words of these letters alone may be Cyrillic or Greek, however surely they are read.
 _LOOK_ALIKES = frozenset("ABCEHIKMNOPTXYZaceiopuvxy0346")
-# Least probability of a script for a line to be taken from PP-OCR, and, as no other reader looks at it, to be
-# shown without text where no data for the script is there.
+# Least probability of a script for Tesseract to try the line; what it reads must be in that script.
 _LEAST = 0.4
+# Where it cannot: less sure lines of PP-OCR are no text, nor is what the network is as sure of; and so sure it must
+# be for the line to be shown as one that is not read.
+_PLAUSIBLE = 0.85
+_CERTAIN = 0.8
 _LEAST_UNREAD = 0.6
 # Two signs of a script that lie side by side; narrower ones are icons more often than words.
 _LEAST_ASPECT = 1.2
@@ -61,13 +64,16 @@ class ScriptRouter:
             elif script == _SIGNS and script_of(lines[index].text) in ("Hani", _JAPANESE):
                 lines[index] = ReadLine("", 0.0)
             elif script in DATA and box.length_px >= _LEAST_ASPECT * box.height_px:
-                lines[index] = self._foreign(pixels, box, script, chance)
+                lines[index] = self._foreign(pixels, box, script, chance, lines[index])
         return lines
 
-    def _foreign(self, pixels: NDArray[np.uint8], box: TextBox, script: str, chance: float) -> ReadLine:
+    def _foreign(self, pixels: NDArray[np.uint8], box: TextBox, script: str, chance: float, line: ReadLine) -> ReadLine:
+        """What Tesseract reads; else the line as it was if that may be right, else no text."""
         read = self._tesseract.read(whole_crop(pixels, box), script)
-        if read is not None and read[1] >= LEAST_SURE:
+        if read is not None and read[1] >= LEAST_SURE and script_of(read[0]) == script:
             return ReadLine(read[0], read[1], script)
+        if line.confidence >= _PLAUSIBLE and chance < _CERTAIN:
+            return line
         return ReadLine("", chance if chance >= _LEAST_UNREAD else 0.0, script)
 
 
