@@ -61,7 +61,8 @@ def plain_graph(name: str, graph: str, *, half: bool = False) -> PlainGraph:
     profile = profile_of(manifest(name), graph)
     if half and profile.half is None:
         raise PlainGraphMissingError(f"{name}/{graph} has no half-precision graph: its manifest names no tolerance")
-    if (cached := cached_plain_graph(name, graph, half=half)) is not None:
+    cached = noted_plain_graph(name, graph, half=half)
+    if cached is not None and cached.path.is_file():
         return cached
     path = _path(name, graph, half)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,11 +78,11 @@ def plain_graph(name: str, graph: str, *, half: bool = False) -> PlainGraph:
     return written
 
 
-def cached_plain_graph(name: str, graph: str, *, half: bool) -> PlainGraph | None:
-    """The graph for TensorRT if it was written already. Raises ManifestError."""
+def noted_plain_graph(name: str, graph: str, *, half: bool) -> PlainGraph | None:
+    """The graph for TensorRT if it was ever written here; its file may be gone. Raises ManifestError."""
     path = _path(name, graph, half)
     notes = path.with_suffix(".json")
-    if not (path.is_file() and notes.is_file()):
+    if not notes.is_file():
         return None
     noted = json.loads(notes.read_text())
     return PlainGraph(path, noted["sha256"], noted["difference"])
@@ -100,7 +101,7 @@ def example(name: str, graph: str) -> Feeds:
             with np.load(GOLDEN / parity.golden) as recorded:
                 return {key[3:]: recorded[key] for key in recorded.files if key.startswith("in:")}
     (signature,) = [known for known in model.graph if known.file == graph]
-    return _noise(signature, profile_of(model, graph))
+    return noise(signature, profile_of(model, graph))
 
 
 def plain_example(name: str, graph: str) -> Feeds:
@@ -125,7 +126,8 @@ def difference(got: Mapping[str, NDArray[Any]], want: Mapping[str, NDArray[Any]]
     return worst
 
 
-def _noise(graph: Graph, profile: Profile) -> Feeds:
+def noise(graph: Graph, profile: Profile) -> Feeds:
+    """Inputs of the usual sizes of a profile: noise, ones for whole numbers, zeros for biases."""
     random = np.random.default_rng(0)
     feeds: Feeds = {}
     for spec in graph.input:

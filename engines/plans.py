@@ -19,7 +19,7 @@ from engines.backends.tensorrt_build import Progress
 from engines.cache import cache_root
 from engines.engine import EngineError, ManifestError
 from engines.manifest import manifest
-from engines.plain_graphs import PlainGraph, PlainGraphMissingError, cached_plain_graph, plain_graph, profile_of
+from engines.plain_graphs import PlainGraph, PlainGraphMissingError, noted_plain_graph, plain_graph, profile_of
 
 
 class PlanMissingError(EngineError):
@@ -167,7 +167,7 @@ def is_current(plan: Plan) -> bool:
         profile = profile_of(manifest(plan.model), plan.graph)
     except (ManifestError, PlainGraphMissingError):
         return False
-    source = cached_plain_graph(plan.model, plan.graph, half=plan.half)
+    source = noted_plain_graph(plan.model, plan.graph, half=plan.half)
     if source is None:
         return False
     return (plan.onnx_sha256, plan.axes, plan.flags) == (source.sha256, profile.axes, tensorrt_build.FLAGS)

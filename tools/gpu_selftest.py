@@ -68,7 +68,7 @@ def main() -> None:
     flags = parser.parse_args()
     names = flags.models or [name for name, model in manifests().items() if model.profile]
     try:
-        fetch.fetch(names)
+        fetch.fetch([*names, LEAK_MODEL[0]])
         tested = Simulated() if flags.simulate else Card(flags.module)
         report = run(tested, names, half=flags.half, iterations=flags.iterations)
     except EngineError as error:
@@ -99,7 +99,7 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, half: bool, iterati
             what = f"{name}/{profile.graph}"
             check("plans", what, partial(_plan, tested, name, profile, half))
             check("models", what, partial(_model, tested, name, profile, half))
-    check("leaks", f"{iterations} runs", partial(tested.leak, iterations))
+    check("leaks", f"{iterations} runs", partial(tested.leak, iterations, half))
     return {
         "mode": tested.mode,
         "note": tested.note,
@@ -135,9 +135,9 @@ class Simulated:
         """The graph of the plan on ONNX Runtime."""
         return OnnxRuntimeEngine(plain_graphs.plain_graph(name, graph, half=half).path, optimised=not half)
 
-    def leak(self, iterations: int) -> dict[str, Any]:
+    def leak(self, iterations: int, half: bool) -> dict[str, Any]:
         """Memory of this process over many runs of one model on ONNX Runtime. Raises EngineError."""
-        engine = self.open(*LEAK_MODEL, half=False)
+        engine = self.open(*LEAK_MODEL, half)
         return _leak(iterations, engine, plain_graphs.plain_example(*LEAK_MODEL), lambda: -_resident_bytes())
 
 
@@ -175,9 +175,10 @@ class Card:
         """The plan on the card. Raises DeviceError, PlanMissingError."""
         return gpu.open_plan(name, graph, self.module, half=half, workers=WORKERS)
 
-    def leak(self, iterations: int) -> dict[str, Any]:
+    def leak(self, iterations: int, half: bool) -> dict[str, Any]:
         """The card's memory over many runs of one model, in changing shapes. Raises EngineError."""
-        engine = gpu.open_plan(*LEAK_MODEL, self.module)
+        plans.build(*LEAK_MODEL, self.module, self.target, half=half)
+        engine = self.open(*LEAK_MODEL, half)
         return _leak(iterations, engine, plain_graphs.example(*LEAK_MODEL), self._card.free_bytes)
 
 

@@ -148,14 +148,11 @@ def _replace_segment_means(graph: onnx.GraphProto) -> None:
 def _segment_matrix(graph: onnx.GraphProto, like: str, length: int) -> list[onnx.NodeProto]:
     """Nodes of segment.means (n, n) for a value (b, c, n): column j averages the segment of `length` that j is in."""
 
-    def integer(name: str, value: int | list[int]) -> str:
-        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"segment.{name}"))
-        return f"segment.{name}"
-
     def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
         return helper.make_node(kind, inputs, [f"segment.{output}"], name=f"segment.{output}", **attributes)
 
-    integer("0", 0), integer("1", 1), integer("length", length), integer("first", [0]), integer("second", [1])
+    for name, value in (("0", 0), ("1", 1), ("length", length), ("first", [0]), ("second", [1])):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"segment.{name}"))
     return [
         node("Shape", [like], "shape", start=2, end=3),
         node("Squeeze", ["segment.shape", "segment.first"], "frames"),

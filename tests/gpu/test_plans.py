@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines import plain_graphs, plans
 from engines.backends import tensorrt_build
+from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.backends.tensorrt_build import PlanBuildError, TensorRTMissingError
 from engines.engine import EngineError
 from engines.export.plain import PlainGraphError, check
@@ -52,6 +54,28 @@ def test_a_graph_for_tensorrt_is_plain_and_gives_what_its_source_gives(profiled:
     check(onnx.load(written.path))
     if profile.half is not None:
         assert plain_graphs.plain_graph(name, profile.graph, half=True).difference <= profile.half
+
+
+OTHER_SIZES = {
+    "silero-vad/silero_vad.onnx": {"batch": 3},
+    "segmentation-3.0/segmentation.onnx": {"batch": 2, "samples": 20_000},
+    "campplus/campplus.onnx": {"batch": 2, "frames": 355},
+    "ppocrv6-tiny/rec.onnx": {"batch": 3, "width": 96},
+    "moonshine-tiny-en/encoder.onnx": {"b": 2, "n": 30_000},
+    "moonshine-tiny-en/decoder.onnx": {"b": 2, "n": 3, "p": 5, "q": 8, "s": 21},
+}
+
+
+@pytest.mark.parametrize("graph", OTHER_SIZES)
+def test_it_gives_the_same_at_sizes_that_it_was_not_compared_at(graph: str) -> None:
+    name, profile = PROFILES[graph]
+    (signature,) = [known for known in manifests()[name].graph if known.file == profile.graph]
+    axes = {axis: [size, size, size] for axis, size in OTHER_SIZES[graph].items()}
+    feeds = plain_graphs.noise(signature, replace(profile, axes=axes))
+    wanted = OnnxRuntimeEngine(model_file(name, profile.graph)).run(feeds)
+    left = {key: value for key, value in feeds.items() if key not in profile.fixed}
+    got = OnnxRuntimeEngine(plain_graphs.plain_graph(name, profile.graph).path).run(left)
+    assert plain_graphs.difference(got, wanted, list(wanted)) <= profile.tolerance
 
 
 def test_tensorrt_builds_it_ahead_of_time(profiled: tuple[str, Profile]) -> None:
