@@ -39,6 +39,7 @@ def seen_json(response: session_pb2.SeeResponse) -> dict[str, Any]:
             "experts": [activation.expert for activation in response.activation],
             "tasks": [task for activation in response.activation for task in activation.tasks],
             "parameters": sum(activation.parameters for activation in response.activation),
+            "bytes_read": sum(activation.bytes_read for activation in response.activation),
             "total_ms": round(sum(activation.milliseconds for activation in response.activation), 1),
         },
     }

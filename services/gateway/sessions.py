@@ -355,6 +355,7 @@ class Sessions:
         if not tasks or set(tasks) - set(SEE_TASKS):
             raise MediaError(f"tasks are {tasks}, must be one or more of {', '.join(SEE_TASKS)}")
         stub = expert_pb2_grpc.ExpertServiceStub(self._channels["vision"])
+        before = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         started = time.monotonic()
 
         async def requests() -> AsyncIterator[expert_pb2.PerceiveRequest]:
@@ -373,7 +374,13 @@ class Sessions:
             for model in described.models
             if model.is_loaded and (not model.tasks or set(model.tasks) & set(tasks))
         )
-        activation = pb.ExpertActivation(expert="vision", tasks=tasks, parameters=touched, milliseconds=spent_ms)
+        activation = pb.ExpertActivation(
+            expert="vision",
+            tasks=tasks,
+            parameters=touched,
+            milliseconds=spent_ms,
+            bytes_read=int(described.load["weights_read_bytes"] - before.load["weights_read_bytes"]),
+        )
         return pb.SeeResponse(screen=screen, activation=[activation])
 
     async def describe_all(self) -> list[expert_pb2.DescribeResponse]:

@@ -284,6 +284,8 @@ def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:
 def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert_pb2.DescribeResponse:
     """The Describe answer of a service that has models."""
     described = describe_process(name, streams)
+    described.load["weights_read_bytes"] = process().opened_bytes
+    described.load["weights_open_bytes"] = process().open_bytes
     for info in models:
         source = manifest(info.name)
         described.models.add(

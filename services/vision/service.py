@@ -102,11 +102,11 @@ class VisionExpert:
         """All models it may use."""
         backend = "onnxruntime-cpu"
         return [
-            ModelInfo(TINY, backend, self._detector is not None),
-            ModelInfo(SMALL, backend, SMALL in self._recognizers),
+            ModelInfo(TINY, backend, self._detector is not None, ("ocr",)),
+            ModelInfo(SMALL, backend, SMALL in self._recognizers, ("ocr",)),
             ModelInfo(scripts.MODEL, backend, self._scripts is not None, ("ocr",)),
             *(ModelInfo(name, "tesseract", name in self._tesseract.used, ("ocr",)) for name in installed_models()),
-            ModelInfo(objects.MODEL, backend, self._objects is not None),
+            ModelInfo(objects.MODEL, backend, self._objects is not None, ("objects",)),
             ModelInfo(gui.MODEL, backend, self._gui is not None, ("gui",)),
         ]
 

@@ -217,16 +217,18 @@ class SeeRequest(_message.Message):
     def __init__(self, image: _Optional[bytes] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExpertActivation(_message.Message):
-    __slots__ = ("expert", "tasks", "parameters", "milliseconds")
+    __slots__ = ("expert", "tasks", "parameters", "milliseconds", "bytes_read")
     EXPERT_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_READ_FIELD_NUMBER: _ClassVar[int]
     expert: str
     tasks: _containers.RepeatedScalarFieldContainer[str]
     parameters: int
     milliseconds: float
-    def __init__(self, expert: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., parameters: _Optional[int] = ..., milliseconds: _Optional[float] = ...) -> None: ...
+    bytes_read: int
+    def __init__(self, expert: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., parameters: _Optional[int] = ..., milliseconds: _Optional[float] = ..., bytes_read: _Optional[int] = ...) -> None: ...
 
 class SeeResponse(_message.Message):
     __slots__ = ("screen", "activation")

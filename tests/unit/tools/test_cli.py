@@ -229,7 +229,9 @@ def test_what_was_seen_has_the_promised_shape():
         objects=[media_pb2.DetectedObject(class_name="cat", class_id=15, box=box, confidence=0.25)],
         unavailable={"gui": "no model yet"},
     )
-    activation = session_pb2.ExpertActivation(expert="vision", tasks=["ocr", "gui"], parameters=7, milliseconds=12.5)
+    activation = session_pb2.ExpertActivation(
+        expert="vision", tasks=["ocr", "gui"], parameters=7, milliseconds=12.5, bytes_read=9
+    )
     response = session_pb2.SeeResponse(screen=screen, activation=[activation])
     assert seen_json(response) == {
         "width_px": 640,
@@ -239,7 +241,13 @@ def test_what_was_seen_has_the_promised_shape():
             {"class": "button", "box": [1, 2, 3, 4], "confidence": None, "text": "OK", "states": ["disabled"]}
         ],
         "objects": [{"class": "cat", "class_id": 15, "box": [1, 2, 3, 4], "confidence": 0.25}],
-        "activation": {"experts": ["vision"], "tasks": ["ocr", "gui"], "parameters": 7, "total_ms": 12.5},
+        "activation": {
+            "experts": ["vision"],
+            "tasks": ["ocr", "gui"],
+            "parameters": 7,
+            "bytes_read": 9,
+            "total_ms": 12.5,
+        },
         "unavailable": {"gui": "no model yet"},
     }
     assert as_text(response).splitlines() == [
