@@ -88,7 +88,8 @@ class Asking:
         whole = pb.Answer(
             text=text,
             abstained=abstained,
-            confidence=_confidence(hits, tier, abstained) if reply is None else _endpoint_confidence(reply),
+            # how often an endpoint is right is not known here
+            confidence=_confidence(hits, tier, abstained) if reply is None else None,
             evidence=evidence,
             tier=tier,
             activation=activation,
@@ -223,10 +224,6 @@ def _confidence(hits: Sequence[Hit], tier: str, abstained: bool) -> float:
 
 async def _said(reply: Reply) -> AsyncGenerator[str, None]:
     yield reply.text if reply.is_evidenced else f"{escalation.NOT_EVIDENCED}{reply.text}"
-
-
-def _endpoint_confidence(reply: Reply) -> float | None:
-    return escalation.EVIDENCED_SHARE if reply.is_evidenced else None
 
 
 def _ms_since(started: float) -> float:
