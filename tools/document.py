@@ -14,6 +14,7 @@ from tools.layout import Box, Placed
 MAX_FILE_BYTES = 128 << 20
 MAX_PAGES = 500
 _MAX_HEAD_BYTES = 64 << 20
+_MAX_IMAGE_BYTES = 32 << 20  # what the gateway takes
 _PDF = b"%PDF-"
 
 
@@ -60,7 +61,7 @@ def _next(stream: IO[bytes], path: Path) -> Page | None:
     head = json.loads(line)
     if "error" in head:
         raise InputError(f"{path} {head['error']}")
-    image = stream.read(head["image_bytes"])
+    image = stream.read(min(head["image_bytes"], _MAX_IMAGE_BYTES))
     if len(image) < head["image_bytes"]:
         return None
     lines = tuple(Placed(text, _box(box), index) for index, (text, box) in enumerate(head["lines"]))
