@@ -26,7 +26,7 @@ from services.vision.service import VisionExpert, new_expert
 
 RESULTS = Path(__file__).parent / "results"
 # The first of the sequences; those below were looked at.
-SEED = 1000
+SEED = 2000
 Row = dict[str, Any]
 Detections = dict[int, list[tuple[str, float, BoxXyxy]]]
 

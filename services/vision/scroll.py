@@ -78,10 +78,13 @@ def _vertical(
     old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_], levels: int
 ) -> tuple[int, Area] | None:
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-    top, bottom = rows[0] * _STRIP_PX, min(old.shape[0], (rows[-1] + 1) * _STRIP_PX)
-    left, right = columns[0] * _STRIP_PX, min(old.shape[1], (columns[-1] + 1) * _STRIP_PX)
+    row, end_row = int(rows[0]), int(rows[-1]) + 1
+    # One tile more on both sides: boxes of lines are wider than their letters.
+    column, end_column = max(0, int(columns[0]) - 1), min(changed.shape[1], int(columns[-1]) + 2)
+    top, bottom = row * _STRIP_PX, min(old.shape[0], end_row * _STRIP_PX)
+    left, right = column * _STRIP_PX, min(old.shape[1], end_column * _STRIP_PX)
     old, new = old[top:bottom, left:right], new[top:bottom, left:right]
-    is_changed = changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    is_changed = changed[row:end_row, column:end_column]
     # What turned blank is explained by any blank place: only edges of what came count.
     edges = cv2.morphologyEx(new, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     moved = cv2.threshold(cv2.min(cv2.absdiff(old, new), edges), levels, 1, cv2.THRESH_BINARY)[1]
@@ -93,7 +96,7 @@ def _vertical(
     if best is None:
         return None
     _, offset, (x0, y0, x1, y1) = best
-    return offset, (int(x0 + left), int(y0 + top), int(x1 + left), int(y1 + top))
+    return offset, (x0 + left, y0 + top, x1 + left, y1 + top)
 
 
 def _offsets(old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_]) -> list[int]:
