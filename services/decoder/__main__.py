@@ -83,6 +83,7 @@ def _add_escalation(parser: argparse.ArgumentParser) -> None:
 
 async def _serve(settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:
     models = SmallDecoder(settings.threads), SentenceEncoder(settings.threads)
+    models[1].encode(["Hello."])  # opened before the first question, which should not wait for it
     skin = DecoderSkin(settings, decoder_settings, *models)
 
     def add(server: grpc.aio.Server) -> None:
