@@ -35,7 +35,8 @@ def parse_tasks(text: str) -> tuple[str, ...]:
 
 def look(path: Path, tasks: Sequence[str], *, as_json: bool) -> str:
     """What a picture or a PDF shows, as JSON or text. Raises InputError, GatewayError, ServicesError, EngineError."""
-    from tools import document, see_document
+    from services.gateway import document
+    from tools import see_document
 
     try:
         with path.open("rb") as file:

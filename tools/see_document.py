@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.gateway.document import MAX_PAGES, Page, pages
+from services.gateway.layout import Box, Placed, Table, arranged
 from services.gateway.transcript import plain
 from services.runtime.settings import service_address
+from services.runtime.stage import MediaError
 from tools import models
 from tools.client import gateway
-from tools.document import MAX_PAGES, Page, pages
 from tools.errors import InputError
-from tools.layout import Box, Placed, Table, arranged
 from tools.output import say
 from tools.see import look_at
 from tools.services import gateway_for, is_local
@@ -47,7 +48,10 @@ def see_document(path: Path, tasks: Sequence[str]) -> list[SeenPage]:
     """Read all pages. Raises InputError, GatewayError, ServicesError, EngineError."""
     if tuple(tasks) != ("ocr",):
         raise InputError(f"--tasks: documents are read with ocr alone, not {','.join(tasks)}: send a page as a picture")
-    return asyncio.run(_see(path))
+    try:
+        return asyncio.run(_see(path))
+    except MediaError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 async def _see(path: Path) -> list[SeenPage]:

@@ -11,19 +11,22 @@ import io
 import json
 import re
 import secrets
+import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from protos.decoder.v1 import decoder_pb2
+from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
-from services.gateway import answer_schema, media
+from services.gateway import answer_schema, document, media
 from services.gateway.answers import answer_json
 from services.gateway.formats import document_json, seconds
 from services.gateway.openai_wire import FRESH, FieldError, begun, refusal, sse, unless_gone
@@ -32,6 +35,7 @@ from services.gateway.seen import seen_json
 from services.gateway.session import check_question
 from services.gateway.sessions import Sessions
 from services.gateway.transcript import fold
+from services.runtime import wire
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.stage import MediaError
 from services.runtime.streams import Streams
@@ -40,6 +44,7 @@ PATH = "/v1/chat/completions"
 MODEL = "sensorium"
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_MESSAGES, MAX_TEXT_CHARS, MAX_ATTACHMENTS = 1_000, 100_000, 16
+MAX_DOCUMENT_PAGES = 50
 # What each word in <task> runs: an expert and its task.
 TASKS = {
     "ocr": ("vision", "ocr"),
@@ -79,7 +84,7 @@ _SCREEN_SAMPLES = SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A picture ("image") or a recording ("audio") of a message; `param` is its place in the request."""
+    """A picture ("image"), recording ("audio") or PDF ("document") of a message; `param`: its place in the request."""
 
     kind: str
     data: bytes
@@ -280,10 +285,22 @@ def _attachment(part: Mapping[str, Any], where: str) -> Attachment:
                 raise FieldError("format must be wav or mp3", f"{where}.input_audio.format", "invalid_value")
             return Attachment("audio", _bytes(inside.get("data"), f"{where}.input_audio.data"), where)
         case "file":
-            message = "files are not read yet; attach the pages of a PDF as pictures (image_url)"
-            raise FieldError(message, where, "unsupported_file")
+            return Attachment("document", _document(inside, where), where)
         case _:
             raise FieldError(f"a part of type {str(kind)[:40]!r} is not served", where, "invalid_value")
+
+
+def _document(inside: Mapping[str, Any], where: str) -> bytes:
+    """A PDF out of a part's `file`."""
+    given = inside.get("file_data")
+    if not isinstance(given, str):
+        message = "files are not kept here: give the PDF itself as file_data, base64 or data:application/pdf;base64,..."
+        raise FieldError(message, f"{where}.file.file_data", "unsupported_file")
+    match = _DATA_URL.match(given)
+    data = _bytes(given[match.end() :] if match else given, f"{where}.file.file_data")
+    if not document.is_document(data):
+        raise FieldError("of files only PDF is read", f"{where}.file.file_data", "unsupported_file")
+    return data
 
 
 def _bytes(text: object, where: str) -> bytes:
@@ -363,15 +380,15 @@ async def _pieces(sessions: Sessions, asked: Asked, reply: Reply) -> AsyncGenera
 async def _run_task(sessions: Sessions, asked: Asked, reply: Reply) -> str:
     """What exactly one expert gives, as JSON: a result for every attachment."""
     expert, task = TASKS[asked.task]
-    wanted = "image" if expert == "vision" else "audio"
+    kinds = {"vision": ("image",), "asr": ("audio",)}[expert] + (("document",) if task == "ocr" else ())
     results = []
     for attachment in asked.attachments:
-        if attachment.kind != wanted:
-            raise FieldError(f"{asked.task} is for {wanted}, this is {attachment.kind}", attachment.param)
-        if wanted == "image":
-            results.append(seen_json(await _see(sessions, attachment, task)))
-        else:
+        if attachment.kind not in kinds:
+            raise FieldError(f"{asked.task} is for {' or '.join(kinds)}, this is {attachment.kind}", attachment.param)
+        if expert == "asr":
             results.append(document_json(fold(await _hear(sessions, attachment, (expert,)))))
+        else:
+            results += [seen_json(seen) async for seen in _see(sessions, attachment, task)]
     reply.precontext += [{"name": expert, "task": asked.task, "result": result} for result in results]
     return json.dumps({"task": asked.task, "results": results}, ensure_ascii=False)
 
@@ -379,14 +396,18 @@ async def _run_task(sessions: Sessions, asked: Asked, reply: Reply) -> str:
 async def _perceived(sessions: Sessions, asked: Asked, reply: Reply) -> list[session_pb2.Event]:
     """Everything that is on the pictures and in the recordings, as events of a session that nobody keeps."""
     events: list[session_pb2.Event] = []
+    screens = 0
     for number, attachment in enumerate(asked.attachments, 1):
-        if attachment.kind == "image":
-            seen = await _see(sessions, attachment, "ocr")
-            reply.precontext.append({"name": "vision", "task": "ocr", "result": seen_json(seen)})
-            seen.screen.start_sample, seen.screen.frame_id = number * _SCREEN_SAMPLES, f"image {number}"
-            for region in seen.screen.regions:
-                region.region_id = f"{number}.{region.region_id}"
-            events.append(session_pb2.Event(screen=seen.screen))
+        if attachment.kind != "audio":
+            page = 0
+            async for seen in _see(sessions, attachment, "ocr"):
+                reply.precontext.append({"name": "vision", "task": "ocr", "result": seen_json(seen)})
+                screens, page = screens + 1, page + 1
+                where = f"image {number}" if attachment.kind == "image" else f"document {number} page {page}"
+                seen.screen.start_sample, seen.screen.frame_id = screens * _SCREEN_SAMPLES, where
+                for region in seen.screen.regions:
+                    region.region_id = f"{screens}.{region.region_id}"
+                events.append(session_pb2.Event(screen=seen.screen))
         else:
             spoken = await _hear(sessions, attachment, ("asr", "diarization"))
             result = document_json(fold(spoken))
@@ -397,8 +418,40 @@ async def _perceived(sessions: Sessions, asked: Asked, reply: Reply) -> list[ses
     return events
 
 
-async def _see(sessions: Sessions, attachment: Attachment, task: str) -> session_pb2.SeeResponse:
-    return await sessions.see(session_pb2.SeeRequest(image=attachment.data, tasks=[task]))
+async def _see(sessions: Sessions, attachment: Attachment, task: str) -> AsyncGenerator[session_pb2.SeeResponse]:
+    """What is on a picture, or on each page of a document: its own text where it has some."""
+    if attachment.kind == "image":
+        yield await sessions.see(session_pb2.SeeRequest(image=attachment.data, tasks=[task]))
+        return
+    with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
+        await asyncio.to_thread(file.write, attachment.data)
+        await asyncio.to_thread(file.flush)
+        with closing(document.pages(Path(file.name))) as found:
+            while (page := await _next_page(found, attachment)) is not None:
+                if page.number > MAX_DOCUMENT_PAGES:
+                    message = f"the document has {page.count} pages, must have {MAX_DOCUMENT_PAGES} or fewer"
+                    raise FieldError(message, attachment.param, "invalid_value")
+                if page.image is not None:
+                    yield await sessions.see(session_pb2.SeeRequest(image=page.image, tasks=[task]))
+                else:
+                    yield _own_text(page)
+
+
+async def _next_page(found: Generator[document.Page], attachment: Attachment) -> document.Page | None:
+    try:
+        return await asyncio.to_thread(next, found, None)
+    except MediaError as error:
+        raise FieldError(str(error), attachment.param, "invalid_value") from error
+
+
+def _own_text(page: document.Page) -> session_pb2.SeeResponse:
+    """A page as if it had been seen; no expert ran."""
+    regions = [
+        media_pb2.TextRegion(region_id=f"r{i:06d}", text=line.text, box=wire.box_to_proto(line.box))
+        for i, line in enumerate(page.lines)
+    ]
+    screen = media_pb2.ScreenState(width_px=page.width_px, height_px=page.height_px, regions=regions)
+    return session_pb2.SeeResponse(screen=screen)
 
 
 async def _hear(sessions: Sessions, attachment: Attachment, experts: Sequence[str]) -> list[session_pb2.Event]:

@@ -73,6 +73,25 @@ def picture() -> dict:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}}
 
 
+def pdf(*lines: str) -> dict:
+    """A page that holds its own text, and one without any."""
+    drawn = " ".join(f"1 0 0 1 72 {720 - 30 * i} Tm ({line}) Tj" for i, line in enumerate(lines))
+    text = f"BT /F 14 Tf {drawn} ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [5 0 R 6 0 R] /Count 2 /MediaBox [0 0 595 842] >>",
+        b"<< /Font << /F 4 0 R >> >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Type /Page /Parent 2 0 R /Resources 3 0 R /Contents 7 0 R >>",
+        b"<< /Type /Page /Parent 2 0 R >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text),
+    ]
+    # without a table of its objects: readers make one
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % (i, thing) for i, thing in enumerate(objects, 1))
+    data = b"%PDF-1.7\n" + body + b"trailer\n<< /Size 8 /Root 1 0 R >>\n%%EOF\n"
+    return {"type": "file", "file": {"filename": "plan.pdf", "file_data": base64.b64encode(data).decode()}}
+
+
 def recording() -> dict:
     data = base64.b64encode((DATA / "speech.wav").read_bytes()).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
@@ -157,3 +176,18 @@ def test_a_damaged_picture_or_recording_is_a_bad_request(client: openai.OpenAI) 
         with pytest.raises(openai.BadRequestError) as caught:
             client.chat.completions.create(model="sensorium", messages=about(text, part))
         assert " " in caught.value.message
+
+
+def test_a_pdf_is_read_page_by_page_and_answers_questions(client: openai.OpenAI) -> None:
+    attached = pdf("Rollout plan", "The deadline is 14 March.")
+    read = client.chat.completions.create(model="sensorium", messages=about("<task>ocr</task>", attached))
+    pages = json.loads(read.choices[0].message.content or "")["results"]
+    assert [[r["text"] for r in page["regions"]] for page in pages] == [
+        ["Rollout plan", "The deadline is 14 March."],
+        [],
+    ]
+    told = client.chat.completions.create(model="sensorium", messages=about("When is the deadline?", attached))
+    assert "14 March" in (told.choices[0].message.content or "")
+    assert told.model_extra and told.model_extra["precontext"][-1]["result"]["evidence"][0]["frame_id"].endswith(
+        "page 1"
+    )

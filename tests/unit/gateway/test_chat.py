@@ -77,7 +77,9 @@ async def test_what_is_not_served_gets_openais_error(
             "invalid_value",
         ),
         ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "input_audio.data", "invalid_base64"),
-        ({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}, None, "unsupported_file"),
+        ({"type": "file", "file": {"file_id": "file-1"}}, "file.file_data", "unsupported_file"),
+        ({"type": "file", "file": {"file_data": "data:text/plain;base64,AAAA"}}, "file.file_data", "unsupported_file"),
+        ({"type": "file", "file": {"file_data": "JVBERi0xLjcK"}}, None, "invalid_value"),
         ({"type": "video", "video": {}}, None, "invalid_value"),
     ],
 )

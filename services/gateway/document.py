@@ -1,4 +1,4 @@
-"""Documents (PDF): pages with their own text or as pictures, out of a process with bounds (tools/pdf_worker.py)."""
+"""Documents (PDF): pages with their own text or as pictures, out of a process with bounds (pdf_worker.py)."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tools.errors import InputError
-from tools.layout import Box, Placed
+from services.gateway.layout import Box, Placed
+from services.runtime.stage import MediaError
 
 MAX_FILE_BYTES = 128 << 20
 MAX_PAGES = 500
@@ -36,31 +36,31 @@ def is_document(start: bytes) -> bool:
 
 
 def pages(path: Path) -> Generator[Page]:
-    """The pages in order, MAX_PAGES at most. Raises InputError for a file too large, encrypted, or damaged."""
+    """The pages in order, MAX_PAGES at most. Raises MediaError for a file too large, encrypted, or damaged."""
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        raise InputError(f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are taken: split it")
-    command = [sys.executable, "-m", "tools.pdf_worker", str(path), str(MAX_PAGES)]
+        raise MediaError(f"the document has {size} bytes; at most {MAX_FILE_BYTES} are taken: split it")
+    command = [sys.executable, "-m", "services.gateway.pdf_worker", str(path), str(MAX_PAGES)]
     done, count = 0, 1
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as worker:
         assert worker.stdout is not None
         try:
-            while done < min(count, MAX_PAGES) and (page := _next(worker.stdout, path)):
+            while done < min(count, MAX_PAGES) and (page := _next(worker.stdout)):
                 done, count = page.number, page.count
                 yield page
         finally:
             worker.kill()
     if done < min(count, MAX_PAGES):
-        raise InputError(f"{path}: page {done + 1} takes more time or memory than a page may, or is damaged")
+        raise MediaError(f"the document's page {done + 1} takes more time or memory than a page may, or is damaged")
 
 
-def _next(stream: IO[bytes], path: Path) -> Page | None:
+def _next(stream: IO[bytes]) -> Page | None:
     line = stream.readline(_MAX_HEAD_BYTES)
     if not line.endswith(b"\n"):
         return None
     head = json.loads(line)
     if "error" in head:
-        raise InputError(f"{path} {head['error']}")
+        raise MediaError(f"the document {head['error']}")
     image = stream.read(min(head["image_bytes"], _MAX_IMAGE_BYTES))
     if len(image) < head["image_bytes"]:
         return None

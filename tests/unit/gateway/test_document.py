@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tools.document import Page, is_document, pages
-from tools.errors import InputError
-from tools.layout import Placed, Table, arranged
-from tools.pdf_worker import MAX_PAGE_PX, MAX_SIDE_PX
+from services.gateway.document import Page, is_document, pages
+from services.gateway.layout import Placed, Table, arranged
+from services.gateway.pdf_worker import MAX_PAGE_PX, MAX_SIDE_PX
+from services.runtime.stage import MediaError
 
 FONT = b"<< /Font << /F 4 0 R >> >>"
 
@@ -121,7 +121,7 @@ def test_very_large_pages_are_rendered_small(read) -> None:  # type: ignore[no-u
     ],
 )
 def test_damaged_documents_are_refused_with_a_sentence(read, data: bytes, sentence: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(MediaError, match=sentence):
         read(data)
 
 
@@ -131,7 +131,7 @@ def test_an_encrypted_document_is_refused_with_what_to_do(read) -> None:  # type
         b"42" * 32,
     )
     data = pdf([words((72, 700, "secret"))]).replace(b"/Root 1 0 R", b"/Root 1 0 R " + lock)
-    with pytest.raises(InputError, match="encrypted with a password: save a copy without one"):
+    with pytest.raises(MediaError, match="encrypted with a password: save a copy without one"):
         read(data)
 
 
@@ -146,7 +146,7 @@ def test_a_picture_that_would_fill_the_memory_ends_the_worker_not_us(read) -> No
     data = pdf([b"500 0 0 500 0 0 cm /I Do"], extra=bomb, resources=resources)
     try:
         (page,) = read(data)
-    except InputError as error:
+    except MediaError as error:
         assert "page 1" in str(error)
     else:
         assert page.image is not None
@@ -156,7 +156,7 @@ def test_a_page_tree_that_bites_its_tail_ends(read) -> None:  # type: ignore[no-
     data = pdf([words((72, 700, "x"))]).replace(b"/Kids [5 0 R]", b"/Kids [2 0 R]")
     try:
         read(data)
-    except InputError:
+    except MediaError:
         pass
 
 
