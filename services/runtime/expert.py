@@ -92,6 +92,8 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         config = first.config
         if config.start_sample < 0:
             raise MediaError(f"config start_sample is {config.start_sample}, must be 0 or more")
+        if config.queries and not self.expert.takes_frames:
+            raise MediaError(f"queries are about pictures, and {self.expert.name} takes none: leave them out")
         stage = await self.compute(partial(self.expert.open_stage, _stage_config(config)))
         with ExitStack() as stack:
             lateness = None
@@ -278,6 +280,7 @@ def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:
         start_sample=config.start_sample,
         resume_state=config.resume_state,
         options=dict(config.options),
+        queries=tuple(config.queries),
     )
 
 

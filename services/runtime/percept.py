@@ -165,12 +165,44 @@ class ScreenChange:
     dy_px: int = 0
 
 
+class Coverage(Enum):
+    """What the answer to a query is worth: things found, none there, or nobody who could tell."""
+
+    FOUND = "found"
+    NOT_FOUND = "not_found"
+    NOT_COVERED = "not_covered"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMatch:
+    """One place that answers a query; `score` is the probability that it is what was asked for.
+
+    `source` is "text", "element", "icon" or "object"; `name` is the line, the element's class and text, or the
+    object's class.
+    """
+
+    box: BoxXyxy
+    score: float
+    source: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """What was found for one query, surest first; `reason` says why nothing can tell, and is empty otherwise."""
+
+    query: str
+    coverage: Coverage
+    matches: tuple[QueryMatch, ...] = ()
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ScreenState:
     """All that the screen shows from `start_sample` on. `unavailable`: task -> why it has no result.
 
     `changes`: how it came about since the state before; none for corrected readings. `slide_id` stays while
-    most of the text stays, scrolls or grows.
+    most of the text stays, scrolls or grows. `answers`: one for each query of the stream.
     """
 
     start_sample: int
@@ -183,6 +215,7 @@ class ScreenState:
     unavailable: dict[str, str] = field(default_factory=dict)
     changes: tuple[ScreenChange, ...] = ()
     slide_id: str = ""
+    answers: tuple[QueryAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

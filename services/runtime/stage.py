@@ -32,7 +32,8 @@ class StageConfig:
     """Settings of one stream.
 
     `start_sample` is where its media begins on the media clock; `resume_state` is the state of the
-    last `Checkpoint` of a broken stream (empty for a new one); `options` are the service's own.
+    last `Checkpoint` of a broken stream (empty for a new one); `options` are the service's own;
+    `queries` are what to find in pictures.
     """
 
     language: str = ""
@@ -40,6 +41,7 @@ class StageConfig:
     start_sample: int = 0
     resume_state: bytes = b""
     options: Mapping[str, str] = field(default_factory=dict)
+    queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from services.runtime.percept import (
     BoxXyxy,
     Checkpoint,
     Correction,
+    Coverage,
     DetectedObject,
     Percept,
+    QueryAnswer,
+    QueryMatch,
     ScreenChange,
     ScreenChangeKind,
     ScreenState,
@@ -22,6 +25,7 @@ from services.runtime.percept import (
 
 # A kind that is not known here is left out: a newer service may tell more.
 _CHANGE_KINDS = {pb.ScreenChange.Kind.Value(f"KIND_{kind.name}"): kind for kind in ScreenChangeKind}
+_COVERAGES = {pb.QueryAnswer.Coverage.Value(f"COVERAGE_{coverage.name}"): coverage for coverage in Coverage}
 
 
 def to_proto(percept: Percept) -> pb.Percept:
@@ -228,6 +232,18 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
             for change in value.changes
         ],
         slide_id=value.slide_id,
+        answers=[
+            pb.QueryAnswer(
+                query=answer.query,
+                coverage=f"COVERAGE_{answer.coverage.name}",
+                matches=[
+                    pb.QueryMatch(box=box_to_proto(match.box), score=match.score, source=match.source, name=match.name)
+                    for match in answer.matches
+                ],
+                reason=answer.reason,
+            )
+            for answer in value.answers
+        ],
     )
 
 
@@ -262,6 +278,16 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             if change.kind in _CHANGE_KINDS
         ),
         slide_id=message.slide_id,
+        answers=tuple(
+            QueryAnswer(
+                answer.query,
+                _COVERAGES[answer.coverage],
+                tuple(QueryMatch(box_from_proto(m.box), m.score, m.source, m.name) for m in answer.matches),
+                answer.reason,
+            )
+            for answer in message.answers
+            if answer.coverage in _COVERAGES
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PerceiveConfig(_message.Message):
-    __slots__ = ("language", "tasks", "start_sample", "resume_state", "every_frame", "options")
+    __slots__ = ("language", "tasks", "start_sample", "resume_state", "every_frame", "options", "queries")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -22,13 +22,15 @@ class PerceiveConfig(_message.Message):
     RESUME_STATE_FIELD_NUMBER: _ClassVar[int]
     EVERY_FRAME_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     language: str
     tasks: _containers.RepeatedScalarFieldContainer[str]
     start_sample: int
     resume_state: bytes
     every_frame: bool
     options: _containers.ScalarMap[str, str]
-    def __init__(self, language: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., start_sample: _Optional[int] = ..., resume_state: _Optional[bytes] = ..., every_frame: _Optional[bool] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, language: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., start_sample: _Optional[int] = ..., resume_state: _Optional[bytes] = ..., every_frame: _Optional[bool] = ..., options: _Optional[_Mapping[str, str]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PerceiveUpdate(_message.Message):
     __slots__ = ("options",)

@@ -195,8 +195,42 @@ class ScreenChange(_message.Message):
     dy_px: int
     def __init__(self, kind: _Optional[_Union[ScreenChange.Kind, str]] = ..., region_ids: _Optional[_Iterable[str]] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., dx_px: _Optional[int] = ..., dy_px: _Optional[int] = ...) -> None: ...
 
+class QueryMatch(_message.Message):
+    __slots__ = ("box", "score", "source", "name")
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    box: Box
+    score: float
+    source: str
+    name: str
+    def __init__(self, box: _Optional[_Union[Box, _Mapping]] = ..., score: _Optional[float] = ..., source: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class QueryAnswer(_message.Message):
+    __slots__ = ("query", "coverage", "matches", "reason")
+    class Coverage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        COVERAGE_UNSPECIFIED: _ClassVar[QueryAnswer.Coverage]
+        COVERAGE_FOUND: _ClassVar[QueryAnswer.Coverage]
+        COVERAGE_NOT_FOUND: _ClassVar[QueryAnswer.Coverage]
+        COVERAGE_NOT_COVERED: _ClassVar[QueryAnswer.Coverage]
+    COVERAGE_UNSPECIFIED: QueryAnswer.Coverage
+    COVERAGE_FOUND: QueryAnswer.Coverage
+    COVERAGE_NOT_FOUND: QueryAnswer.Coverage
+    COVERAGE_NOT_COVERED: QueryAnswer.Coverage
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    coverage: QueryAnswer.Coverage
+    matches: _containers.RepeatedCompositeFieldContainer[QueryMatch]
+    reason: str
+    def __init__(self, query: _Optional[str] = ..., coverage: _Optional[_Union[QueryAnswer.Coverage, str]] = ..., matches: _Optional[_Iterable[_Union[QueryMatch, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class ScreenState(_message.Message):
-    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id")
+    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id", "answers")
     class UnavailableEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +248,7 @@ class ScreenState(_message.Message):
     UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     SLIDE_ID_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
     start_sample: int
     width_px: int
     height_px: int
@@ -224,7 +259,8 @@ class ScreenState(_message.Message):
     unavailable: _containers.ScalarMap[str, str]
     changes: _containers.RepeatedCompositeFieldContainer[ScreenChange]
     slide_id: str
-    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ...) -> None: ...
+    answers: _containers.RepeatedCompositeFieldContainer[QueryAnswer]
+    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[QueryAnswer, _Mapping]]] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
     __slots__ = ("resume_sample", "state")

@@ -209,12 +209,14 @@ class AskResponse(_message.Message):
     def __init__(self, part: _Optional[_Union[_decoder_pb2.AskResponse, _Mapping]] = ...) -> None: ...
 
 class SeeRequest(_message.Message):
-    __slots__ = ("image", "tasks")
+    __slots__ = ("image", "tasks", "queries")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     tasks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, image: _Optional[bytes] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, image: _Optional[bytes] = ..., tasks: _Optional[_Iterable[str]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExpertActivation(_message.Message):
     __slots__ = ("expert", "tasks", "parameters", "milliseconds", "bytes_read")
