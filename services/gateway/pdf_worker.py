@@ -1,4 +1,4 @@
-"""`python -m services.gateway.pdf_worker FILE MOST_PAGES`: a PDF's pages on stdout, within bounds that no file can leave.
+"""`python -m services.gateway.pdf_worker FILE MOST_PAGES`: a PDF's pages on stdout, within bounds no file can leave.
 
 For each page one line of JSON, {"page", "pages", "width_px", "height_px", "lines": [[text, [x0, y0, x1, y1]], …],
 "image_bytes"}, then so many bytes of PNG: none where the page holds its own text. An unreadable file is one line

@@ -12,7 +12,7 @@ SETTLED_AFTER_S = (0.5, 2.0)
 
 # A picture that keeps changing (a film, scrolling) is read ever less often: reading costs what speech
 # needs. The first change and the picture at rest are always read at once.
-FIRST_PAUSE_S = 0.5
+FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 4.0
 
 

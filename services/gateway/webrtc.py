@@ -46,8 +46,8 @@ CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 LONGEST_CHUNK_SAMPLES = SAMPLE_RATE_HZ
 # Two minutes: speech recognition may be restarted meanwhile without losing a word; 4 MB.
 BACKLOG_SAMPLES = 120 * SAMPLE_RATE_HZ
-# Pictures a second that are looked at.
-FRAME_INTERVAL_S = 0.5
+# Pictures of a screen are looked at this often; a look at one that rests takes half a millisecond.
+FRAME_INTERVAL_S = 0.2
 THUMBNAIL_PX = (160, 90)
 JPEG_QUALITY = 92
 # Without sound for so long, the meeting's clock goes on in silence.

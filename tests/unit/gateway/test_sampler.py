@@ -58,8 +58,8 @@ def test_a_film_is_read_ever_less_often_and_at_once_when_it_rests(thumbnail: NDA
     sampler = FrameSampler()
     film = [np.roll(thumbnail, 3 * i, axis=1) for i in range(80)]
     sent = [i / 2 for i, picture in enumerate(film) if sampler.wants(picture, i / 2)]
-    assert sent[:3] == [0.0, 0.5, 1.5]
-    assert np.diff(sent).max() <= 4.0 and len(sent) <= 13
+    assert sent[:4] == [0.0, 0.5, 1.0, 2.0]
+    assert np.diff(sent).max() <= 4.0 and len(sent) <= 15
     rest = sampler.wants(film[-1], 40.0)
     assert rest or sent[-1] == 39.5
 
@@ -67,7 +67,7 @@ def test_a_film_is_read_ever_less_often_and_at_once_when_it_rests(thumbnail: NDA
 def test_a_picture_that_was_put_off_is_sent_when_asked_again(thumbnail: NDArray[np.uint8]) -> None:
     sampler = FrameSampler()
     sampler.wants(thumbnail, 0.0)
-    sampler.wants(np.roll(thumbnail, 5, axis=1), 0.3)
+    sampler.wants(np.roll(thumbnail, 5, axis=1), 0.1)
     assert sampler.is_waiting
     assert sampler.wants(np.roll(thumbnail, 5, axis=1), 0.8)
     assert not sampler.is_waiting
