@@ -411,6 +411,23 @@ def engines_verify() -> None:
             raise ToolError("\n".join(bad))
 
 
+@engines_app.command("ready")
+def engines_ready(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all that are here.")] = None,
+    device: Annotated[str, typer.Option(help="A card of this machine: cuda, or cuda:1.")] = "",
+    aot: Annotated[str, typer.Option(help="Cards that plans were built for ahead of time, such as SM89.")] = "",
+    module: Annotated[str, typer.Option(help="tensorrt or tensorrt_rtx; the latter when --aot is given.")] = "",
+) -> None:
+    """Exit with 0 when every graph has a plan for the card: what start-up probes wait for."""
+    with _errors():
+        from tools import engines
+        from tools.errors import ToolError
+
+        wanted = engines.target(device, aot)
+        if missing := engines.lacking(names or [], wanted, module or engines.module_for(wanted)):
+            raise ToolError("\n".join(missing))
+
+
 @voices_app.command("add")
 def voices_add(
     name: Annotated[str, typer.Argument(help="Whose voice it is.")],

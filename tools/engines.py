@@ -1,15 +1,16 @@
-"""TensorRT's plans from the command line: build, list, verify."""
+"""TensorRT's plans from the command line: build, list, verify, and whether all are there."""
 
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engines import models, plans
+from engines.backends import tensorrt_build
 from engines.backends.tensorrt_build import Progress
 from engines.engine import EngineError
 from engines.kernels.device import CudaDevice
 from engines.manifest import manifest, manifests
-from engines.plans import Plan, Target
+from engines.plans import Plan, PlanMissingError, Target
 from tools.errors import InputError
 
 
@@ -82,6 +83,24 @@ def to_stderr() -> Progress:
 def listing() -> list[dict[str, Any]]:
     """All plans as JSON has them."""
     return [_as_json(plan) for plan in plans.plans()]
+
+
+def lacking(names: Sequence[str], wanted: Target, module: str) -> list[str]:
+    """A sentence for each graph of the models (default: all that are here) that has no plan for each of the cards.
+
+    Without any model here nothing is ready either. Raises TensorRTMissingError, InputError, ManifestError.
+    """
+    version = tensorrt_build.load(module).__version__
+    models_here = chosen(names)
+    missing = [] if models_here else ["no model is here; run `sensorium models fetch --set english`"]
+    for name in models_here:
+        for graph in plans.graphs(name):
+            for capability in wanted.capabilities:
+                try:
+                    plans.find(name, graph, module, version, Target((capability,), wanted.card))
+                except PlanMissingError as error:
+                    missing.append(str(error))
+    return missing
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:

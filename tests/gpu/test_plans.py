@@ -108,6 +108,20 @@ def test_a_plan_is_built_once_and_leaves_nothing_half_written(own_cache: Path) -
     assert plans.build("silero-vad", "silero_vad.onnx", RTX, Target(("SM86",))).key != first.key
 
 
+def test_plans_are_ready_when_every_graph_has_one_for_the_card(own_cache: Path) -> None:
+    (missing,) = command.lacking(["silero-vad"], ADA, RTX)
+    assert "`sensorium engines build --aot SM89 silero-vad`" in missing
+    plans.build("silero-vad", "silero_vad.onnx", RTX, ADA)
+    assert command.lacking(["silero-vad"], ADA, RTX) == []
+    assert len(command.lacking(["silero-vad"], Target(("SM86", "SM89")), RTX)) == 1
+    assert len(command.lacking(["silero-vad", "ppocrv6-tiny"], ADA, RTX)) == 2
+
+
+def test_without_models_nothing_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSORIUM_MODELS", str(tmp_path))
+    assert command.lacking([], ADA, RTX) == ["no model is here; run `sensorium models fetch --set english`"]
+
+
 def test_a_changed_plan_is_found(own_cache: Path) -> None:
     plan = plans.build("silero-vad", "silero_vad.onnx", RTX, ADA)
     assert command.verify() == ([plan], [])

@@ -1,112 +1,28 @@
 """Deployment files, checked without a container engine: schemas, and that they start what the code serves."""
 
 import re
-import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from services.runtime.settings import PORTS, service_parser
+from tests.deployment import (
+    BIN,
+    EXPERTS,
+    REPOSITORY,
+    check_command,
+    compose,
+    containers,
+    of_kind,
+    render,
+    run_tool,
+    selects,
+)
 from tools.models import SETS
 
-REPOSITORY = Path(__file__).parent.parent.parent
-BIN = Path(sys.executable).parent
-EXPERTS = [name for name in PORTS if name != "gateway"]
 FOLDERS = ["base", "overlays/cpu"]
-
-Resource = dict[str, Any]
-
-
-def read_all(path: Path) -> list[Resource]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
-
-
-def patched(resource: Resource, operations: list[dict[str, Any]]) -> Resource:
-    """The part of JSON Patch (RFC 6902) that the overlays use: members of objects."""
-    for operation in operations:
-        *parents, last = operation["path"].strip("/").split("/")
-        target = resource
-        for key in parents:
-            target = target[key]
-        match operation["op"]:
-            case "replace" if last in target:
-                target[last] = operation["value"]
-            case "add":
-                target[last] = operation["value"]
-            case "remove" if last in target:
-                del target[last]
-            case other:
-                raise ValueError(f"cannot {other} {operation['path']}")
-    return resource
-
-
-def rendered(folder: Path) -> list[Resource]:
-    """What `kubectl kustomize FOLDER` prints, for the few features that these kustomizations use."""
-    (rules,) = read_all(folder / "kustomization.yaml")
-    known = {"apiVersion", "kind", "namespace", "resources", "images", "patches"}
-    assert set(rules) <= known, f"this merge knows nothing of {set(rules) - known}"
-    resources: list[Resource] = []
-    for name in rules["resources"]:
-        path = folder / name
-        resources += rendered(path) if path.is_dir() else read_all(path)
-    for resource in resources:
-        if resource["kind"] != "Namespace":
-            resource["metadata"]["namespace"] = rules["namespace"]
-        for container in containers(resource):
-            for image in rules.get("images", []):
-                if container["image"] == image["name"]:
-                    container["image"] = f"{image['name']}:{image['newTag']}"
-    for patch in rules.get("patches", []):
-        targets = [
-            r
-            for r in resources
-            if r["kind"] == patch["target"]["kind"] and re.fullmatch(patch["target"]["name"], r["metadata"]["name"])
-        ]
-        assert targets, f"no resource for {patch['target']}"
-        for resource in targets:
-            patched(resource, yaml.safe_load(patch["patch"]))
-    return resources
-
-
-def containers(resource: Resource) -> list[dict[str, Any]]:
-    template = resource.get("spec", {}).get("template", {})
-    return list(template.get("spec", {}).get("containers", []))
-
-
-@cache
-def render(folder: str) -> tuple[Resource, ...]:
-    return tuple(rendered(REPOSITORY / "k8s" / folder))
-
-
-def of_kind(kind: str, folder: str = "base") -> dict[str, Resource]:
-    return {r["metadata"]["name"]: r for r in render(folder) if r["kind"] == kind}
-
-
-def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    return selector.items() <= labels.items()
-
-
-@cache
-def compose() -> dict[str, Any]:
-    (document,) = read_all(REPOSITORY / "compose.yaml")
-    return document
-
-
-def check_command(name: str, command: list[str]) -> None:
-    """The flags of a service's command are ones that its parser takes; its port is the documented one."""
-    assert command[:3] == ["python", "-m", f"services.{name}"]
-    flags, others = service_parser(name, "").parse_known_args(command[3:])
-    assert flags.address.rpartition(":")[2] == str(PORTS[name])
-    assert not others or (name == "gateway" and others[0] == "--http")
-
-
-def run_tool(*command: str) -> None:
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # compose
@@ -177,7 +93,9 @@ def test_image_holds_all_that_is_copied_and_runs_as_nobody_special() -> None:
     packages = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
     assert packages - set(copied) <= {"benchmarks", "tests"}
     assert "USER 10001:10001" in lines
-    images = {line.split()[1] for line in lines if line.startswith("FROM")}
+    froms = [line.split() for line in lines if line.startswith("FROM")]
+    stages = {words[3] for words in froms if "AS" in words}
+    images = {words[1] for words in froms} - stages
     assert all("/" not in image and re.search(r":\d", image) for image in images), "no registry, a fixed version"
 
 
