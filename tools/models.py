@@ -22,6 +22,7 @@ ENGLISH = (
     "line-script",
     "smollm2-135m-instruct",
     "minilm",
+    "reader",
 )
 # Data of Tesseract for the scripts that PP-OCR cannot read; `see` brings what it meets.
 SCRIPT_PREFIX = "tesseract-"
@@ -31,7 +32,7 @@ BY_SERVICE = {
     "asr": ("silero-vad", "moonshine-tiny-en"),
     "diarization": ("segmentation-3.0", "campplus"),
     "vision": ("ppocrv6-tiny", "ppocrv6-small", "line-script"),
-    "decoder": ("smollm2-135m-instruct", "minilm"),
+    "decoder": ("smollm2-135m-instruct", "minilm", "reader"),
     "gateway": (),
 }
 OTHER_LANGUAGES = ("whisper-base",)

@@ -37,8 +37,11 @@ def convert(sources: Mapping[str, Path], out: Path) -> None:
     tokenizer().save(str(out / "tokenizer.json"), pretty=False)
 
 
-def narrow(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Use the int8 weights where they stand. Raises FetchError for a graph of another make."""
+def narrow(model: onnx.ModelProto, changes: Mapping[str, NDArray[np.float32]] | None = None) -> onnx.ModelProto:
+    """Use the int8 weights where they stand. Raises FetchError for a graph of another make.
+
+    `changes` are added to linear maps, (out, in) each, by the name of what the map adds: "….dense.bias".
+    """
     graph = model.graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     # every weight W is W_q -> Cast -> W_f, W_f * W_scale -> W
@@ -50,6 +53,7 @@ def narrow(model: onnx.ModelProto) -> onnx.ModelProto:
     }
     if not widened:
         raise FetchError("the MiniLM graph holds no int8 weights with scales; the package was changed")
+    added = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "Add"}
     obsolete = {name for pair in widened.values() for name in pair} | set(widened)
     obsolete |= {wide for wide, narrow in cast.items() if narrow in obsolete}
     nodes: list[onnx.NodeProto] = []
@@ -65,7 +69,9 @@ def narrow(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type == "Gather":
             nodes += _gather(node, weight, levels, scale, new)
         elif node.op_type == "MatMul" and node.input[1] == weight:
-            nodes.append(_linear(node, weight, levels * scale, new))
+            change = (changes or {}).get(added.get(node.output[0], ""))
+            values = levels * scale if change is None else levels * scale + change.T
+            nodes.append(_linear(node, weight, values, new))
         else:
             raise FetchError(f"the MiniLM graph uses a weight in {node.op_type}; the package was changed")
     kept = [tensor for tensor in graph.initializer if tensor.name not in obsolete]

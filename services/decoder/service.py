@@ -22,6 +22,7 @@ from services.decoder.escalation import Endpoint, EscalationSettings
 from services.decoder.minutes import topics_response
 from services.decoder.model import Float, SmallDecoder
 from services.decoder.naming import FoundName
+from services.decoder.reader import Reader
 from services.decoder.retrieval import Index
 from services.decoder.router import Router
 from services.decoder.sentence import SentenceEncoder
@@ -84,6 +85,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         self._max_sessions = settings.max_streams
         self._decoder = decoder
         self._encoder = encoder
+        self._reader = Reader(settings.threads)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="decoder-compute")
         endpoint = Endpoint(decoder_settings.escalation, AuditLog(audit_file()))
         self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), endpoint, self._executor)
@@ -199,7 +201,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                     )
                 self._forget(idle)
             self._sessions[name] = Session(
-                name, self._executor, Index(self._encoder), self._new_context, self._encoder.is_common
+                name, self._executor, Index(self._encoder, self._reader), self._new_context, self._encoder.is_common
             )
         self._sessions.move_to_end(name)
         if config.escalation:

@@ -5,12 +5,13 @@ import pytest
 
 from engines.fetch import fetch
 from services.decoder.model import SmallDecoder
+from services.decoder.reader import Reader
 from services.decoder.sentence import SentenceEncoder
 
 
 @pytest.fixture(scope="session")
 def models() -> None:
-    fetch(["smollm2-135m-instruct", "minilm"])
+    fetch(["smollm2-135m-instruct", "minilm", "reader"])
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,11 @@ def decoder(models: None) -> SmallDecoder:
 @pytest.fixture(scope="session")
 def encoder(models: None) -> SentenceEncoder:
     return SentenceEncoder()
+
+
+@pytest.fixture(scope="session")
+def reader(models: None) -> Reader:
+    return Reader()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,282 @@
+"""All lines of one session and the first step of finding: BM25 and MiniLM over everything said and shown.
+
+The score of a line is
+    fit = cosine of the sentence embeddings + LEXICAL x BM25 (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), as a
+          share of the most that the question's words could reach
+    + FOLLOWS x fit of the line before it when that is a question, CONTINUES x when not
+    + SPEAKER when the question names who said it, OWN_WORDS when it asks for that person's words
+    +- ANSWER_TYPE as it holds what the question asks for (a number, a time, a reason, a name) or not
+    - QUESTION when it is a question itself.
+Its aim is to have the right line among the first ten; services/decoder/retrieval.py reads those.
+"""
+
+import bisect
+import heapq
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.decoder.lines import Line
+from services.decoder.moments import mention, speaker_asked
+from services.decoder.sentence import SentenceEncoder
+
+LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES = 0.6, 0.1, 0.1, 0.3, 0.1
+SPEAKER, OWN_WORDS = 0.25, 0.5
+MAX_LINES = 40_000
+_FORGOTTEN_AT_ONCE = 1_000
+# Lines that are looked at closely, best by fit.
+_CANDIDATES = 64
+_K1, _B = 1.2, 0.75
+_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,:]\d+)*")
+_STOP = frozenset(
+    "a an the is are was were be been do does did has have had will would can could should i you he she "
+    "it we they me him her us them my your our their this that these those of in on at to for from by "
+    "with about and or but not no what which who whom whose when where why how much many long any as so "
+    "if then there here now s ll re ve t m d".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A line that may answer: the words before it, and how well its words (BM25) and its meaning (cosine) fit."""
+
+    line: Line
+    before: str
+    score: float
+    cosine: float
+    lexical: float
+
+
+class LineIndex:
+    """All lines of one session. Not thread-safe; memory is bounded by MAX_LINES, the oldest go first."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        self._encoder = encoder
+        self._lines: dict[str, Line] = {}
+        self._rows: dict[str, int] = {}
+        self._ids: list[str | None] = []
+        self._free: list[int] = []
+        self._vectors = np.zeros((64, encoder.dimension), np.float32)
+        self._lengths = np.zeros(64, np.float32)
+        self._postings: dict[str, dict[int, int]] = {}
+        self._of_source: dict[str, list[str]] = {}
+        self._asks = np.zeros(64, np.bool_)
+        self._said_by: dict[str, set[int]] = {}
+        self._spoken: list[tuple[int, str]] = []
+        self._shown: list[tuple[int, float, float, str]] = []
+        self._previous: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def replace(self, source: str, lines: Iterable[Line]) -> None:
+        """Put the lines of one source ("speech:" or "screen:" and its id) in the place of its old ones."""
+        new = {line.line_id: line for line in lines if line.text}
+        for line_id in self._of_source.pop(source, []):
+            # the same words need no new embedding; a new speaker or time is only noted
+            if line_id in new and new[line_id].text == self._lines[line_id].text:
+                self._move(new.pop(line_id), source)
+            else:
+                self._remove(line_id)
+        for line in new.values():
+            self._add(line, source)
+        if len(self._lines) > MAX_LINES:
+            self._forget()
+
+    def candidates(self, question: str, names: dict[str, str]) -> list[Candidate]:
+        """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES."""
+        if not self._lines:
+            return []
+        terms = [_stem(word) for word in _TOKEN.findall(question.lower()) if word not in _STOP]
+        similar = self._vectors[: len(self._ids)] @ self._encoder.encode([question])[0]
+        lexical = self._lexical(terms)
+        before = self._rows_before()
+        # what is said after a fitting question answers it, whatever its own words
+        fits = similar + LEXICAL * lexical
+        scores = fits + np.where(before >= 0, fits[before], 0) * np.where(self._asks[before], FOLLOWS, CONTINUES)
+        asked = speaker_asked(question, names)
+        for who, name in names.items():
+            if mention(question, name) >= 0:
+                scores[list(self._said_by.get(who, ()))] += OWN_WORDS if who == asked else SPEAKER
+        # a freed row has a zero vector and no postings: it scores 0 and is skipped by its id
+        rows = np.argsort(-scores, kind="stable")[: _CANDIDATES + len(self._free)]
+        wanted = answer_type(question)
+        found = []
+        for row in rows:
+            line_id = self._ids[row]
+            if line_id is None:
+                continue
+            line, score = self._lines[line_id], float(scores[row])
+            if line.text.endswith("?"):
+                score -= QUESTION
+            if wanted is not None:
+                score += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
+            found.append(Candidate(line, self._before(row), score, float(similar[row]), float(lexical[row])))
+        found.sort(key=lambda each: (-each.score, each.line.start_sample, each.line.line_id))
+        return found[:_CANDIDATES]
+
+    def shown_at(self, sample: int) -> list[Line]:
+        """The lines of the last picture that came at or before a sample, in reading order."""
+        end = bisect.bisect_right(self._shown, (sample, math.inf))
+        if not end:
+            return []
+        start = bisect.bisect_left(self._shown, (self._shown[end - 1][0],))
+        return [self._lines[line_id] for *_, line_id in self._shown[start:end]]
+
+    def _lexical(self, terms: list[str]) -> np.ndarray:
+        """BM25 of every row as a share of the most that these terms could give."""
+        total = np.zeros(len(self._ids), np.float32)
+        most, count = 0.0, len(self._lines)
+        average = float(self._lengths[: len(self._ids)].sum()) / count
+        for term in terms:
+            posting = self._postings.get(term, {})
+            idf = math.log(1 + (count - len(posting) + 0.5) / (len(posting) + 0.5))
+            most += idf * (_K1 + 1)
+            for row, times in posting.items():
+                norm = _K1 * (1 - _B + _B * float(self._lengths[row]) / average)
+                total[row] += idf * times * (_K1 + 1) / (times + norm)
+        return total / most if most else total
+
+    def _rows_before(self) -> NDArray[np.int64]:
+        """For every row the row of the line before it: what was said before, or what stands above; -1 for none."""
+        if self._previous is None:
+            previous = np.full(len(self._ids), -1, np.int64)
+            for order in (self._spoken, self._shown):
+                rows = np.array([self._rows[line_id] for *_, line_id in order], np.int64)
+                previous[rows[1:]] = rows[:-1]
+            self._previous = previous
+        return self._previous
+
+    def _before(self, row: int) -> str:
+        """The words that a line may continue: the line before, on the screen also the topmost of its picture."""
+        above = int(self._rows_before()[row])
+        if above < 0:
+            return ""
+        line, other = self._lines[self._ids[row] or ""], self._lines[self._ids[above] or ""]
+        if line.kind == "speech":
+            return other.text
+        if other.start_sample != line.start_sample:
+            return ""
+        place = bisect.bisect_left(self._shown, (line.start_sample,))
+        top = self._lines[self._shown[place][-1]]
+        return other.text if top is other else f"{top.text} / {other.text}"
+
+    def _add(self, line: Line, source: str) -> None:
+        row = self._free.pop() if self._free else self._new_row()
+        words = [_stem(word) for word in _TOKEN.findall(line.text.lower())]
+        for word, times in Counter(words).items():
+            self._postings.setdefault(word, {})[row] = times
+        self._ids[row], self._rows[line.line_id] = line.line_id, row
+        self._lengths[row] = len(words)
+        self._vectors[row] = self._encoder.encode([line.text])[0]
+        self._lines[line.line_id] = line
+        self._of_source.setdefault(source, []).append(line.line_id)
+        self._asks[row] = line.text.endswith("?")
+        self._said_by.setdefault(line.speaker, set()).add(row)
+        self._place(line)
+
+    def _place(self, line: Line) -> None:
+        if line.kind == "speech":
+            bisect.insort(self._spoken, (line.start_sample, line.line_id))
+        else:
+            bisect.insort(self._shown, _reading_order(line))
+        self._previous = None
+
+    def _displace(self, line: Line) -> None:
+        if line.kind == "speech":
+            self._spoken.remove((line.start_sample, line.line_id))
+        else:
+            self._shown.remove(_reading_order(line))
+        self._previous = None
+
+    def _move(self, line: Line, source: str) -> None:
+        old = self._lines[line.line_id]
+        self._displace(old)
+        self._place(line)
+        row = self._rows[line.line_id]
+        self._said_by[old.speaker].discard(row)
+        self._said_by.setdefault(line.speaker, set()).add(row)
+        self._lines[line.line_id] = line
+        self._of_source.setdefault(source, []).append(line.line_id)
+
+    def _remove(self, line_id: str) -> None:
+        line, row = self._lines.pop(line_id), self._rows.pop(line_id)
+        for word in {_stem(word) for word in _TOKEN.findall(line.text.lower())}:
+            del self._postings[word][row]
+            if not self._postings[word]:
+                del self._postings[word]
+        self._ids[row] = None
+        self._vectors[row] = 0
+        self._lengths[row] = 0
+        self._asks[row] = False
+        self._said_by[line.speaker].discard(row)
+        self._free.append(row)
+        self._displace(line)
+
+    def _forget(self) -> None:
+        oldest = heapq.nsmallest(
+            _FORGOTTEN_AT_ONCE, self._lines.values(), key=lambda line: (line.end_sample, line.line_id)
+        )
+        for line in oldest:
+            self._remove(line.line_id)
+            source = f"{line.kind}:{line.source_id}"
+            self._of_source[source].remove(line.line_id)
+            if not self._of_source[source]:
+                del self._of_source[source]
+
+    def _new_row(self) -> int:
+        self._ids.append(None)
+        if len(self._ids) > len(self._vectors):
+            self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
+            self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
+            self._asks = np.concatenate([self._asks, np.zeros_like(self._asks)])
+        return len(self._ids) - 1
+
+
+_NUMBER = re.compile(
+    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|"
+    r"fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|dozen|half)\b",
+    re.IGNORECASE,
+)
+_TIME = re.compile(
+    r"\d|\b((mon|tues|wednes|thurs|fri|satur|sun)day|mon|tue|wed|thu|fri|sat|january|february|march|april|"
+    r"may|june|july|august|september|october|november|december|today|tomorrow|yesterday|tonight|morning|"
+    r"noon|evening|week|month|year|quarter|first|second|third|later|soon|before|after)\b",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"\b(because|since|due to|so that|as|reason|insists?|not)\b", re.IGNORECASE)
+_PERSON = re.compile(r"(?<![.?!:] )(?<!^)\b[A-Z][a-z]+|\bI\b")
+_PLACE = re.compile(r"(?<![.?!:] )(?<!^)\b[A-Z][a-z]+")
+_ASKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
+    (re.compile(r"^(when|what time|which (day|date)|what (day|date))\b"), _TIME),
+    (re.compile(r"^why\b"), _REASON),
+    (re.compile(r"^who\b"), _PERSON),
+    (re.compile(r"^where\b"), _PLACE),
+    (
+        re.compile(r"\bhow (many|much|long|old|tall|fast|far|big)\b|\b(number|price|rate|cost|percent)\b"),
+        _NUMBER,
+    ),
+)
+
+
+def answer_type(question: str) -> re.Pattern[str] | None:
+    """What an answer to an English question should contain; None when anything may answer it."""
+    asked = question.strip().lower()
+    return next((wanted for asks, wanted in _ASKS if asks.search(asked)), None)
+
+
+def _reading_order(line: Line) -> tuple[int, float, float, str]:
+    left, top = (line.box[0], line.box[1]) if line.box is not None else (0.0, 0.0)
+    return (line.start_sample, top, left, line.line_id)
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "edly", "ed", "es", "s", "ly"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word.removesuffix(ending)
+    return word

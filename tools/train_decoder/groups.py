@@ -1,0 +1,100 @@
+"""Questions with the lines that retrieval finds for them, tokenised: what the reader is trained and measured on."""
+
+import random
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import onnx
+
+from engines.export.reader import base_weights
+from services.decoder.lineindex import LineIndex
+from services.decoder.lines import Line
+from services.decoder.reader import Passage, Reader, Tokens
+from services.decoder.sentence import SentenceEncoder
+from services.runtime.percept import SAMPLE_RATE
+from tools.train_decoder.meetings import Meeting, make
+
+# Lines that the reader compares in training, the right ones among them.
+_LINES_A_GROUP = 4
+_MAX_RIGHT = 1
+SomeIndex = TypeVar("SomeIndex", bound=LineIndex)
+
+
+def lines_of(meeting: Meeting) -> list[Line]:
+    """A meeting as the index takes it."""
+    out, row = [], 0
+    for index, piece in enumerate(meeting.lines):
+        start = round(piece.second * SAMPLE_RATE)
+        if piece.who == "screen":
+            row += 1
+            box = (40.0, 40.0 * row, 600.0, 40.0 * row + 30)
+            out.append(Line(f"screen:{index}", "screen", piece.text, "", start, start, str(index), box, f"f{start}"))
+        else:
+            row = 0
+            end = start + SAMPLE_RATE * max(1, len(piece.text.split()) // 3)
+            out.append(Line(f"speech:{index}", "speech", piece.text, piece.who, start, end, str(index)))
+    return out
+
+
+def readers() -> tuple[SentenceEncoder, Reader]:
+    """What an index is made of, from the installed models."""
+    return SentenceEncoder(), Reader()
+
+
+def filled(index: SomeIndex, meeting: Meeting) -> SomeIndex:
+    """The index with all of a meeting in it."""
+    for line in lines_of(meeting):
+        index.replace(f"{line.kind}:{line.source_id}", [line])
+    return index
+
+
+def write(split: str, seeds: range, path: Path) -> None:
+    """Tokenise the groups of some meetings into one npz."""
+    encoder, tokens, rng = SentenceEncoder(), Tokens(), random.Random(seeds.start)  # noqa: S311  # not for secrets
+    ids: list[int] = []
+    rows = []
+    sizes = []
+    ranks = []
+    for seed in seeds:
+        meeting = make(split, seed)
+        index = filled(LineIndex(encoder), meeting)
+        for question in meeting.questions:
+            found = index.candidates(question.text, meeting.speakers)
+            gold = [c for c in found if int(c.line.source_id) in question.gold]
+            if question.gold:
+                ranks.append(next((i for i, c in enumerate(found) if int(c.line.source_id) in question.gold), 99))
+                if not gold:
+                    continue
+            wrong = [c for c in found[: _LINES_A_GROUP * 2] if int(c.line.source_id) not in question.gold]
+            right = rng.sample(gold, min(_MAX_RIGHT, len(gold)))
+            hard = wrong[: rng.randint(1, 3)]
+            easy = [c for c in wrong if c not in hard]
+            wrong = (hard + rng.sample(easy, min(len(easy), _LINES_A_GROUP)))[: _LINES_A_GROUP - len(right)]
+            sizes.append(len(right) + len(wrong))
+            for candidate in right + wrong:
+                passage = Passage(candidate.before, meeting.speakers.get(candidate.line.speaker, ""), candidate.line)
+                encoded = tokens.encode(question.text, passage)
+                is_right = int(candidate.line.source_id) in question.gold
+                place = question.gold.get(int(candidate.line.source_id))
+                span = encoded.tokens_of(place) if is_right else None
+                rows.append(
+                    (
+                        len(ids),
+                        len(encoded.ids),
+                        encoded.question_length,
+                        encoded.line_start,
+                        int(is_right),
+                        *(span or (-1, -1)),
+                    )
+                )
+                ids += encoded.ids
+    np.savez(path, ids=np.array(ids, np.int32), rows=np.array(rows, np.int64), sizes=np.array(sizes, np.int64))
+    print(f"{split}: {len(sizes)} questions, {len(rows)} lines, {len(ids) / len(rows):.1f} tokens a line")
+    for k in (1, 4, 8, 12, 16):
+        print(f"recall@{k} {np.mean(np.array(ranks) < k):.3f}")
+
+
+def write_base(package: Path, out: Path) -> None:
+    """Keep the float weights of the package's MiniLM as npz: training needs no ONNX then."""
+    np.savez(out, **base_weights(onnx.load(package)))  # type: ignore[arg-type]  # its stub takes **arrays for allow_pickle

@@ -1,0 +1,185 @@
+"""Trains the reader's low-rank changes and heads; stops at a time and goes on from its checkpoint."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tools.train_decoder.network import SCALE, Reader
+
+_GROUPS_A_STEP = 12
+_PEAK_RATE = 1e-3
+_WARM_STEPS = 60
+_SAVE_STEPS = 50
+_MEASURED = 120
+_LINE_WEIGHT, _SPAN_WEIGHT = 0.5, 0.5
+
+
+class Groups:
+    """The groups of one npz of tools.train_decoder.groups."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as stored:
+            self.ids, self.rows, self.sizes = stored["ids"], stored["rows"], stored["sizes"]
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
+
+    def batch(self, groups: np.ndarray) -> dict[str, Tensor]:
+        """Padded tensors of some groups."""
+        picked = np.concatenate([np.arange(self.starts[g], self.starts[g + 1]) for g in groups])
+        rows = self.rows[picked]
+        longest = int(rows[:, 1].max())
+        ids = np.zeros((len(rows), longest), np.int64)
+        for i, (start, length, *_) in enumerate(rows):
+            ids[i, :length] = self.ids[start : start + length]
+        place = np.arange(longest)[None]
+        return {
+            "ids": torch.from_numpy(ids),
+            "types": torch.from_numpy((place >= rows[:, 2:3]).astype(np.int64)),
+            "mask": torch.from_numpy(place < rows[:, 1:2]),
+            "line": torch.from_numpy((place >= rows[:, 3:4]) & (place < rows[:, 1:2] - 1)),
+            "right": torch.from_numpy(rows[:, 4].astype(np.float32)),
+            "span": torch.from_numpy(rows[:, 5:7]),
+            "group": torch.from_numpy(np.repeat(np.arange(len(groups)), self.sizes[groups])),
+        }
+
+    def epoch(self, seed: int) -> Iterator[dict[str, Tensor]]:
+        """All groups once: like lengths together, batches in random order."""
+        rng = np.random.default_rng(seed)
+        length = np.array([self.rows[a:b, 1].max() for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)])
+        order = np.argsort(length + rng.uniform(0, 12, len(length)))
+        batches = [order[i : i + _GROUPS_A_STEP] for i in range(0, len(order), _GROUPS_A_STEP)]
+        for place in rng.permutation(len(batches)):
+            yield self.batch(batches[place])
+
+
+def losses(reader: Reader, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the line among the group's lines and "not said" (whose logit is 0), of each line, and of the span."""
+    logits, spans = reader(batch["ids"], batch["types"], batch["mask"])
+    count = int(batch["group"].max()) + 1
+    right = batch["right"] > 0
+    weights = logits.float().exp()
+    every = torch.ones(count).index_add(0, batch["group"], weights)
+    good = torch.zeros(count).index_add(0, batch["group"], weights * right)
+    answerable = torch.zeros(count).index_add(0, batch["group"], batch["right"]) > 0
+    listed = (every.log() - torch.where(answerable, good.clamp(min=1e-9), torch.ones(count)).log()).mean()
+    line = functional.binary_cross_entropy_with_logits(logits.float(), batch["right"])
+    known = right & (batch["span"][:, 0] >= 0)
+    if not bool(known.any()):
+        return listed, line, listed * 0
+    scores = spans[known].float().masked_fill(~batch["line"][known][..., None], -1e4)
+    span = functional.cross_entropy(scores[..., 0], batch["span"][known, 0])
+    return listed, line, span + functional.cross_entropy(scores[..., 1], batch["span"][known, 1])
+
+
+def measure(reader: Reader, groups: Groups, count: int) -> dict[str, float]:
+    """On the first groups of another split: right line or rightly none; spans exactly right; mean loss."""
+    with torch.no_grad():
+        right = said = none = refused = exact = spans = 0
+        total = 0.0
+        for start in range(0, count, _GROUPS_A_STEP):
+            chosen = np.arange(start, min(start + _GROUPS_A_STEP, count))
+            batch = groups.batch(chosen)
+            total += float(losses(reader, batch)[0]) * len(chosen)
+            logits, pointed = reader(batch["ids"], batch["types"], batch["mask"])
+            pointed = pointed.float().masked_fill(~batch["line"][..., None], -1e4)
+            for group in range(len(chosen)):
+                mine = batch["group"] == group
+                best = int(torch.where(mine, logits, torch.tensor(-1e4)).argmax())
+                if bool((batch["right"][mine] > 0).any()):
+                    said += 1
+                    right += bool(batch["right"][best] > 0)
+                    if int(batch["span"][best, 0]) >= 0:
+                        spans += 1
+                        exact += bool((pointed[best].argmax(0) == batch["span"][best]).all())
+                else:
+                    none += 1
+                    refused += float(logits[best]) < 0
+        return {
+            "loss": total / count,
+            "right line": right / max(1, said),
+            "refused": refused / max(1, none),
+            "span": exact / max(1, spans),
+        }
+
+
+def train(data: Path, base: Path, checkpoint: Path, minutes: float, threads: int) -> None:
+    """Train for some minutes of processor time in all, counted over restarts."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(5)
+    with np.load(base) as stored:
+        reader = Reader({name: torch.from_numpy(stored[name]) for name in stored.files})
+    held = Groups(data / "dev.npz")
+    params = [p for p in reader.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(params, lr=_PEAK_RATE, weight_decay=0.01)
+    step, spent, epoch, place = 0, 0.0, 0, 0
+    if checkpoint.exists():
+        saved: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        reader.load_state_dict(saved["reader"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step, spent, epoch, place = saved["step"], saved["spent"], saved["epoch"], saved["place"]
+    begun, before = time.process_time(), spent
+    mean = np.zeros(3)
+
+    def save() -> None:
+        torch.save(
+            {
+                "reader": reader.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "spent": spent,
+                "epoch": epoch,
+                "place": place,
+            },
+            checkpoint,
+        )
+
+    while spent < minutes * 60:
+        # one shard after the other: no question is seen twice before all are seen once
+        shards = sorted(data.glob("train*.npz"))
+        for number, batch in enumerate(Groups(shards[epoch % len(shards)]).epoch(epoch)):
+            if number < place:
+                continue
+            spent = before + time.process_time() - begun
+            share = min(1.0, spent / (minutes * 60))
+            if share >= 1:
+                break
+            for group in optimiser.param_groups:
+                group["lr"] = _PEAK_RATE * min(1.0, (step + 1) / _WARM_STEPS) * (1 - share)
+            listed, line, span = losses(reader, batch)
+            optimiser.zero_grad()
+            (listed + _LINE_WEIGHT * line + _SPAN_WEIGHT * span).backward()
+            torch.nn.utils.clip_grad_norm_(params, 1.0)
+            optimiser.step()
+            step, place = step + 1, number + 1
+            mean += np.array([float(listed), float(line), float(span)])
+            if step % _SAVE_STEPS == 0:
+                mean /= _SAVE_STEPS
+                print(
+                    f"step {step} cpu {spent:.0f} s list {mean[0]:.3f} line {mean[1]:.3f} span {mean[2]:.3f}",
+                    flush=True,
+                )
+                mean = np.zeros(3)
+                save()
+        else:
+            epoch, place = epoch + 1, 0
+    save()
+    print(
+        {name: round(value, 4) for name, value in measure(reader, held, min(_MEASURED, len(held.sizes))).items()},
+        flush=True,
+    )
+
+
+def export(checkpoint: Path, out: Path) -> None:
+    """Keep the changes as "NAME.up" x "NAME.down" and the heads, float16."""
+    saved = torch.load(checkpoint, weights_only=True)["reader"]
+    arrays = {}
+    for name, value in saved.items():
+        plain = name.removeprefix("linears.").replace("-", ".")
+        factor = SCALE if plain.endswith(".up") else 1.0
+        arrays[plain] = (value.float() * factor).numpy().astype(np.float16)
+    np.savez_compressed(out, **arrays)
