@@ -6,6 +6,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from engines import tuning
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
 from engines.engine import Engine, ModelCorruptError, ModelMissingError
@@ -35,8 +36,24 @@ def model_file(name: str, file: str) -> Path:
     return path
 
 
-def open_engine(name: str, graph: str, *, threads: int = 1) -> Engine:
-    """One graph file of a fetched model, opened at its first use. Raises ModelMissingError, ManifestError."""
+def threads_for(name: str, graph: str, asked: int = 0) -> int:
+    """Threads that a run of a graph may use: those asked for; 0: as measured on this machine, else one.
+
+    Raises ManifestError, TuningError.
+    """
+    return asked or tuning.chosen().get(file_key(manifest(name), graph), 1)
+
+
+def file_key(model: Manifest, file: str) -> str:
+    """FOLDER/FILE, which changes with the version of the weights or of their conversion."""
+    return f"{folder(model).name}/{file}"
+
+
+def open_engine(name: str, graph: str, *, threads: int = 0) -> Engine:
+    """One graph file of a fetched model, opened at its first use; `threads` as in `threads_for`.
+
+    Raises ModelMissingError, ManifestError, TuningError.
+    """
     if os.environ.get("SENSORIUM_BACKEND"):
         # Here, because it needs this module.
         from engines import gpu
@@ -44,7 +61,7 @@ def open_engine(name: str, graph: str, *, threads: int = 1) -> Engine:
         if (engine := gpu.open_preferred(name, graph)) is not None:
             return engine
     path = model_file(name, graph)
-    opener = partial(OnnxRuntimeEngine, path, threads=threads)
+    opener = partial(OnnxRuntimeEngine, path, threads=threads_for(name, graph, threads))
     return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, OnnxRuntimeEngine.backend)
 
 

@@ -23,7 +23,7 @@ models_app = typer.Typer(no_args_is_help=True, help="Model weights: fetch, list,
 app.add_typer(models_app, name="models")
 import_app = typer.Typer(no_args_is_help=True, help="Turn a checkpoint that you have into a model of this machine.")
 models_app.add_typer(import_app, name="import")
-engines_app = typer.Typer(no_args_is_help=True, help="Plans for NVIDIA GPUs: build, list, verify (docs/gpu.md).")
+engines_app = typer.Typer(no_args_is_help=True, help="What runs the models: threads, plans for NVIDIA GPUs.")
 app.add_typer(engines_app, name="engines")
 voices_app = typer.Typer(no_args_is_help=True, help="Remembered voices: whoever has one is named in every meeting.")
 app.add_typer(voices_app, name="voices")
@@ -192,14 +192,19 @@ def transcribe(
 @app.command()
 def see(
     image: Annotated[Path, typer.Argument(metavar="FILE", help="A JPEG, PNG or WebP picture, or a PDF.")],
-    tasks: Annotated[str, typer.Option(help="ocr, gui, objects; several with commas.")] = "ocr",
+    tasks: Annotated[str, typer.Option(help="ocr (default), gui, objects; several with commas.")] = "",
+    query: Annotated[
+        list[str] | None, typer.Option(help="What to find, such as 'the submit button'; several times for several.")
+    ] = None,
     format: Plain = PlainFormat.txt,
 ) -> None:
     """Read one picture, or the pages of a PDF, with the experts of the named tasks and no other."""
     with _errors():
         from tools import see as seeing
 
-        sys.stdout.write(seeing.look(image, seeing.parse_tasks(tasks), as_json=format is PlainFormat.json))
+        asked = query or []
+        wanted = seeing.parse_tasks(tasks, asked)
+        sys.stdout.write(seeing.look(image, wanted, asked, as_json=format is PlainFormat.json))
 
 
 @app.command()
@@ -426,6 +431,27 @@ def engines_ready(
         wanted = engines.target(device, aot)
         if missing := engines.lacking(names or [], wanted, module or engines.module_for(wanted)):
             raise ToolError("\n".join(missing))
+
+
+@engines_app.command("tune")
+def engines_tune(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all that are here.")] = None,
+) -> None:
+    """Measure models on this machine's CPU and keep for each the number of threads that pays (docs/operating.md)."""
+    with _errors():
+        from engines import models, tuning
+        from tools import tune
+
+        graphs = tune.able(names or [])
+        if warning := tune.busy():
+            print(warning, file=sys.stderr)
+        print(f"{'graph':40} {'threads':>7} {'wall ms':>9} {'CPU ms':>9}")
+        measured = {}
+        for model, graph in graphs:
+            costs = measured[models.file_key(model, graph.file)] = tune.measure(model, graph)
+            for row in tune.rows(model, graph, costs, tuning.choose(costs)):
+                print(row, flush=True)
+        print(f"written to {tuning.write(measured)}", file=sys.stderr)
 
 
 @voices_app.command("add")

@@ -29,7 +29,7 @@ class AsrExpert:
 
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
-        self.lanes = Lanes(max(1, cores() // threads))
+        self.lanes = Lanes(max(1, cores() // max(1, threads)))
         self._lock = Lock()
         self._vad: Engine | None = None
         self._moonshine: Moonshine | None = None

@@ -9,11 +9,12 @@ import sys
 import grpc
 
 from engines.engine import EngineError
+from engines.models import threads_for
 from engines.residency import process
 from protos.decoder.v1 import decoder_pb2_grpc
 from services.decoder.asking import TIERS
 from services.decoder.escalation import EscalationSettings
-from services.decoder.model import SmallDecoder
+from services.decoder.model import NAME, SmallDecoder
 from services.decoder.sentence import SentenceEncoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.runtime.server import serving, until_signal
@@ -82,7 +83,8 @@ def _add_escalation(parser: argparse.ArgumentParser) -> None:
 
 
 async def _serve(settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:
-    models = SmallDecoder(settings.threads), SentenceEncoder(settings.threads)
+    threads = threads_for(NAME, "decoder.onnx", settings.threads)
+    models = SmallDecoder(threads), SentenceEncoder(settings.threads)
     models[1].encode(["Hello."])  # opened before the first question, which should not wait for it
     skin = DecoderSkin(settings, decoder_settings, *models)
 

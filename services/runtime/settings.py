@@ -25,13 +25,14 @@ def service_address(name: str) -> str:
 class ServiceSettings:
     """What every service process is told.
 
-    `address` is HOST:PORT (port 0 picks a free one); `threads` per graph run; `max_streams` are
-    admitted, more get RESOURCE_EXHAUSTED; `drain_s` is how long open streams may go on after SIGTERM.
+    `address` is HOST:PORT (port 0 picks a free one); `threads` per graph run, 0: as measured on this machine,
+    else one; `max_streams` are admitted, more get RESOURCE_EXHAUSTED; `drain_s` is how long open streams may go
+    on after SIGTERM.
     """
 
     name: str
     address: str
-    threads: int = 1
+    threads: int = 0
     max_streams: int = 16
     drain_s: float = 10.0
 
@@ -41,7 +42,8 @@ def service_parser(name: str, summary: str) -> argparse.ArgumentParser:
     env = os.environ.get
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=summary)
     parser.add_argument("--address", default=service_address(name), help="HOST:PORT to serve gRPC on")
-    parser.add_argument("--threads", type=int, default=int(env("SENSORIUM_THREADS", "1")))
+    threads = int(env("SENSORIUM_THREADS", "0"))
+    parser.add_argument("--threads", type=int, default=threads, help="of one model run; 0: as `engines tune` measured")
     parser.add_argument("--max-streams", type=int, default=int(env("SENSORIUM_MAX_STREAMS", "16")))
     parser.add_argument("--drain-s", type=float, default=float(env("SENSORIUM_DRAIN_S", "10")))
     return parser
