@@ -2,9 +2,9 @@
 
 The graph is written with numpy and onnx alone. One run takes `inputs_embeds` (1, t, D) behind
 `total_length - t` tokens that lie in the cache, and gives `logits` (1, r, V) for the chosen
-`logit_rows`. Keys and values are (1, kv_heads, capacity, head_dim) float32; bind the same buffer
-as `past_*` and `present_*` and nothing is copied. Keys are stored rotated by their position,
-which is their index in the cache.
+`logit_rows`. Keys and values are (1, kv_heads, capacity, head_dim) float16, half the memory of
+float32 and less to read (docs/live-context.md); bind the same buffer as `past_*` and `present_*` and
+nothing is copied. Keys are stored rotated by their position, which is their index in the cache.
 
 Weights are 8-bit blocks of 32 with a zero point: the 16 levels of a Q4_1 block land within half
 of 1/17 level of where they were, so it is the GGUF's own precision at the speed of an int8 dot
@@ -124,6 +124,10 @@ class _Graph:
     def node(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
 
+    def half(self, x: str) -> str:
+        self.node("Cast", [x], [f"{x}.half"], to=TensorProto.FLOAT16)
+        return f"{x}.half"
+
     def linear(self, x: str, weight: Float, name: str) -> str:
         blocks, scale, zero = quantise(weight)
         inputs = [
@@ -144,8 +148,8 @@ def build(source: Gguf) -> onnx.ModelProto:
     """The graph described above."""
     shape, graph = source.shape, _Graph()
     angles = rotary_angles(np.arange(shape.context), shape.head_dim, shape.rope_base)
-    rotary = [graph.weight("cos", np.cos(angles).astype(np.float32))]
-    rotary.append(graph.weight("sin", np.sin(angles).astype(np.float32)))
+    cos = graph.half(graph.weight("cos", np.cos(angles).astype(np.float32)))
+    sin = graph.half(graph.weight("sin", np.sin(angles).astype(np.float32)))
     vocabulary = source.weight("output.weight")
     value = helper.make_tensor_value_info
     inputs = [
@@ -164,17 +168,18 @@ def build(source: Gguf) -> onnx.ModelProto:
             stream = f"stream.{i * 2}"
         else:
             graph.node("SimplifiedLayerNormalization", [stream, norm], ["normed.0"], epsilon=shape.epsilon, axis=-1)
-        qkv = graph.linear(f"normed.{i * 2}", source.attention(i), f"qkv.{i}")
+        qkv = graph.half(graph.linear(f"normed.{i * 2}", source.attention(i), f"qkv.{i}"))
         graph.node(
             "GroupQueryAttention",
-            [qkv, "", "", f"past_key.{i}", f"past_value.{i}", "seqlens_k", "total_length", *rotary],
-            [f"attention.{i}", f"present_key.{i}", f"present_value.{i}"],
+            [qkv, "", "", f"past_key.{i}", f"past_value.{i}", "seqlens_k", "total_length", cos, sin],
+            [f"attention.{i}.half", f"present_key.{i}", f"present_value.{i}"],
             domain=MICROSOFT, num_heads=shape.heads, kv_num_heads=shape.kv_heads, do_rotary=1,
         )  # fmt: skip
+        graph.node("Cast", [f"attention.{i}.half"], [f"attention.{i}"], to=TensorProto.FLOAT)
         for kind in ("key", "value"):
             for side, values in (("past", inputs), ("present", outputs)):
                 dims: list[str | int | None] = [1, shape.kv_heads, f"{side}_length", shape.head_dim]
-                values.append(value(f"{side}_{kind}.{i}", TensorProto.FLOAT, dims))
+                values.append(value(f"{side}_{kind}.{i}", TensorProto.FLOAT16, dims))
         branch = graph.linear(f"attention.{i}", source.weight(f"blk.{i}.attn_output.weight"), f"out.{i}")
         norm = graph.weight(f"ffn_norm.{i}", source.weight(f"blk.{i}.ffn_norm.weight"))
         _add_and_norm(graph, stream, branch, norm, i * 2 + 1, shape.epsilon)

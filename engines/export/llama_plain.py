@@ -51,6 +51,8 @@ def plain_feeds(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     kept = {name: value for name, value in feeds.items() if name.startswith(("inputs_embeds", "logit_rows", "past_"))}
     look = np.tril(np.ones((tokens, tokens), bool))
     bias = np.where(look, np.float32(0), np.float32(-1e9))
+    # what llama.py keeps as float16 is float32 here, until engines/export/half.py
+    kept = {name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in kept.items()}
     return kept | {"positions": np.arange(tokens)[None], "self_bias": bias[None, None]}
 
 

@@ -62,7 +62,7 @@ def write_golden(path: Path) -> None:
     ids = tokenizer(source).encode(_GOLDEN_TEXT).ids
     embeddings = source.weight("token_embd.weight")[ids].astype(np.float16).astype(np.float32)
     shape = source.shape
-    empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), np.float32)
+    empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), np.float16)
     arrays = {
         "in:inputs_embeds": embeddings[None],
         "in:seqlens_k": np.array([len(ids) - 1], np.int32),

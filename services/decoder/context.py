@@ -93,25 +93,30 @@ def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
 class LiveContext:
     """The cache of one session: a header that stays (the attention sink), then entries, oldest first.
 
-    Beyond `limit` tokens the oldest entries go, at least EVICTED_AT_ONCE tokens at a time. Appends
-    come one entry per run, so the same entries give the same bits. Not thread-safe.
+    An entry is noted, then written. Beyond `limit` tokens the oldest entries go as soon as others are noted, at
+    least EVICTED_AT_ONCE tokens at a time: which entries are in the context depends on the entries alone, and one
+    that goes before its turn is never computed. So a session of any length is rebuilt for the price of its end.
+    Writing is one entry per run, so the same writes give the same bits. Not thread-safe.
     """
 
     def __init__(self, decoder: SmallDecoder, limit: int) -> None:
         self._decoder = decoder
         self._limit = limit
         self._cache = decoder.new_cache(limit + BRANCH_TOKENS)
-        self._entries: deque[int] = deque()
+        self._written: deque[int] = deque()
+        self._unwritten: deque[list[int] | Float] = deque()
+        # tokens of entries that went and still lie in the cache, behind the header
+        self._gone = 0
         header = decoder.template(HEADER)
         least = len(header) + EVICTED_AT_ONCE + MAX_ENTRY_TOKENS
         if limit < least:
             raise ValueError(f"a context of {limit} tokens is too small, must be {least} or more")
         decoder.extend(self._cache, decoder.embed(header))
-        self._header_tokens = self._cache.length
+        self._header_tokens = self._noted_tokens = self._cache.length
 
     @property
     def tokens(self) -> int:
-        """Tokens in the live context, header included."""
+        """Tokens in the cache, header included."""
         return self._cache.length
 
     @property
@@ -119,25 +124,48 @@ class LiveContext:
         """The cache itself, for tests and benchmarks."""
         return self._cache
 
-    def append(self, line: str) -> None:
-        """Write one line; of a very long one only its first MAX_ENTRY_TOKENS."""
-        tokens = self._decoder.words(line)[:MAX_ENTRY_TOKENS]
-        if tokens:
-            self.append_embeddings(self._decoder.embed(tokens))
+    def note(self, entries: Iterable[str | Float]) -> None:
+        """Take entries to be written: a line, of a very long one its first MAX_ENTRY_TOKENS, or rows (n, D) of the
+        embedding space, 1 <= n <= MAX_ENTRY_TOKENS.
+        """
+        for entry in entries:
+            tokens = self._decoder.words(entry)[:MAX_ENTRY_TOKENS] if isinstance(entry, str) else entry
+            count = len(tokens)
+            if not count:
+                continue
+            if self._noted_tokens + count > self._limit:
+                self._evict(max(EVICTED_AT_ONCE, self._noted_tokens + count - self._limit))
+            self._unwritten.append(tokens)
+            self._noted_tokens += count
 
-    def append_embeddings(self, embeddings: Float) -> None:
-        """Write rows of the embedding space, (n, D), 1 <= n <= MAX_ENTRY_TOKENS."""
-        if self._cache.length + len(embeddings) > self._limit:
-            self._evict(len(embeddings))
-        self._decoder.extend(self._cache, embeddings)
-        self._entries.append(len(embeddings))
+    def write(self) -> bool:
+        """Write the oldest noted entry; False when there is none."""
+        if self._gone:
+            self._cache.drop(self._header_tokens, self._gone)
+            self._gone = 0
+        if not self._unwritten:
+            return False
+        entry = self._unwritten.popleft()
+        self._decoder.extend(self._cache, self._decoder.embed(entry) if isinstance(entry, list) else entry)
+        self._written.append(len(entry))
+        return True
 
-    def _evict(self, needed: int) -> None:
-        wanted = max(EVICTED_AT_ONCE, self._cache.length + needed - self._limit)
+    def append(self, entry: str | Float) -> None:
+        """Note an entry and write all there is."""
+        self.note([entry])
+        while self.write():
+            pass
+
+    def _evict(self, wanted: int) -> None:
         dropped = 0
-        while self._entries and dropped < wanted:
-            dropped += self._entries.popleft()
-        self._cache.drop(self._header_tokens, dropped)
+        while dropped < wanted and (self._written or self._unwritten):
+            if self._written:
+                count = self._written.popleft()
+                self._gone += count
+            else:
+                count = len(self._unwritten.popleft())
+            dropped += count
+        self._noted_tokens -= dropped
 
     @contextmanager
     def branch(self) -> Iterator[Cache]:

@@ -21,9 +21,9 @@ from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-# Entries waiting for the live context; when it is behind the oldest fall out, as they would soon
-# be evicted from the context anyway. All of them stay in the timeline and in the index.
-MAX_WAITING_ENTRIES = 128
+# Entries that the live context has not noted yet, as it does before each step of the work behind; where there is no
+# context the oldest fall out. All of them stay in the timeline and in the index.
+MAX_WAITING_ENTRIES = 512
 # Lines that one executor job embeds: some 10 ms each, and sessions take turns.
 _LINES_A_JOB = 8
 
@@ -152,16 +152,17 @@ class Session:
         for source, lines in changes:
             self._index.replace(source, lines)
 
-    def _write(self, entry: str | Float) -> bool:
+    def _has_context(self) -> bool:
         if self.context is None:
             self.context = self._new_context()
-        if self.context is None:
-            return False
-        if isinstance(entry, str):
-            self.context.append(entry)
-        else:
-            self.context.append_embeddings(entry)
-        return True
+        return self.context is not None
+
+    def _note(self, entries: Sequence[str | Float]) -> None:
+        if self.context is not None:
+            self.context.note(entries)
+
+    def _write(self) -> bool:
+        return self.context is not None and self.context.write()
 
     async def _work(self) -> None:
         try:
@@ -177,12 +178,19 @@ class Session:
             log.exception("work behind a session failed", extra={"fields": {"session": self.id}})
 
     async def _catch_up(self) -> None:
-        while self._waiting_lines or self._waiting_entries:
+        while True:
+            if self._waiting_entries:
+                await self._note_entries()
             if changes := self._next_lines():
                 await self.compute(partial(self._index_lines, changes))
                 continue
             async with self.context_lock:
-                entry = self._waiting_entries.popleft()
-                if not await self.compute(partial(self._write, entry)):
-                    self._waiting_entries.appendleft(entry)
+                if not await self.compute(self._write):
                     return
+
+    async def _note_entries(self) -> None:
+        if not await self.compute(self._has_context):
+            return
+        entries = list(self._waiting_entries)
+        self._waiting_entries.clear()
+        await self.compute(partial(self._note, entries))

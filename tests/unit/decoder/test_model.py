@@ -42,7 +42,7 @@ def test_dropping_turns_the_rest_to_its_new_positions(decoder: SmallDecoder) -> 
     dropped.drop(len(head), len(middle))
     decoder.extend(fresh, decoder.embed(head + tail))
     assert dropped.length == fresh.length == len(head) + len(tail)
-    ours, theirs = (cache.buffers[0, :, :, :, : fresh.length] for cache in (dropped, fresh))
+    ours, theirs = (cache.buffers[0, :, :, :, : fresh.length].astype(np.float32) for cache in (dropped, fresh))
     assert np.abs(ours - theirs).max() < 0.05
 
 
@@ -78,6 +78,26 @@ def test_eviction_keeps_the_context_within_its_limit_and_working(decoder: SmallD
     with context.branch() as cache:
         logits = decoder.extend(cache, decoder.embed(decoder.words("[00:41] Lena: The password of the printer is")))
         assert decoder.text([greedy(logits[-1]).token]) == " sword"
+
+
+def test_entries_noted_at_once_leave_what_entries_written_one_by_one_leave(decoder: SmallDecoder) -> None:
+    """A rebuilt session notes its whole log, and computes its end alone."""
+    lines = [f"[00:{i:02}] Tom: The error rate is at {i} percent, down from {i + 1}, says Lena.\n" for i in range(60)]
+    lines.append("[01:00] Tom: The password of the printer is swordfish.\n")
+    live, rebuilt = LiveContext(decoder, 700), LiveContext(decoder, 700)
+    for line in lines:
+        live.append(line)
+    rebuilt.note(lines)
+    writes = sum(iter(rebuilt.write, False))
+    assert rebuilt.tokens == live.tokens
+    assert writes < len(lines) / 2
+    for context in (live, rebuilt):
+        with context.branch() as cache:
+            logits = decoder.extend(cache, decoder.embed(decoder.words("[01:01] Lena: The password of the printer is")))
+            assert decoder.text([greedy(logits[-1]).token]) == " sword"
+    # the first layer's keys tell which words stand where
+    ours, theirs = (c.cache.buffers[0, 0, :, :, : c.tokens].astype(np.float32) for c in (rebuilt, live))
+    assert np.abs(ours - theirs).max() < 0.05
 
 
 def test_a_branch_leaves_the_context_as_it_was(decoder: SmallDecoder) -> None:
