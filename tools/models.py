@@ -45,9 +45,13 @@ def for_speech(language: str) -> tuple[str, ...]:
 
 
 def for_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
-    """What looking at one picture needs."""
+    """What looking at one picture needs; "queries" may need every task's."""
     needed: list[str] = []
-    for task in tasks:
+    asked = tuple(tasks)
+    if "queries" in asked:
+        asked = (*asked, "ocr", "objects", "gui")
+        needed += ["minilm", "icon-encoder"]
+    for task in asked:
         if task == "ocr":
             needed += BY_SERVICE["vision"]
         elif task == "objects":

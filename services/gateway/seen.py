@@ -43,6 +43,19 @@ def seen_json(response: session_pb2.SeeResponse) -> dict[str, Any]:
             "total_ms": round(sum(activation.milliseconds for activation in response.activation), 1),
         },
     }
+    if screen.answers:
+        shown["queries"] = [
+            {
+                "query": answer.query,
+                "coverage": answer.coverage.value,
+                "matches": [
+                    {"box": _box(m.box), "score": round(m.score, 4), "source": m.source, "name": m.name}
+                    for m in answer.matches
+                ],
+                "reason": answer.reason or None,
+            }
+            for answer in screen.answers
+        ]
     if screen.unavailable:
         shown["unavailable"] = dict(screen.unavailable)
     return shown

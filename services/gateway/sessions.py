@@ -350,16 +350,19 @@ class Sessions:
             yield part
 
     async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:
-        """Read one picture with the vision expert's named tasks. Raises MediaError, grpc.aio.AioRpcError."""
+        """Read one picture with the vision expert's named tasks, and those that queries need.
+
+        Raises MediaError, grpc.aio.AioRpcError.
+        """
         tasks = list(dict.fromkeys(request.tasks))
-        if not tasks or set(tasks) - set(SEE_TASKS):
+        if not (tasks or request.queries) or set(tasks) - set(SEE_TASKS):
             raise MediaError(f"tasks are {tasks}, must be one or more of {', '.join(SEE_TASKS)}")
         stub = expert_pb2_grpc.ExpertServiceStub(self._channels["vision"])
         before = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         started = time.monotonic()
 
         async def requests() -> AsyncIterator[expert_pb2.PerceiveRequest]:
-            config = expert_pb2.PerceiveConfig(tasks=tasks, every_frame=True)
+            config = expert_pb2.PerceiveConfig(tasks=tasks, queries=request.queries, every_frame=True)
             yield expert_pb2.PerceiveRequest(config=config)
             yield expert_pb2.PerceiveRequest(frame=media_pb2.VideoFrame(image=request.image, frame_id="image"))
 
@@ -368,15 +371,18 @@ class Sessions:
             if response.percept.WhichOneof("percept") == "screen":
                 screen = response.percept.screen
         spent_ms = (time.monotonic() - started) * 1000
+        ran = list(dict.fromkeys((*tasks, *(task for answer in screen.answers for task in answer.tasks))))
+        if request.queries:
+            ran.append("queries")
         described = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         touched = sum(
             model.parameters
             for model in described.models
-            if model.is_loaded and (not model.tasks or set(model.tasks) & set(tasks))
+            if model.is_loaded and (not model.tasks or set(model.tasks) & set(ran))
         )
         activation = pb.ExpertActivation(
             expert="vision",
-            tasks=tasks,
+            tasks=ran,
             parameters=touched,
             milliseconds=spent_ms,
             bytes_read=int(described.load["weights_read_bytes"] - before.load["weights_read_bytes"]),

@@ -189,12 +189,16 @@ class QueryMatch:
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """What was found for one query, surest first; `reason` says why nothing can tell, and is empty otherwise."""
+    """What was found for one query, surest first; `reason` says why nothing can tell, and is empty otherwise.
+
+    `tasks` are those that looked for it.
+    """
 
     query: str
     coverage: Coverage
     matches: tuple[QueryMatch, ...] = ()
     reason: str = ""
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

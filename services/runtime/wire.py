@@ -241,6 +241,7 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
                     for match in answer.matches
                 ],
                 reason=answer.reason,
+                tasks=answer.tasks,
             )
             for answer in value.answers
         ],
@@ -284,6 +285,7 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
                 _COVERAGES[answer.coverage],
                 tuple(QueryMatch(box_from_proto(m.box), m.score, m.source, m.name) for m in answer.matches),
                 answer.reason,
+                tuple(answer.tasks),
             )
             for answer in message.answers
             if answer.coverage in _COVERAGES

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from threading import Lock
 
+from services.runtime import sentence
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
 from services.vision import gui, objects, scripts
 from services.vision.gui import GuiDetector
+from services.vision.icons import IconEncoder
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
+from services.vision.open_vocabulary import MAX_QUERIES, OpenVocabulary, tasks_of
 from services.vision.script_router import ScriptRouter
 from services.vision.scripts import ScriptClassifier
 from services.vision.stage import QUALITIES, TASKS, VisionStage
@@ -33,6 +37,9 @@ class VisionExpert:
         self._tesseract = TesseractReader()
         self._objects: ObjectDetector | None = None
         self._gui: GuiDetector | None = None
+        self._sentences: SentenceEncoder | None = None
+        self._icons: IconEncoder | None = None
+        self._vocabulary = OpenVocabulary(self.sentences, self.icons)
 
     def detector(self) -> TextDetector:
         """The line finder. Raises ModelMissingError."""
@@ -75,9 +82,30 @@ class VisionExpert:
                 self._gui = GuiDetector(threads=self._threads)
             return self._gui
 
+    def sentences(self) -> SentenceEncoder:
+        """Puts words into MiniLM's space. Raises ModelMissingError."""
+        with self._lock:
+            if self._sentences is None:
+                self._sentences = SentenceEncoder(threads=self._threads)
+            return self._sentences
+
+    def icons(self) -> IconEncoder:
+        """Puts pictures of icons into the same space. Raises ModelMissingError."""
+        with self._lock:
+            if self._icons is None:
+                self._icons = IconEncoder(threads=self._threads)
+            return self._icons
+
+    def vocabulary(self) -> OpenVocabulary:
+        """Answers queries with what the tasks found."""
+        return self._vocabulary
+
     def open_stage(self, config: StageConfig) -> Stage:
-        """Begin a stream. Raises MediaError for an unknown task or option, ModelMissingError."""
-        tasks = tuple(dict.fromkeys(config.tasks)) or ("ocr",)
+        """Begin a stream. Raises MediaError for an unknown task or option, wrong queries, ModelMissingError."""
+        if len(config.queries) > MAX_QUERIES:
+            raise MediaError(f"{len(config.queries)} queries, must be at most {MAX_QUERIES}: ask for fewer at once")
+        wishes = [self._vocabulary.understand(query) for query in config.queries]
+        tasks = tuple(dict.fromkeys((*config.tasks, *tasks_of(wishes)))) or ("ocr",)
         if unknown := [task for task in tasks if task not in TASKS]:
             raise MediaError(f"unknown task {unknown[0]!r}; vision knows {', '.join(TASKS)}")
         if unknown := [key for key in config.options if key != "quality"]:
@@ -85,7 +113,7 @@ class VisionExpert:
         quality = config.options.get("quality", "accurate")
         if quality not in QUALITIES:
             raise MediaError(f"option quality is {quality!r}; it must be one of {', '.join(QUALITIES)}")
-        stage = VisionStage(self, tasks, quality, config)
+        stage = VisionStage(self, tasks, quality, config, wishes)
         # A missing model is found out now, not at the first picture.
         if "ocr" in tasks:
             self.detector()
@@ -96,6 +124,10 @@ class VisionExpert:
             self.objects()
         if "gui" in tasks:
             self.gui()
+        if any(wish.needs_sentences for wish in wishes):
+            self.sentences()
+        if any(wish.needs_icons for wish in wishes):
+            self.icons()
         return stage
 
     def models(self) -> Sequence[ModelInfo]:
@@ -108,6 +140,7 @@ class VisionExpert:
             *(ModelInfo(name, "tesseract", name in self._tesseract.used, ("ocr",)) for name in installed_models()),
             ModelInfo(objects.MODEL, backend, self._objects is not None, ("objects",)),
             ModelInfo(gui.MODEL, backend, self._gui is not None, ("gui",)),
+            ModelInfo(sentence.NAME, backend, self._sentences is not None, ("queries",)),
         ]
 
 

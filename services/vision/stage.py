@@ -4,17 +4,29 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import compress
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.percept import BoxXyxy, Checkpoint, DetectedObject, Percept, ScreenState, TextRegion, UiElement
+from services.runtime.percept import (
+    BoxXyxy,
+    Checkpoint,
+    Coverage,
+    DetectedObject,
+    Percept,
+    QueryAnswer,
+    QueryMatch,
+    ScreenState,
+    TextRegion,
+    UiElement,
+)
 from services.runtime.stage import Frame, MediaError, StageConfig
 from services.vision.change import Change, ReferenceFrame
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, TextLine, are_shown
+from services.vision.open_vocabulary import OpenVocabulary, Wish
 from services.vision.screen_changes import JITTER_PX, changes_between, is_same_slide
 from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
@@ -45,6 +57,9 @@ class Models(Protocol):
     def gui(self) -> GuiDetector:
         """Finds controls."""
 
+    def vocabulary(self) -> OpenVocabulary:
+        """Finds what queries ask for among the rest."""
+
 
 class VisionStage:
     """State of one stream of pictures: what was read, and of which pixels.
@@ -54,11 +69,14 @@ class VisionStage:
     it is the very one of the checkpoint, for read.
     """
 
-    def __init__(self, models: Models, tasks: Sequence[str], quality: str, config: StageConfig) -> None:
-        """Raises MediaError for a resume state that is not ours."""
+    def __init__(
+        self, models: Models, tasks: Sequence[str], quality: str, config: StageConfig, wishes: Sequence[Wish] = ()
+    ) -> None:
+        """`wishes` are the config's queries understood. Raises MediaError for a resume state that is not ours."""
         self._models = models
         self._tasks = tuple(tasks)
         self._is_accurate = quality == "accurate"
+        self._wishes = tuple(wishes)
         self._reference = ReferenceFrame()
         self._text = ScreenText()
         self._elements = ScreenElements()
@@ -129,7 +147,13 @@ class VisionStage:
             self._elements.with_text([line.line for line in lines]),
             self._objects,
         )
-        if self._shown is not None and _shows_the_same(self._shown, state):
+        is_same = self._shown is not None and _shows_the_same(self._shown, state)
+        # Another icon in the same place changes answers alone.
+        if is_same and not (self._wishes and is_changed):
+            return []
+        if self._wishes:
+            state = replace(state, answers=self._models.vocabulary().answers(self._wishes, state, frame.pixels))
+        if is_same and self._shown is not None and _found(self._shown) == _found(state):
             return []
         if self._shown is None or not is_same_slide(self._shown, state):
             self._slides += 1
@@ -153,6 +177,7 @@ class VisionStage:
             "elements": [asdict(element) for element in shown.elements],
             "objects": [asdict(thing) for thing in shown.objects],
             "slides": self._slides,
+            "answers": [asdict(answer) | {"coverage": answer.coverage.value} for answer in shown.answers],
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -179,6 +204,7 @@ class VisionStage:
                 elements=elements,
                 objects=self._objects,
                 slide_id=f"s{self._slides}",
+                answers=tuple(map(_answer, document["answers"])),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise MediaError(f"resume state of {len(state)} bytes is not one of vision's: open without it") from error
@@ -205,6 +231,17 @@ def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
     ) and all(
         old.class_id == new.class_id and _moved_px(old.box, new.box) <= _OBJECT_JITTER_PX
         for old, new in zip(_in_place(a.objects), _in_place(b.objects), strict=True)
+    )
+
+
+def _found(state: ScreenState) -> list[tuple[Coverage, set[tuple[BoxXyxy, str, str]]]]:
+    return [(each.coverage, {(m.box, m.source, m.name) for m in each.matches}) for each in state.answers]
+
+
+def _answer(entry: dict[str, Any]) -> QueryAnswer:
+    matches = tuple(QueryMatch(**(match | {"box": tuple(match["box"])})) for match in entry["matches"])
+    return QueryAnswer(
+        **(entry | {"coverage": Coverage(entry["coverage"]), "matches": matches, "tasks": tuple(entry["tasks"])})
     )
 
 

@@ -123,7 +123,8 @@ class Pen:
         """One icon as inline SVG; marked only when `mark` says what it is."""
         size = size_px or self._icon_px
         name = self.rng.choice(_COLOURED) if coloured else self._icon_set
-        text = self.rng.choice(_icon_files(self._packages, name)).read_text()
+        path = self.rng.choice(_icon_files(self._packages, name))
+        text = path.read_text()
         text = text[text.index("<svg") :]
         head, tail = text.split(">", 1)
         head = re.sub(r'\s(width|height|class|style)="[^"]*"', "", head)
@@ -134,7 +135,7 @@ class Pen:
         # Identifiers of several icons in one page would clash.
         self._count += 1
         tail = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>i{self._count}-", tail)
-        return f'{head} {mark} style="width:{size}px;height:{size}px;flex:none;vertical-align:middle;{style}">{tail}'
+        return f'{head} {mark} data-icon="{path.stem}" style="width:{size}px;height:{size}px;flex:none;vertical-align:middle;{style}">{tail}'
 
     def icon(self, size_px: int | None = None) -> str:
         """An icon that stands alone."""

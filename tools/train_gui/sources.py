@@ -6,6 +6,7 @@ Everything is freely licensed; one framework and one icon set are held out: thei
 import subprocess
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +77,10 @@ def named(name: str, version: str = "") -> Source:
     raise KeyError(f"no package {name} {version} is pinned")
 
 
-def fetch(folder: Path) -> None:
+def fetch(folder: Path, wanted: Sequence[Source] = ALL) -> None:
     """Download and unpack what is not in `folder` yet. Raises CalledProcessError, OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    for source in ALL:
+    for source in wanted:
         target = folder / source.folder
         if target.is_dir():
             continue

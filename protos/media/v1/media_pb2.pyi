@@ -208,7 +208,7 @@ class QueryMatch(_message.Message):
     def __init__(self, box: _Optional[_Union[Box, _Mapping]] = ..., score: _Optional[float] = ..., source: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class QueryAnswer(_message.Message):
-    __slots__ = ("query", "coverage", "matches", "reason")
+    __slots__ = ("query", "coverage", "matches", "reason", "tasks")
     class Coverage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         COVERAGE_UNSPECIFIED: _ClassVar[QueryAnswer.Coverage]
@@ -223,11 +223,13 @@ class QueryAnswer(_message.Message):
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     MATCHES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
     query: str
     coverage: QueryAnswer.Coverage
     matches: _containers.RepeatedCompositeFieldContainer[QueryMatch]
     reason: str
-    def __init__(self, query: _Optional[str] = ..., coverage: _Optional[_Union[QueryAnswer.Coverage, str]] = ..., matches: _Optional[_Iterable[_Union[QueryMatch, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+    tasks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, query: _Optional[str] = ..., coverage: _Optional[_Union[QueryAnswer.Coverage, str]] = ..., matches: _Optional[_Iterable[_Union[QueryMatch, _Mapping]]] = ..., reason: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScreenState(_message.Message):
     __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id", "answers")

@@ -6,7 +6,7 @@ from services.runtime.wire import screen_from_proto, screen_to_proto
 
 BUTTON = QueryMatch((1.0, 2.0, 30.0, 40.0), 0.75, "element", "button Submit")
 ANSWERS = (
-    QueryAnswer("the submit button", Coverage.FOUND, (BUTTON,)),
+    QueryAnswer("the submit button", Coverage.FOUND, (BUTTON,), tasks=("ocr", "gui")),
     QueryAnswer("person", Coverage.NOT_FOUND),
     QueryAnswer("dragon", Coverage.NOT_COVERED, reason="nothing looks for dragons"),
 )

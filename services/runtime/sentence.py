@@ -1,0 +1,43 @@
+"""MiniLM: a sentence -> a point on the unit sphere in which near means alike."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from engines.manifest import manifest
+from engines.models import model_file, open_engine
+
+NAME = "minilm"
+# What the model was trained on; more text is cut.
+MAX_TOKENS = 128
+
+
+class SentenceEncoder:
+    """all-MiniLM-L6-v2 on the CPU. Raises ModelMissingError."""
+
+    dimension = 384
+
+    def __init__(self, threads: int = 1) -> None:
+        self._engine = open_engine(NAME, "minilm.onnx", threads=threads)
+        self._tokenizer = Tokenizer.from_file(str(model_file(NAME, "tokenizer.json")))
+        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self.backend = self._engine.backend
+        self.parameters = manifest(NAME).parameters
+
+    def is_common(self, word: str) -> bool:
+        """Whether a lower-case word is one of the some 20 000 that the vocabulary holds whole."""
+        return self._tokenizer.token_to_id(word) is not None
+
+    def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        """(n,) -> (n, 384) float32 of length 1. One at a time, so that a neighbour changes nothing."""
+        return np.stack([self._encode(sentence) for sentence in sentences])
+
+    def _encode(self, sentence: str) -> NDArray[np.float32]:
+        ids = np.array([self._tokenizer.encode(sentence).ids], np.int64)
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        mean = self._engine.run(feeds)["last_hidden_state"][0].mean(axis=0)
+        unit: NDArray[np.float32] = mean / np.linalg.norm(mean)
+        return unit

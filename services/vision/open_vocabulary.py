@@ -1,0 +1,287 @@
+"""What was asked for in words, found among what was read and detected: never guessed (docs/open-vocabulary.md)."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.percept import BoxXyxy, Coverage, QueryAnswer, QueryMatch, ScreenState, UiElement
+from services.runtime.stage import MediaError
+from services.vision.icons import IconEncoder
+from services.vision.objects import CLASS_NAMES
+
+Vector = NDArray[np.float32]
+MAX_QUERIES = 16
+MAX_QUERY_CHARS = 200
+_MAX_MATCHES = 20
+# Less probable than this is not answered.
+LEAST_SCORE = 0.5
+# Nearer than this in MiniLM's space is another word for the same class of COCO ("sofa"); chosen on the development
+# words of tools/train_icon/coverage.py.
+_SAME_THING = 0.75
+# What people call the detector's classes; plurals too.
+_KINDS = {
+    "button": "button",
+    "link": "link",
+    "hyperlink": "link",
+    "input": "input",
+    "input field": "input",
+    "field": "input",
+    "text field": "input",
+    "text box": "input",
+    "textbox": "input",
+    "search field": "input",
+    "search box": "input",
+    "checkbox": "checkbox",
+    "check box": "checkbox",
+    "radio button": "checkbox",
+    "switch": "checkbox",
+    "toggle": "checkbox",
+    "select": "select",
+    "select box": "select",
+    "dropdown": "select",
+    "drop-down": "select",
+    "combo box": "select",
+    "combobox": "select",
+    "tab": "tab",
+    "icon": "icon",
+    "symbol": "icon",
+    "image": "image",
+    "picture": "image",
+    "photo": "image",
+    "menu item": "menu item",
+    "menu entry": "menu item",
+    "slider": "slider",
+    "text": "text",
+    "word": "text",
+    "line": "text",
+    "heading": "text",
+}
+_LONGEST_FIRST = "|".join(sorted(map(re.escape, _KINDS), key=len, reverse=True))
+_ENDS = re.compile(rf"(?:(?P<content>.*\S)\s+)?(?P<kind>{_LONGEST_FIRST})(?:e?s)?")
+_BEGINS = re.compile(
+    rf"(?P<kind>{_LONGEST_FIRST})(?:e?s)?\s+(?:(?:that|which)\s+)?"
+    r"(?:labell?ed|called|named|saying|says|reads|reading|with the text|with text|for|of)\s+(?P<content>.*\S)"
+)
+_LITERAL = re.compile(r"(?P<kind>text|word|line|heading)\s+(?P<content>.*\S)")
+_DETERMINERS = re.compile(r"^(?:(?:find|show|where is|where are|the|a|an|any|all|every)\s+)+")
+_WORD = re.compile(r"\w+")
+# Logistic weights: bias, nearness in MiniLM's space, words shared, the detector's own confidence. Fitted by
+# `python -m tools.train_icon calibrate` on drawn pages of other seeds than those reported.
+_WEIGHTS = {
+    "text": (-8.0, 6.0, 4.0, 1.0),
+    "element": (-8.0, 6.0, 4.0, 1.0),
+    "icon": (-8.0, 12.0, 0.0, 1.0),
+    "class": (-2.0, 0.0, 0.0, 4.0),
+}
+
+
+class SentenceSpace(Protocol):
+    """Puts sentences into a space in which near means alike."""
+
+    def encode(self, sentences: Sequence[str]) -> Vector:
+        """(n,) -> (n, 384) of length 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A query understood: `kind` is a class of controls, "text", or "" for a bare thing; `content` what it is or says.
+
+    `object_class` is the class of COCO that a bare thing names, where there is one.
+    """
+
+    query: str
+    kind: str
+    content: str
+    object_class: str = ""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that could find it."""
+        if self.object_class:
+            return ("objects",)
+        if self.kind in ("", "text"):
+            return ("ocr",)
+        return ("gui",) if self.kind == "icon" or not self.content else ("ocr", "gui")
+
+    @property
+    def needs_sentences(self) -> bool:
+        """False where classes alone are compared."""
+        return bool(self.content) and not self.object_class
+
+    @property
+    def needs_icons(self) -> bool:
+        """True where a picture may be what is asked for."""
+        return bool(self.content) and self.kind in ("icon", "button")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place that might be meant: `weights` names the logistic that judges its features."""
+
+    box: BoxXyxy
+    source: str
+    name: str
+    weights: str
+    features: tuple[float, float, float]
+
+
+class OpenVocabulary:
+    """Answers queries about screens. Safe to share between streams where its models are."""
+
+    def __init__(self, sentences: Callable[[], SentenceSpace], icons: Callable[[], IconEncoder]) -> None:
+        """The models are opened when a query first needs them."""
+        self._sentences = sentences
+        self._icons = icons
+        self._vector = lru_cache(maxsize=4096)(self._encode)
+
+    def understand(self, query: str) -> Wish:
+        """What is asked for. Raises MediaError for an empty query or one that is too long."""
+        if not query.strip() or len(query) > MAX_QUERY_CHARS:
+            raise MediaError(
+                f"a query has {len(query)} characters, must have 1 to {MAX_QUERY_CHARS}, not all blank: say what to find"
+            )
+        plain = _DETERMINERS.sub("", " ".join(query.lower().strip(" .?!").split()))
+        for pattern in (_BEGINS, _ENDS, _LITERAL):
+            if match := pattern.fullmatch(plain):
+                content = _DETERMINERS.sub("", (match["content"] or "").strip("\"'“”‘’«» "))
+                kind = _KINDS[match["kind"]]
+                # A photograph of a thing is the thing: nothing tells what else images show.
+                if kind == "image" and content:
+                    return self._bare(query, content)
+                return Wish(query, kind, content)
+        return self._bare(query, plain.strip("\"'“”‘’«» "))
+
+    def _bare(self, query: str, content: str) -> Wish:
+        known = [name for name in CLASS_NAMES if content in _forms(name)]
+        if known:
+            return Wish(query, "", content, known[0])
+        near = _vectors(self._vector, CLASS_NAMES) @ self._vector(content)
+        best = int(near.argmax())
+        # More words than the class has narrow it ("red car") or mean something else ("bus stop"): nobody can tell.
+        is_narrower = set(_WORD.findall(CLASS_NAMES[best])) < set(_WORD.findall(content))
+        is_same = near[best] >= _SAME_THING and not is_narrower
+        return Wish(query, "", content, CLASS_NAMES[best] if is_same else "")
+
+    def answers(self, wishes: Sequence[Wish], state: ScreenState, pixels: NDArray[np.uint8]) -> tuple[QueryAnswer, ...]:
+        """One answer for each wish, about the picture (h, w, 3) uint8 BGR that `state` was read from."""
+        looks = Looks(self._icons, pixels)
+        return tuple(self._answer(wish, state, looks) for wish in wishes)
+
+    def _answer(self, wish: Wish, state: ScreenState, looks: "Looks") -> QueryAnswer:
+        matches = [
+            QueryMatch(candidate.box, score, candidate.source, candidate.name)
+            for candidate in self.candidates(wish, state, looks)
+            if (score := score_of(candidate)) >= LEAST_SCORE
+        ]
+        if matches:
+            surest = sorted(matches, key=lambda match: -match.score)[:_MAX_MATCHES]
+            return QueryAnswer(wish.query, Coverage.FOUND, tuple(surest), tasks=wish.tasks)
+        if wish.kind or wish.object_class:
+            return QueryAnswer(wish.query, Coverage.NOT_FOUND, tasks=wish.tasks)
+        reason = (
+            f"no detector looks for {wish.content!r}, and no line says it: ask for one of the 80 things of COCO, "
+            "for a control or an icon ('... button', '... icon'), or for a text ('text ...')"
+        )
+        return QueryAnswer(wish.query, Coverage.NOT_COVERED, (), reason, wish.tasks)
+
+    def candidates(self, wish: Wish, state: ScreenState, looks: "Looks") -> list[Candidate]:
+        """All places of the kind that is asked for, with what speaks for each."""
+        if wish.object_class:
+            return [
+                Candidate(thing.box, "object", thing.class_name, "object", (1.0, 1.0, thing.confidence or 0.0))
+                for thing in state.objects
+                if thing.class_name == wish.object_class
+            ]
+        if wish.kind in ("", "text"):
+            return [
+                Candidate(
+                    region.box, "text", region.text, "text", (*self._alike(wish, region.text), region.confidence or 0.0)
+                )
+                for region in state.regions
+                if region.text and (wish.kind or _says(region.text, wish.content))
+            ]
+        if not wish.content:
+            return [
+                Candidate(element.box, "element", _name(element), "class", (1.0, 1.0, element.confidence or 0.0))
+                for element in state.elements
+                if element.class_name == wish.kind
+            ]
+        return [candidate for element in state.elements if (candidate := self._control(wish, element, looks))]
+
+    def _control(self, wish: Wish, element: UiElement, looks: "Looks") -> Candidate | None:
+        # A button without words is told by its picture, and the detector may call it an icon.
+        is_drawn = wish.kind in ("icon", "button") and element.class_name in ("icon", "button") and not element.text
+        if is_drawn and (wish.kind == element.class_name or wish.kind == "button"):
+            near = float(looks.vector(element.box) @ self._vector(wish.content))
+            return Candidate(element.box, "icon", _name(element), "icon", (near, 0.0, element.confidence or 0.0))
+        if element.class_name != wish.kind or not element.text:
+            return None
+        features = (*self._alike(wish, element.text), element.confidence or 0.0)
+        return Candidate(element.box, "element", _name(element), "element", features)
+
+    def _alike(self, wish: Wish, text: str) -> tuple[float, float]:
+        """Nearness in meaning, and the part of all words of both that they share."""
+        asked, said = set(_WORD.findall(wish.content.lower())), set(_WORD.findall(text.lower()))
+        shared = len(asked & said) / max(1, len(asked | said))
+        near = 1.0 if wish.content == text.lower() else float(self._vector(text) @ self._vector(wish.content))
+        return near, shared
+
+    def _encode(self, text: str) -> Vector:
+        vector: Vector = self._sentences().encode([text])[0]
+        return vector
+
+
+class Looks:
+    """What the icons of one picture look like, each encoded once."""
+
+    def __init__(self, icons: Callable[[], IconEncoder], pixels: NDArray[np.uint8]) -> None:
+        self._icons = icons
+        self._pixels = pixels
+        self._known: dict[BoxXyxy, Vector] = {}
+
+    def vector(self, box: BoxXyxy) -> Vector:
+        """(384,) of what is drawn in a box; zeros for nothing."""
+        if box not in self._known:
+            height, width = self._pixels.shape[:2]
+            x0, y0 = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
+            x1, y1 = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
+            crop = self._pixels[y0 : max(y0 + 1, y1), x0 : max(x0 + 1, x1)]
+            self._known[box] = self._icons().encode([crop])[0]
+        return self._known[box]
+
+
+def score_of(candidate: Candidate) -> float:
+    """Probability that the candidate is what was asked for."""
+    if candidate.source == "object":
+        return candidate.features[-1]  # the detector's own: no pages of ours show things with known truth
+    bias, *weights = _WEIGHTS[candidate.weights]
+    return 1 / (1 + math.exp(-bias - math.fsum(w * f for w, f in zip(weights, candidate.features, strict=True))))
+
+
+def tasks_of(wishes: Sequence[Wish]) -> tuple[str, ...]:
+    """The tasks that the wishes need, each once."""
+    return tuple(dict.fromkeys(task for wish in wishes for task in wish.tasks))
+
+
+def _forms(name: str) -> set[str]:
+    return {name, f"{name}s", f"{name}es", "people" if name == "person" else name, "mice" if name == "mouse" else name}
+
+
+def _says(text: str, content: str) -> bool:
+    asked = _WORD.findall(content)
+    said = _WORD.findall(text.lower())
+    return any(said[at : at + len(asked)] == asked for at in range(len(said) - len(asked) + 1)) if asked else False
+
+
+def _name(element: UiElement) -> str:
+    return f"{element.class_name} {element.text}".rstrip()
+
+
+def _vectors(vector: Callable[[str], Vector], names: Sequence[str]) -> Vector:
+    return np.stack([vector(name) for name in names])
