@@ -54,11 +54,11 @@ class DecoderSettings:
     """What the decoder is told beyond the settings of every service.
 
     `tier` answers questions; `context_tokens` per live context, of which there are `max_contexts`
-    at most (46 kB a token each); a session nobody observes or asks is forgotten after `idle_s`.
+    at most (23 kB a token each); a session nobody observes or asks is forgotten after `idle_s`.
     """
 
     tier: str = "extract"
-    context_tokens: int = 2048
+    context_tokens: int = 4096
     max_contexts: int = 4
     idle_s: float = 1800.0
     escalation: EscalationSettings = EscalationSettings()
