@@ -29,7 +29,7 @@ SEARCHED, SHOWN = 20, 5
 
 
 class Asking:
-    """Answers questions; `tier` is who writes them. Models run in the executor's thread."""
+    """Answers questions; `tier` is who writes them. The small decoder runs in the executor, that of the live contexts."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Asking:
                 self._decoder, session.context, question, hits, max_tokens or answering.DEFAULT_MAX_TOKENS
             )
             try:
-                while (piece := await session.compute(partial(next, words, None))) is not None:
+                while (piece := await session.write(partial(next, words, None))) is not None:
                     yield piece
             finally:
                 # in the same thread, after a step that may still run: sets the context back

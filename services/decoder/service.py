@@ -65,7 +65,7 @@ class DecoderSettings:
 
 
 class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
-    """The decoder behind the wire. Models run in one owned thread, never on the event loop.
+    """The decoder behind the wire. Models run in two owned threads, never on the event loop.
 
     Raises ValueError for a setting out of range.
     """
@@ -86,18 +86,20 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         self._decoder = decoder
         self._encoder = encoder
         self._reader = Reader(settings.threads)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="decoder-compute")
+        self._searching = ThreadPoolExecutor(1, thread_name_prefix="decoder-search")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="decoder-context")
         endpoint = Endpoint(decoder_settings.escalation, AuditLog(audit_file()))
-        self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), endpoint, self._executor)
+        self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), endpoint, self._writing)
         # least recently used first
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
 
     def close(self) -> None:
-        """Forget all sessions and stop the executor; call after draining."""
+        """Forget all sessions and stop the threads; call after draining."""
         for session_id in list(self._sessions):
             self._forget(session_id)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._searching, self._writing):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     async def Observe(
         self,
@@ -138,7 +140,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         """A transcript cut into topics."""
         try:
             with self._asks.admit():
-                return await topics_response(request, self._encoder, self._executor)
+                return await topics_response(request, self._encoder, self._searching)
         except Exception as error:  # the top of a call: every failure becomes a status
             if status_code(error) is grpc.StatusCode.INTERNAL:
                 log.exception("topics failed")
@@ -201,7 +203,12 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                     )
                 self._forget(idle)
             self._sessions[name] = Session(
-                name, self._executor, Index(self._encoder, self._reader), self._new_context, self._encoder.is_common
+                name,
+                self._searching,
+                self._writing,
+                Index(self._encoder, self._reader),
+                self._new_context,
+                self._encoder.is_common,
             )
         self._sessions.move_to_end(name)
         if config.escalation:

@@ -24,6 +24,8 @@ T = TypeVar("T")
 # Entries that the live context has not noted yet, as it does before each step of the work behind; where there is no
 # context the oldest fall out. All of them stay in the timeline and in the index.
 MAX_WAITING_ENTRIES = 512
+# A question about a session that was opened a moment ago waits so long for its lines.
+INDEX_WAIT_S = 30.0
 # Lines that one executor job embeds: some 10 ms each, and sessions take turns.
 _LINES_A_JOB = 8
 
@@ -31,14 +33,15 @@ _LINES_A_JOB = 8
 class Session:
     """Everything about one session. Its methods are called on the event loop.
 
-    `index` and `context` belong to the executor's one thread. `new_context` is called there and may
-    give None: no room for another live context now.
+    `index` belongs to the one thread of `searching`, the live context to that of `writing`: a question's search never
+    waits for the context. `new_context` is called in the latter and may give None: no room for another one now.
     """
 
     def __init__(
         self,
         session_id: str,
-        executor: ThreadPoolExecutor,
+        searching: ThreadPoolExecutor,
+        writing: ThreadPoolExecutor,
         index: Index,
         new_context: Callable[[], LiveContext | None],
         is_common: Callable[[str], bool],
@@ -52,7 +55,8 @@ class Session:
         self.context_lock = asyncio.Lock()
         self._index = index
         self._new_context = new_context
-        self._executor = executor
+        self._searching = searching
+        self._writing = writing
         self._scribe = Scribe()
         self._terms = ContextTerms(is_common)
         self._naming = Naming()
@@ -69,8 +73,12 @@ class Session:
         self._worker.cancel()
 
     async def compute(self, job: Callable[[], T]) -> T:
-        """Run a job in the executor's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+        """Run a job in the thread of the search."""
+        return await asyncio.get_running_loop().run_in_executor(self._searching, job)
+
+    async def write(self, job: Callable[[], T]) -> T:
+        """Run a job in the thread of the live contexts."""
+        return await asyncio.get_running_loop().run_in_executor(self._writing, job)
 
     def add_transcript(self, said: Transcript) -> list[Transcript]:
         """Take a final; returns the fused utterances that are new or changed."""
@@ -123,14 +131,16 @@ class Session:
         return fused
 
     async def search(self, question: str, count: int) -> list[Hit]:
-        """The best lines for a question, out of what is indexed; the next waiting lines go in first."""
-        changes, names = self._next_lines(), dict(self.timeline.names)
+        """The best lines for a question; those that wait go into the index first, for INDEX_WAIT_S at most.
 
-        def job() -> list[Hit]:
-            self._index_lines(changes)
-            return self._index.search(question, names, count)
-
-        return await self.compute(job)
+        While a meeting runs hardly any wait; all of a kept one do when it is opened.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + INDEX_WAIT_S
+        while self._waiting_lines and loop.time() < deadline:
+            await self.compute(partial(self._index_lines, self._next_lines()))
+        names = dict(self.timeline.names)
+        return await self.compute(partial(self._index.search, question, names, count))
 
     async def caught_up(self) -> None:
         """Return when nothing waits for the index or the live context."""
@@ -185,12 +195,12 @@ class Session:
                 await self.compute(partial(self._index_lines, changes))
                 continue
             async with self.context_lock:
-                if not await self.compute(self._write):
+                if not await self.write(self._write):
                     return
 
     async def _note_entries(self) -> None:
-        if not await self.compute(self._has_context):
+        if not await self.write(self._has_context):
             return
         entries = list(self._waiting_entries)
         self._waiting_entries.clear()
-        await self.compute(partial(self._note, entries))
+        await self.write(partial(self._note, entries))
