@@ -40,6 +40,14 @@ def quoted(hit: Hit, names: dict[str, str]) -> str:
     return f'{who} said at {when}: "{line.text}"' if who else f'At {when} was said: "{line.text}"'
 
 
+def told(hits: Sequence[Hit], question: str, names: dict[str, str]) -> str:
+    """The best line as an answer; all that a picture showed to who asks for the picture."""
+    best = hits[0]
+    if on_screen_when(question) is not None and best.line.kind == "screen":
+        return f'The screen showed at {clock(best.line.start_sample)}: "{answer_of(hits, question).text}"'
+    return quoted(best, names)
+
+
 @dataclass(frozen=True, slots=True)
 class Extract:
     """What answers, in as few words as the evidence has; `span` is its place in the best line's text, if it is there.

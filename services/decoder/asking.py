@@ -9,10 +9,11 @@ from functools import partial
 from engines.residency import process
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder import answer as answering
-from services.decoder import escalation, model, sentence
+from services.decoder import escalation, model, reader, sentence
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
 from services.decoder.model import SmallDecoder
+from services.decoder.reader import Reader
 from services.decoder.retrieval import Hit
 from services.decoder.router import Route, Router
 from services.decoder.sentence import SentenceEncoder
@@ -29,13 +30,14 @@ SEARCHED, SHOWN = 20, 5
 
 
 class Asking:
-    """Answers questions; `tier` is who writes them. The small decoder runs in the executor, that of the live contexts."""
+    """Answers questions; `tier` is who writes them. The small decoder runs in the executor of the live contexts."""
 
     def __init__(
         self,
         tier: str,
         decoder: SmallDecoder,
         encoder: SentenceEncoder,
+        line_reader: Reader,
         router: Router,
         endpoint: Endpoint,
         executor: ThreadPoolExecutor,
@@ -43,6 +45,7 @@ class Asking:
         self._tier = tier
         self._decoder = decoder
         self._encoder = encoder
+        self._reader = line_reader
         self._router = router
         self._endpoint = endpoint
         self._executor = executor
@@ -59,10 +62,9 @@ class Asking:
         evidence = [] if abstained else evidence_of(session, hits)
         yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
         activation = pb.Activation(
-            experts=["bm25", sentence.NAME, routing.NAME],
-            parameters=self._encoder.parameters + self._router.parameters,
+            experts=["bm25", sentence.NAME, reader.NAME, routing.NAME],
+            parameters=self._encoder.parameters + self._reader.parameters + self._router.parameters,
             first_evidence_ms=_ms_since(started),
-            context_tokens=session.context.tokens if session.context is not None else 0,
             route=_route_to_proto(route),
         )
         reply = await self._escalated(session, request, hits, route, activation.escalation)
@@ -139,12 +141,13 @@ class Asking:
             activation.reason = (
                 "the best line is quoted" if self._tier == "extract" else "no live context: the line is quoted"
             )
-            yield answering.quoted(hits[0], dict(session.timeline.names))
+            yield answering.told(hits, question, dict(session.timeline.names))
             return
         activation.reason = "written by the small decoder from the best line and the live context"
         activation.experts.append(model.NAME)
         activation.parameters += self._decoder.parameters
-        async with session.context_lock:
+        async with session.written():
+            activation.context_tokens = session.context.tokens
             words = answering.generate(
                 self._decoder, session.context, question, hits, max_tokens or answering.DEFAULT_MAX_TOKENS
             )

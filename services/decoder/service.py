@@ -14,7 +14,7 @@ import numpy as np
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
-from services.decoder import model, sentence
+from services.decoder import model, reader, sentence
 from services.decoder.asking import TIERS, Asking
 from services.decoder.audit import AuditLog, audit_file
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
@@ -89,7 +89,9 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         self._searching = ThreadPoolExecutor(1, thread_name_prefix="decoder-search")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="decoder-context")
         endpoint = Endpoint(decoder_settings.escalation, AuditLog(audit_file()))
-        self._asking = Asking(decoder_settings.tier, decoder, encoder, Router(encoder), endpoint, self._writing)
+        self._asking = Asking(
+            decoder_settings.tier, decoder, encoder, self._reader, Router(encoder), endpoint, self._writing
+        )
         # least recently used first
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -156,6 +158,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         models = [
             ModelInfo(model.NAME, model.BACKEND, is_loaded=True),
             ModelInfo(sentence.NAME, self._encoder.backend, is_loaded=True),
+            ModelInfo(reader.NAME, self._reader.backend, is_loaded=True),
         ]
         return pb.DescribeResponse(
             service=describe("decoder", models, self.streams),

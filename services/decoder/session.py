@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 MAX_WAITING_ENTRIES = 512
 # A question about a session that was opened a moment ago waits so long for its lines.
 INDEX_WAIT_S = 30.0
+# An answer out of the live context waits so long for what was said last to be written there.
+WRITE_WAIT_S = 10.0
 # Lines that one executor job embeds: some 10 ms each, and sessions take turns.
 _LINES_A_JOB = 8
 
@@ -141,6 +144,15 @@ class Session:
             await self.compute(partial(self._index_lines, self._next_lines()))
         names = dict(self.timeline.names)
         return await self.compute(partial(self._index.search, question, names, count))
+
+    @asynccontextmanager
+    async def written(self) -> AsyncIterator[None]:
+        """Hold the live context once everything so far is written in it, or after WRITE_WAIT_S."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WRITE_WAIT_S):
+                await self.caught_up()
+        async with self.context_lock:
+            yield
 
     async def caught_up(self) -> None:
         """Return when nothing waits for the index or the live context."""
