@@ -134,12 +134,13 @@ class UiElement:
 
 @dataclass(frozen=True, slots=True)
 class DetectedObject:
-    """One thing of the 80 COCO classes; `class_id` 0 to 79."""
+    """One thing of the 80 COCO classes; `class_id` 0 to 79; `object_id` stays from picture to picture."""
 
     class_name: str
     class_id: int
     box: BoxXyxy
     confidence: float | None = None
+    object_id: str = ""
 
 
 class ScreenChangeKind(Enum):

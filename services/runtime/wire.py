@@ -217,6 +217,7 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
                 class_id=thing.class_id,
                 box=box_to_proto(thing.box),
                 confidence=thing.confidence,
+                object_id=thing.object_id,
             )
             for thing in value.objects
         ],
@@ -264,7 +265,8 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             for e in message.elements
         ),
         objects=tuple(
-            DetectedObject(o.class_name, o.class_id, box_from_proto(o.box), _confidence(o)) for o in message.objects
+            DetectedObject(o.class_name, o.class_id, box_from_proto(o.box), _confidence(o), o.object_id)
+            for o in message.objects
         ),
         unavailable=dict(message.unavailable),
         changes=tuple(

@@ -32,6 +32,7 @@ from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
 from services.vision.text_detection import TextBox, TextDetector
 from services.vision.text_recognition import LineReader
+from services.vision.tracking import ObjectTracks, Track
 
 TASKS = ("ocr", "gui", "objects")
 # fast: the live recogniser alone; accurate: every line is read again by the larger one while the
@@ -81,6 +82,7 @@ class VisionStage:
         self._text = ScreenText()
         self._elements = ScreenElements()
         self._objects: tuple[DetectedObject, ...] = ()
+        self._tracks = ObjectTracks()
         self._frame: Frame | None = None
         self._shown: ScreenState | None = None
         self._slides = 0
@@ -123,7 +125,7 @@ class VisionStage:
 
     def _read(self, frame: Frame, change: Change) -> None:
         if "objects" in self._tasks:
-            self._objects = tuple(self._models.objects().detect(frame.pixels))
+            self._objects = self._tracks.update(self._models.objects().detect(frame.pixels))
         if "gui" in self._tasks:
             if change.scroll is not None:
                 self._elements.scroll(change.scroll)
@@ -176,6 +178,8 @@ class VisionStage:
             "next_element": self._elements.next_number,
             "elements": [asdict(element) for element in shown.elements],
             "objects": [asdict(thing) for thing in shown.objects],
+            "next_object": self._tracks.next_number,
+            "tracks": [asdict(track) for track in self._tracks.tracks],
             "slides": self._slides,
             "answers": [asdict(answer) | {"coverage": answer.coverage.value} for answer in shown.answers],
         }
@@ -185,9 +189,9 @@ class VisionStage:
         try:
             document = json.loads(state)
             lines = [_line(entry) for entry in document["lines"]]
-            self._objects = tuple(
-                DetectedObject(**(entry | {"box": tuple(entry["box"])})) for entry in document["objects"]
-            )
+            self._objects = tuple(map(_object, document["objects"]))
+            tracks = [Track(_object(entry["thing"]), int(entry["missed"])) for entry in document["tracks"]]
+            self._tracks = ObjectTracks(tracks, int(document["next_object"]))
             elements = tuple(
                 UiElement(**(entry | {"box": tuple(entry["box"]), "states": tuple(entry["states"])}))
                 for entry in document["elements"]
@@ -209,6 +213,10 @@ class VisionStage:
         except (ValueError, KeyError, TypeError) as error:
             raise MediaError(f"resume state of {len(state)} bytes is not one of vision's: open without it") from error
         self._resumed = self._shown.start_sample
+
+
+def _object(entry: dict[str, Any]) -> DetectedObject:
+    return DetectedObject(**(entry | {"box": tuple(entry["box"])}))
 
 
 def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:

@@ -158,16 +158,18 @@ class UiElement(_message.Message):
     def __init__(self, element_id: _Optional[str] = ..., class_name: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., text: _Optional[str] = ..., states: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DetectedObject(_message.Message):
-    __slots__ = ("class_name", "class_id", "box", "confidence")
+    __slots__ = ("class_name", "class_id", "box", "confidence", "object_id")
     CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     CLASS_ID_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     class_name: str
     class_id: int
     box: Box
     confidence: float
-    def __init__(self, class_name: _Optional[str] = ..., class_id: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ...) -> None: ...
+    object_id: str
+    def __init__(self, class_name: _Optional[str] = ..., class_id: _Optional[int] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., confidence: _Optional[float] = ..., object_id: _Optional[str] = ...) -> None: ...
 
 class ScreenChange(_message.Message):
     __slots__ = ("kind", "region_ids", "box", "dx_px", "dy_px")
