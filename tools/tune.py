@@ -53,7 +53,7 @@ def thread_counts() -> list[int]:
     return counts + [cores()] * (cores() > 1)
 
 
-def measure(model: Manifest, graph: Graph, rounds: int = ROUNDS) -> list[Cost]:
+def measure(model: Manifest, graph: Graph) -> list[Cost]:
     """The least time of some runs with each number of threads; the first run of each is not counted."""
     path, feeds = models.model_file(model.name, graph.file), typical(model, graph)
     engines = {threads: OnnxRuntimeEngine(path, threads=threads) for threads in thread_counts()}
@@ -61,7 +61,7 @@ def measure(model: Manifest, graph: Graph, rounds: int = ROUNDS) -> list[Cost]:
         engine.run(feeds)
     least = dict.fromkeys(engines, (float("inf"), float("inf")))
     began = time.process_time()
-    for turn in range(rounds):
+    for turn in range(ROUNDS):
         if turn and time.process_time() - began > MAX_CPU_S:
             break
         for threads, engine in engines.items():
