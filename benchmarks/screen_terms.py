@@ -1,7 +1,7 @@
 """What the screen does for recognition, with real OCR between: `python -m benchmarks.screen_terms --media DIR`.
 
-DIR as in `benchmarks.phrases`. The words of each clip's list stand on a slide that is drawn here and read by the vision
-stage; its rare words (services/decoder/terms.py) go to the asr stage, as they do in a session. Each clip is read three times:
+DIR as in `benchmarks.phrases`. The words of each clip's list stand on a slide that is drawn here and read by the
+vision stage; its rare words (services/decoder/terms.py) go to the asr stage, as they do in a session. Three readings:
 without a screen, with its own slide, with the slide of another clip. Prints one JSON object. Nothing was chosen on
 the clips of odd number (`--part held-out`). Needs jiwer and whisper-normalizer.
 """
