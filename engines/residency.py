@@ -5,8 +5,10 @@ means no bound. Weights count as large as their files are. A graph that runs is 
 the budget still works alone; a closed one opens again when it is needed.
 """
 
+import ctypes
 import os
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,6 +104,7 @@ class Resident(Generic[Opened]):
             try:
                 if value is None:
                     value = self._opener()
+                    _give_back()
                 with self._residents.lock:
                     self._value = value
                     self._residents.used(self)
@@ -144,6 +147,14 @@ class ResidentEngine:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
         with self._resident.use() as engine:
             return engine.run(feeds, outputs)
+
+
+def _give_back() -> None:
+    """Return to the system what opening a graph has freed: as much as a third of its file stayed with the process."""
+    # of the GNU C library alone
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def parse_budget(text: str) -> int | None:

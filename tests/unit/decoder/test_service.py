@@ -207,6 +207,26 @@ async def test_the_same_question_has_the_same_answer_also_from_a_rebuilt_session
     assert tier == "small" or "12,400" in last.text
 
 
+async def test_a_session_longer_than_its_context_is_rebuilt_with_the_same_entries(running: Running) -> None:
+    said = []
+    for i in range(40):
+        said.append(utterance(f"u{i}", 5 * i, f"Build {i} had {i + 3} errors, and build {i + 1} will have fewer."))
+        said.append(turn(f"t{i}", "S1", 5 * i, 5 * i + 4))
+    said += [utterance("last", 300, "Version 2.4 went out to 12,400 customers."), turn("last", "S2", 300, 305)]
+    found = []
+    for together in (12, len(said)):  # as it came, and all at once out of the log
+        async with running(tier="small", context_tokens=700) as (skin, stub):
+            for start in range(0, len(said), together):
+                await observe(stub, [config(), *said[start : start + together]])
+                await skin.session("m").caught_up()
+            context = skin.session("m").context
+            assert context is not None and 400 < context.tokens <= 700
+            (*_, last) = await ask(stub, "How many customers got version 2.4?")
+            assert "12,400" in last.answer.text
+            found.append((context.tokens, [line.text for line in last.answer.evidence]))
+    assert found[0] == found[1]
+
+
 async def test_rare_words_of_the_screen_and_names_from_words_come_as_they_change(running: Running) -> None:
     said = [utterance("u1", 5, "Hello, I'm Priya."), turn("t1", "S1", 5, 7)]
     requests = [config(), screen(1, "Agenda", "Project Halcyon"), *said, screen(8, "Agenda")]
