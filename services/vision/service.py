@@ -6,7 +6,7 @@ from threading import Lock
 from services.runtime import sentence
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
-from services.vision import gui, objects, scripts
+from services.vision import gui, icons, objects, scripts
 from services.vision.gui import GuiDetector
 from services.vision.icons import IconEncoder
 from services.vision.objects import ObjectDetector
@@ -140,6 +140,7 @@ class VisionExpert:
             *(ModelInfo(name, "tesseract", name in self._tesseract.used, ("ocr",)) for name in installed_models()),
             ModelInfo(objects.MODEL, backend, self._objects is not None, ("objects",)),
             ModelInfo(gui.MODEL, backend, self._gui is not None, ("gui",)),
+            ModelInfo(icons.MODEL, backend, self._icons is not None, ("queries",)),
             ModelInfo(sentence.NAME, backend, self._sentences is not None, ("queries",)),
         ]
 

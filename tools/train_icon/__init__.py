@@ -1,0 +1,1 @@
+"""Trains the encoder of icons: their pixels into the space in which MiniLM puts sentences."""
