@@ -210,7 +210,7 @@ async def _meeting(
             if ahead[1].HasField("turn"):
                 last = f"u{ahead[1].turn.turn_id[1:]} {ahead[1].turn.speaker}"
             ahead = next(coming, None)
-        while await fused.get() != last:
+        while last and await fused.get() != last:
             pass
         session = skin.session(name)
         await session.caught_up()
