@@ -168,6 +168,8 @@ class OpenVocabulary:
             if match := pattern.fullmatch(plain):
                 content = _DETERMINERS.sub("", (match["content"] or "").strip("\"'“”‘’«» "))
                 kind = _KINDS[match["kind"]]
+                if kind == "text" and not content:
+                    break  # which text is not said
                 # A photograph of a thing is the thing: nothing tells what else images show.
                 if kind == "image" and content:
                     return self._bare(query, content)

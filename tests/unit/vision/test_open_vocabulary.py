@@ -56,6 +56,7 @@ def asked(finder: VisionExpert, pixels: Pixels, *queries: str) -> tuple[QueryAns
         ("sofa", "", "sofa", "couch"),
         ("a cat's mood", "", "cat's mood", ""),
         ("dragon", "", "dragon", ""),
+        ("the heading", "", "heading", ""),
         ("red car", "", "red car", ""),
     ],
 )
