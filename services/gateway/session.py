@@ -91,6 +91,8 @@ class Session:
         self._frame_count = 0
         self._questions: set[asyncio.Task[None]] = set()
         self.is_finishing = False
+        # True once the decoder has taken all of it.
+        self.is_told = False
         self.abandoned_at = time.monotonic()
         self._nudge = asyncio.Event()
         self._over = asyncio.Event()
@@ -274,6 +276,7 @@ class Session:
             self._decoder.finish()
             _, undone = await asyncio.wait([decoder], timeout=FINISH_S / 4)
             decoder.cancel()
+            self.is_told = not undone and decoder.exception() is None
         await self._append(pb.Event(ended=pb.Ended(end_sample=max(self.received_sample, self._frame_sample))), "ended")
         self.close()
 

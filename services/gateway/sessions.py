@@ -28,7 +28,7 @@ from services.gateway.session import (
     new_session_id,
     publish_answer,
 )
-from services.gateway.store import Store
+from services.gateway.store import Store, StoredSession
 from services.gateway.voices import KnownVoice, Voices
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.errors import ConflictError, NotFoundError
@@ -64,6 +64,10 @@ class Sessions:
         self._kept_feeds: OrderedDict[str, Feed] = OrderedDict()
         self._heard: OrderedDict[str, dict[str, SpeakerVoice]] = OrderedDict()
         self._questions: set[asyncio.Task[None]] = set()
+        # Kept sessions that the decoder was told all of.
+        self._shown: set[str] = set()
+        self._showing = asyncio.Lock()
+        self._preparing: set[asyncio.Task[None]] = set()
         self._forgetting: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -126,6 +130,7 @@ class Sessions:
         if (kept := self._kept_feeds.pop(session.id, None)) is not None:
             kept.close()
         self._live[session.id] = session
+        self._shown.discard(session.id)
         self._runs[session.id] = asyncio.create_task(self._run(session))
         return session
 
@@ -142,6 +147,8 @@ class Sessions:
                     self._heard.popitem(last=False)
             self._live.pop(session.id, None)
             self._runs.pop(session.id, None)
+            if session.is_told:
+                self._shown.add(session.id)
 
     async def has_ended(self, session_id: str) -> bool:
         """True when nothing can be added to it any more. Raises NotFoundError."""
@@ -210,6 +217,7 @@ class Sessions:
             await session.rename(speaker, name)
             return
         await (await self.feed(session_id)).append(named(speaker, name), speaker)
+        self._shown.discard(session_id)
 
     async def undo(self, session_id: str, utterance_id: str, word: int) -> None:
         """Put back what was heard before a phrase took its place, live or kept. Raises NotFoundError, MediaError."""
@@ -224,6 +232,7 @@ class Sessions:
         if known is None:
             raise MediaError(f"there is no utterance {utterance_id!r} in session {session_id}")
         await feed.append(pb.Event(utterance=undone(known, word)), utterance_id)
+        self._shown.discard(session_id)
 
     async def set_phrases(self, session_id: str, phrases: Sequence[pb.Phrase]) -> None:
         """Listen for other phrases in a live session. Raises NotFoundError, ConflictError, MediaError."""
@@ -306,22 +315,45 @@ class Sessions:
         """
         check_question(question)
         stored = await self.store.get(session_id)
-        link = DecoderLink(
-            session_id,
+        was_shown = session_id in self._live or session_id in self._shown
+        link = self._link(stored)
+        try:
+            if not was_shown:
+                await self._show(stored)
+            async for part in link.ask(question, escalation):
+                yield part
+            return
+        except grpc.aio.AioRpcError as error:
+            if not was_shown or session_id in self._live or error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+        # The decoder began anew, or had forgotten it: nothing of an answer has come.
+        self._shown.discard(session_id)
+        await self._show(stored)
+        async for part in link.ask(question, escalation):
+            yield part
+
+    def _link(self, stored: StoredSession) -> DecoderLink:
+        return DecoderLink(
+            stored.id,
             self._channels["decoder"],
-            lambda: self.store.events(session_id),
+            lambda: self.store.events(stored.id),
             on_fused=_ignore,
             on_terms=_ignore,
             on_name=_ignore,
             on_status=_ignore,
             escalation=stored.config.escalation,
         )
-        if session_id not in self._live:
+
+    async def _show(self, stored: StoredSession) -> None:
+        """Tell the decoder all of a kept session, once at a time. Raises TimeoutError, grpc.aio.AioRpcError."""
+        async with self._showing:
+            if stored.id in self._shown:
+                return
+            link = self._link(stored)
             link.finish()
             async with asyncio.timeout(SEE_TIMEOUT_S):
                 await link.run()
-        async for part in link.ask(question, escalation):
-            yield part
+            self._shown.add(stored.id)
 
     async def ask_unkept(self, events: Sequence[pb.Event], question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
         """Ask about what is in no session; it stays on this machine and is not kept.
@@ -438,13 +470,22 @@ class Sessions:
         title, events = await asyncio.to_thread(read)
         config = pb.LiveConfig(title=title, language=language)
         stored = await self.store.create_ended(new_session_id(), config, events)
+        task = asyncio.create_task(self._prepare(stored))
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
         return await self.summary(stored.id)
+
+    async def _prepare(self, stored: StoredSession) -> None:
+        """Let the decoder read a session before somebody asks; it is read then if it fails now."""
+        with suppress(grpc.aio.AioRpcError, TimeoutError, NotFoundError):
+            await self._show(stored)
 
     async def delete(self, session_id: str) -> None:
         """Forget a kept session. Raises NotFoundError, ConflictError while it is live."""
         if session_id in self._live:
             raise ConflictError(f"session {session_id} is live; end it first")
         self._heard.pop(session_id, None)
+        self._shown.discard(session_id)
         await self.store.delete(session_id)
 
     async def open_passing(self, config: pb.LiveConfig) -> tuple[Session, Callable[[], Awaitable[None]]]:
@@ -482,7 +523,7 @@ class Sessions:
     async def close(self) -> None:
         """Stop all sessions without ending them: they can be resumed from the store."""
         runs = list(self._runs.values())
-        for run in (*runs, *self._questions):
+        for run in (*runs, *self._questions, *self._preparing):
             run.cancel()
         for feed in self._kept_feeds.values():
             feed.close()

@@ -45,6 +45,26 @@ def test_it_is_listed_shown_and_asked_like_one_that_was_heard(house: House, meet
     assert asked["evidence"][0]["speaker"] == "Priya Nair" and "Thursday" in asked["answer"]
 
 
+def test_a_question_has_the_same_answer_after_a_new_name_and_from_a_decoder_that_began_anew(
+    house: House, meeting: str
+) -> None:
+    def ask() -> dict[str, object]:
+        asked = house.cli("ask", meeting, QUESTION, "--format", "json")
+        assert asked.returncode == 0, asked.stderr
+        told = json.loads(asked.stdout)
+        return {name: told[name] for name in ("answer", "confidence", "evidence")}
+
+    first = ask()
+    assert ask() == first
+    dead = house.kill("decoder")
+    house.wait_until_serving()
+    assert house.pid("decoder") != dead and ask() == first
+    speaker = first["evidence"][0]["speaker"]  # type: ignore[index]
+    names = {"speaker": "S1", "name": "Priya N."}
+    assert httpx2.post(f"{house.page}/api/sessions/{meeting}/names", json=names, timeout=20).status_code == 200
+    assert speaker == "Priya Nair" and "Priya N." in str(ask()["answer"])
+
+
 def test_its_minutes_stand_on_its_lines(house: House, meeting: str) -> None:
     told = json.loads(house.cli("minutes", meeting, "--format", "json").stdout)
     assert told == httpx2.get(f"{house.page}/api/sessions/{meeting}/minutes", timeout=60).json()
