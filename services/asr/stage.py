@@ -21,7 +21,7 @@ from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
 from services.asr.settings import AsrOptions
-from services.asr.trust import BLIP_S, hears_no_speech, is_invented
+from services.asr.trust import BLIP_S, hears_no_speech, is_guess, is_invented
 from services.asr.turn import PATIENCE, is_complete
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
@@ -376,7 +376,9 @@ class AsrStage:
         if language == "en" and not self._has_second_pass:
             return english
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
-        if hears_no_speech(other):
+        if hears_no_speech(other) or (
+            language == "en" and is_guess(hypothesis, other, *map(_text, (english, transcript)))
+        ):
             return None
         if language == "en":
             both = (transcript, english) if _is_better(other, hypothesis) else (english, transcript)
@@ -429,6 +431,10 @@ class AsrStage:
 
 def _is_better(second: Hypothesis, first: Hypothesis) -> bool:
     return len(second.tokens) > 0 and second.mean_log_prob > first.mean_log_prob + SECOND_PASS_MARGIN
+
+
+def _text(transcript: Transcript | None) -> str:
+    return "" if transcript is None else transcript.text
 
 
 def _compared(kept: Transcript | None, left: Transcript | None) -> Transcript | None:

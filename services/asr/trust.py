@@ -1,6 +1,8 @@
 """What is taken for speech, and what is a recogniser's invention."""
 
+import re
 import zlib
+from difflib import SequenceMatcher
 
 from services.asr.alignment import Hypothesis
 
@@ -15,6 +17,8 @@ BLIP_S, MIN_BLIP_LOG_PROB = 0.35, -1.0
 # Whisper hears no speech: its probability of that on drums .87 to .92, on single words cut out of sentences at
 # most .77; and it is not sure of its text (the same two questions as in transcribe.py).
 MAX_NO_SPEECH, SURE_LOG_PROB = 0.8, -0.5
+# Two readings of babble share hardly a word; of the hardest clips of speech a third and more.
+MIN_AGREEMENT, MIN_GUESS_WORDS = 0.25, 3
 
 
 def is_invented(text: str, hypothesis: Hypothesis, speech_s: float) -> bool:
@@ -27,6 +31,17 @@ def is_invented(text: str, hypothesis: Hypothesis, speech_s: float) -> bool:
 def hears_no_speech(hypothesis: Hypothesis) -> bool:
     """Whether Whisper, which wrote this, says that there is no speech."""
     return hypothesis.no_speech > MAX_NO_SPEECH and hypothesis.mean_log_prob < SURE_LOG_PROB
+
+
+def is_guess(one: Hypothesis, other: Hypothesis, one_text: str, other_text: str) -> bool:
+    """Whether two recognisers, neither of them sure, heard different things: then nothing was said to be understood."""
+    if max(one.mean_log_prob, other.mean_log_prob) >= SURE_LOG_PROB:
+        return False
+    first, second = (re.findall(r"[\w']+", text.lower()) for text in (one_text, other_text))
+    blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
+    agreed = sum(block.size for block in blocks)
+    longest = max(len(first), len(second))
+    return longest >= MIN_GUESS_WORDS and agreed < MIN_AGREEMENT * longest
 
 
 def compression(text: str) -> float:

@@ -52,6 +52,11 @@ class _Line:
     addressed: tuple[str, ...]
     thanked: tuple[str, ...]
 
+    @property
+    def names(self) -> bool:
+        """Whether there is any."""
+        return bool(self.introduced or self.addressed or self.thanked)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundName:
@@ -83,10 +88,22 @@ class Naming:
             names = (tuple(_names(patterns, text)) for patterns in (_INTRODUCED, _ADDRESSED, _THANKED))
             self._lines[said.utterance_id] = _Line(said, *names)
             bisect.insort(self._order, (said.start_sample, said.utterance_id))
-            is_news = is_news or line is None or (line.said.text, line.said.speaker) != (text, said.speaker)
+            if line is None or (line.said.text, line.said.speaker) != (text, said.speaker):
+                is_news = is_news or self._matters(said.utterance_id) or (line is not None and line.names)
         while len(self._order) > MAX_UTTERANCES:
             del self._lines[self._order.pop(0)[1]]
         return self._changes() if is_news else []
+
+    def _matters(self, utterance_id: str) -> bool:
+        """Whether an utterance holds a name, or answers to one or is thanked for: most do not."""
+        line = self._lines[utterance_id]
+        place = bisect.bisect_left(self._order, (line.said.start_sample, utterance_id))
+        before, after = self._order[max(0, place - 1) : place], self._order[place + 1 : place + 2]
+        return (
+            line.names
+            or any(self._lines[name].addressed for _, name in before)
+            or any(self._lines[name].thanked for _, name in after)
+        )
 
     def _changes(self) -> list[FoundName]:
         found = self._introduced()

@@ -154,9 +154,7 @@ def _changed(grey: NDArray[np.uint8], latest: NDArray[np.uint8]) -> tuple[Change
     return replace(change, areas=_areas(tiles, mask.shape)), tiles
 
 
-def _comparable(
-    a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _comparable(a: NDArray[np.uint8], b: NDArray[np.uint8], noise: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The two, averaged where there is noise."""
     if not noise:
         return a, b

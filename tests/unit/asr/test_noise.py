@@ -10,7 +10,7 @@ import pytest
 from benchmarks import noise
 from benchmarks.asr import read
 from services.asr.alignment import Hypothesis
-from services.asr.trust import BLIP_S, hears_no_speech, is_invented
+from services.asr.trust import BLIP_S, hears_no_speech, is_guess, is_invented
 from services.runtime.percept import SpeechActivity, SpeechEvent, Transcript
 from tests.unit.asr.conftest import Samples, Transcribe
 
@@ -55,6 +55,15 @@ def test_text_that_is_sure_outweighs_that_nobody_may_speak() -> None:
     unsure, sure = (Hypothesis((7,), np.array([p], np.float32), p, no_speech=0.9) for p in (-1.2, -0.1))
     assert hears_no_speech(unsure) and is_invented("you", unsure, speech_s=5.0)
     assert not hears_no_speech(sure)
+
+
+def test_readings_that_neither_recogniser_is_sure_of_and_that_share_no_words_are_guesses() -> None:
+    unsure, sure = (Hypothesis((5,), np.array([p], np.float32), p) for p in (-0.9, -0.2))
+    texts = ("And it's just something to find", "The issue was a class of its own")
+    assert is_guess(unsure, unsure, *texts)
+    assert not is_guess(unsure, sure, *texts) and not is_guess(sure, unsure, *texts)
+    assert not is_guess(unsure, unsure, texts[0], "and that's just something to bind")
+    assert not is_guess(unsure, unsure, "Anon.", "Alone.")
 
 
 def test_a_sentence_said_nine_times_is_a_loop_and_three_times_is_not() -> None:

@@ -25,7 +25,7 @@ def _texts(terms: ContextTerms, at_s: float) -> list[str] | None:
 
 
 def test_names_and_identifiers_are_rare_and_everyday_words_in_any_form_are_not(terms: ContextTerms) -> None:
-    terms.show(_state(0, "Quarterly forecasts: Halcyon's onboarding, budgeting", "KubeScheduler and max_tokens, 42%"))
+    terms.show(_state(0, "The next meetings: Halcyon's changes, planning", "KubeScheduler and max_points, 42%"))
     assert _texts(terms, 0) == ["Halcyon", "KubeScheduler"]
 
 
@@ -35,7 +35,7 @@ def test_what_is_hardly_read_is_not_listened_for(terms: ContextTerms) -> None:
 
 
 def test_terms_say_where_they_stand(terms: ContextTerms) -> None:
-    terms.show(_state(1, "Agenda", "Zau al-Makan"))
+    terms.show(_state(1, "Meeting", "Zau al-Makan"))
     found = terms.at(SAMPLE_RATE)
     assert found is not None
     assert [(t.text, t.source_id, t.frame_id, t.box) for t in found] == [
@@ -46,7 +46,7 @@ def test_terms_say_where_they_stand(terms: ContextTerms) -> None:
 def test_the_same_screen_again_is_no_news(terms: ContextTerms) -> None:
     terms.show(_state(0, "Halcyon"))
     assert _texts(terms, 0) == ["Halcyon"]
-    terms.show(_state(5, "Halcyon", "Agenda"))
+    terms.show(_state(5, "Halcyon", "Meeting"))
     assert _texts(terms, 5) is None
 
 
