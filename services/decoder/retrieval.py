@@ -20,7 +20,7 @@ from services.decoder.sentence import SentenceEncoder
 BY_WORDS = 1.0
 OTHERS_WORDS = 4.0
 # A line is as sure as its score, its lead over the best other line and its words say: weights and bias of log-odds.
-BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.47, 0.26, 2.11, -2.12
+BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.28, 0.29, 1.86, -2.14
 # A lead of more tells nothing more; a score under it neither.
 MOST_LEAD, LEAST_SCORE = 6.0, -6.0
 # Lines that are read.

@@ -12,8 +12,6 @@ from engines.models import model_file, open_engine
 NAME = "minilm"
 # What the model was trained on; more text is cut.
 MAX_TOKENS = 128
-# Words of the vocabulary before this place are everyday words, some 5 000 (docs/fusion.md).
-EVERYDAY = 7_000
 
 
 class SentenceEncoder:
@@ -30,9 +28,8 @@ class SentenceEncoder:
         self.parameters = manifest(NAME).parameters
 
     def is_common(self, word: str) -> bool:
-        """Whether a lower-case word is an everyday one: the vocabulary begins with the most frequent."""
-        number = self._tokenizer.token_to_id(word)
-        return number is not None and number < EVERYDAY
+        """Whether a lower-case word is one of the some 20 000 that the vocabulary holds whole."""
+        return self._tokenizer.token_to_id(word) is not None
 
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """(n,) -> (n, 384) float32 of length 1. One at a time, so that a neighbour changes nothing."""
