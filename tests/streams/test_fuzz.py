@@ -36,7 +36,8 @@ TEXTS = st.one_of(
 PICTURE = (DATA / "slide.png").read_bytes()
 PCM = st.one_of(st.binary(max_size=4_000), st.integers(1, 20_000).map(lambda n: b"\1\2" * n))
 AUDIO = st.builds(media_pb2.AudioChunk, pcm=PCM, start_sample=POSITIONS)
-IMAGE = st.one_of(st.binary(max_size=200), st.just(PICTURE[:500]), st.just(PICTURE))
+# Lengths, not the bytes: Hypothesis writes out what it draws from.
+IMAGE = st.one_of(st.binary(max_size=200), st.sampled_from([500, len(PICTURE)]).map(lambda n: PICTURE[:n]))
 FRAME = st.builds(media_pb2.VideoFrame, image=IMAGE, start_sample=POSITIONS, frame_id=st.text(max_size=5))
 
 
@@ -112,6 +113,10 @@ LIVE = st.one_of(
     st.builds(session_pb2.LiveRequest, rename=st.builds(decoder_pb2.SpeakerName, speaker=TEXTS, name=TEXTS)),
     st.builds(session_pb2.LiveRequest, config=LIVE_CONFIG),
     st.builds(session_pb2.LiveRequest, phrases=st.builds(session_pb2.Phrases, phrases=PHRASES)),
+    st.builds(
+        session_pb2.LiveRequest,
+        undo=st.builds(session_pb2.Undo, utterance_id=TEXTS, word=st.integers(-(2**31), 2**31 - 1)),
+    ),
     st.just(session_pb2.LiveRequest()),
 )
 LIVE_STREAM = _stream(
