@@ -4,6 +4,7 @@ English only; other questions are left to the reader.
 """
 
 import re
+import sys
 from collections.abc import Mapping
 
 from services.runtime.percept import SAMPLE_RATE
@@ -16,6 +17,14 @@ _ON_SCREEN = re.compile(
     r".*?\b(?:when|while|as|at)\s+(?P<moment>.+?)\s*\??$",
     re.IGNORECASE,
 )
+_ON_SCREEN_NOW = re.compile(
+    rf"^what(?:'s|\s+is|\s+was)?\s+(?:there\s+|being\s+)?(?:shown\s+|visible\s+|displayed\s+)?(?:last\s+)?"
+    rf"(?:on|does)\s+the\s+(?:shared\s+)?{_SCREEN}(?:\s+show)?"
+    r"(?:\s+(?:now|right now|at the moment|at the end))?\s*\??$",
+    re.IGNORECASE,
+)
+# The moment of a question that names none.
+NOW = "now"
 _SAID_WHEN = re.compile(
     r"^(?:when|at (?:what|which) (?:time|minute|moment|point)) (?:did|was|were|has|have|does|do) .*"
     r"\b(?:say|said|mention\w*|talk\w*|speak\w*|spoken|discuss\w*|bring up|brought up|raised?|come up|ask\w*"
@@ -33,7 +42,9 @@ _CLOCK = re.compile(
 
 
 def on_screen_when(question: str) -> str | None:
-    """What happened while the screen showed what is asked for; None for other questions."""
+    """What happened while the screen showed what is asked for, NOW for the newest picture; None for other questions."""
+    if _ON_SCREEN_NOW.match(question.strip()):
+        return NOW
     found = _ON_SCREEN.search(question.strip())
     return found["moment"] if found else None
 
@@ -44,7 +55,9 @@ def asks_when_said(question: str) -> bool:
 
 
 def named_sample(words: str) -> int | None:
-    """The media sample of "12:30", "1:02:03" or "minute 12"; None where no time is named."""
+    """The media sample of "12:30", "1:02:03" or "minute 12", the last for NOW; None where no time is named."""
+    if words == NOW:
+        return sys.maxsize
     found = _CLOCK.search(words)
     if found is None:
         return None

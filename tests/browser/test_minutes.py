@@ -55,3 +55,10 @@ def test_minutes_are_downloaded_as_markdown(open_page: Open, house: House) -> No
         page.click("#minutes-md")
     text = download.value.path().read_text()
     assert text.startswith("# Minutes: Plan\n") and "**Jan Kowalski, by Thursday**: I will write" in text
+
+
+def test_what_the_minutes_tell_is_offered_beside_the_questions(open_page: Open, house: House) -> None:
+    page = opened(open_page, house)
+    page.locator("#minutes").get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="What was decided?").click()
+    expect(page.locator("#minutes-lines")).to_contain_text("we agreed to order")

@@ -24,7 +24,7 @@ const capture = new Capture();
 const lag = new LagMeter();
 const transcript = new TranscriptView(renameSpeaker, (sample) => screenView.showAt(sample), (place) => screenView.jump(place), undo);
 const screenView = new ScreenView();
-const questions = new QuestionsView(ask, showEvidence);
+const questions = new QuestionsView(ask, showEvidence, () => $("open-minutes").click());
 
 let meeting = new Meeting();
 let sessionId = "";

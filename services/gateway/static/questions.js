@@ -2,7 +2,9 @@
 
 import { clock } from "./model.js";
 
-const SUGGESTIONS = ["What is on the screen?", "Who has to do what?", "What was decided?"];
+// Asked of the decoder, and what the minutes tell.
+const SUGGESTIONS = ["What is on the screen?"];
+const IN_MINUTES = ["Who has to do what?", "What was decided?"];
 const MOST_SHOWN = 50;
 const PARTS = { speech: "said", screen: "on the screen" };
 
@@ -12,7 +14,7 @@ export class QuestionsView {
   #onEvidence;
   #nodes = new Map();
 
-  constructor(onAsk, onEvidence) {
+  constructor(onAsk, onEvidence, onMinutes) {
     this.#onAsk = onAsk;
     this.#onEvidence = onEvidence;
     const $ = (id) => document.getElementById(id);
@@ -28,12 +30,12 @@ export class QuestionsView {
       this.input.value = "";
       onAsk(text);
     });
-    for (const text of SUGGESTIONS) {
+    for (const text of [...SUGGESTIONS, ...IN_MINUTES]) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "quiet";
       button.textContent = text;
-      button.addEventListener("click", () => onAsk(text));
+      button.addEventListener("click", () => (IN_MINUTES.includes(text) ? onMinutes() : onAsk(text)));
       this.suggestions.append(button);
     }
   }

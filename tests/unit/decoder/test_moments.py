@@ -1,6 +1,6 @@
 import pytest
 
-from services.decoder.moments import asks_when_said, named_sample, on_screen_when, speaker_asked
+from services.decoder.moments import NOW, asks_when_said, named_sample, on_screen_when, speaker_asked
 
 S = 16_000
 
@@ -12,7 +12,10 @@ S = 16_000
         ("What did the slide show while they discussed the roof?", "they discussed the roof"),
         ("Which page was shared as Tom spoke?", "Tom spoke"),
         ("What was on the screen at 12:30?", "12:30"),
-        ("What is on the screen?", None),
+        ("What is on the screen?", NOW),
+        ("What's on the screen right now?", NOW),
+        ("What does the slide show?", NOW),
+        ("What is on the agenda?", None),
         ("When is the screen repaired?", None),
         ("What did Tom say when he came?", None),
     ],
