@@ -23,6 +23,7 @@ from services.runtime.image import decode_image
 from services.runtime.percept import BoxXyxy, Percept, ScreenState
 from services.runtime.stage import Frame, StageConfig
 from services.vision.service import VisionExpert, new_expert
+from services.vision.tracking import iou
 
 RESULTS = Path(__file__).parent / "results"
 # The first of the sequences; those below were looked at.
@@ -110,12 +111,6 @@ def average_precision(found: Sequence[tuple[str, float, BoxXyxy]], truths: dict[
         area += (last - recall) * best_after
         last, best_after = recall, max(best_after, precision)
     return area + last * best_after
-
-
-def iou(a: BoxXyxy, b: BoxXyxy) -> float:
-    """Intersection over union."""
-    common = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common + 1e-9)
 
 
 def screens(expert: VisionExpert, count: int) -> str:

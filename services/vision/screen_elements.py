@@ -11,6 +11,7 @@ from services.runtime.percept import BoxXyxy, UiElement
 from services.vision.gui import Control
 from services.vision.ocr import TextLine
 from services.vision.scroll import Scroll
+from services.vision.tracking import iou
 
 _SAME_PLACE_IOU = 0.5
 # The detector is off by so much between two pictures of the same control: no news.
@@ -34,8 +35,8 @@ class ScreenElements:
         left = list(self.elements)
         taken: list[UiElement] = []
         for control in found:
-            old = max(left, key=lambda element: _iou(element.box, control.box), default=None)
-            if old is None or old.class_name != control.class_name or _iou(old.box, control.box) < _SAME_PLACE_IOU:
+            old = max(left, key=lambda element: iou(element.box, control.box), default=None)
+            if old is None or old.class_name != control.class_name or iou(old.box, control.box) < _SAME_PLACE_IOU:
                 number, box = f"e{self.next_number}", control.box
                 self.next_number += 1
             else:
@@ -97,11 +98,3 @@ def _words(line: TextLine) -> list[tuple[tuple[float, float], str]]:
 
 def _moved_px(a: BoxXyxy, b: BoxXyxy) -> float:
     return max(abs(p - q) for p, q in zip(a, b, strict=True))
-
-
-def _iou(a: BoxXyxy, b: BoxXyxy) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)

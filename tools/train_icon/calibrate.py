@@ -14,6 +14,7 @@ from services.runtime.percept import BoxXyxy, ScreenState
 from services.runtime.stage import Frame, StageConfig
 from services.vision.open_vocabulary import LEAST_SCORES, Candidate, Looks, score_of
 from services.vision.service import VisionExpert, new_expert
+from services.vision.tracking import iou
 
 _SORTS = ("text", "element", "icon", "class")
 _WORDED = ("button", "link", "tab", "menu item")
@@ -125,17 +126,12 @@ def _state(expert: VisionExpert, pixels: NDArray[np.uint8]) -> ScreenState:
 
 
 def _is_there(candidate: Candidate, box: BoxXyxy) -> bool:
-    return _holds(box, candidate.box) if candidate.source == "text" else _iou(candidate.box, box) >= 0.5
+    return _holds(box, candidate.box) if candidate.source == "text" else iou(candidate.box, box) >= 0.5
 
 
 def _holds(outer: BoxXyxy, inner: BoxXyxy) -> bool:
     x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
     return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
-
-
-def _iou(a: BoxXyxy, b: BoxXyxy) -> float:
-    both = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
 def fit(features: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
