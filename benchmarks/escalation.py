@@ -41,8 +41,8 @@ from services.decoder.lines import Line
 from services.decoder.model import SmallDecoder, greedy
 from services.decoder.retrieval import Hit, Index
 from services.decoder.router import Route, Router
-from services.decoder.sentence import SentenceEncoder
 from services.runtime.percept import SAMPLE_RATE
+from services.runtime.sentence import SentenceEncoder
 
 MEETINGS = Path(__file__).parent.parent / "tests" / "unit" / "decoder" / "meetings.json"
 THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -36,13 +36,13 @@ from protos.media.v1 import media_pb2
 from services.decoder.context import EVICTED_AT_ONCE, HEADER, LiveContext
 from services.decoder.model import Cache, SmallDecoder, greedy
 from services.decoder.retrieval import Index
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.decoder.session import Session
 from services.runtime import wire
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.describe import resident_bytes
 from services.runtime.percept import SAMPLE_RATE, ScreenState, SpeakerTurn, Transcript
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.server import serving
 from services.runtime.settings import ServiceSettings
 from tools import models

@@ -25,8 +25,8 @@ from engines.fetch import fetch
 from services.decoder.lines import Line
 from services.decoder.retrieval import Index
 from services.decoder.router import EXPERTS, PERIODS, SCOPES, Gains, Router, load_heads, preferred
-from services.decoder.sentence import SentenceEncoder
 from services.runtime.percept import SAMPLE_RATE
+from services.runtime.sentence import SentenceEncoder
 from tools.train_router.questions import CUES, WORDS, questions
 
 GAINS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)

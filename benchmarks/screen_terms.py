@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from benchmarks.asr import finals, read
 from benchmarks.phrases import PARTS
 from services.asr.service import new_expert
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.terms import ContextTerms
 from services.runtime.percept import ScreenState
 from services.runtime.phrases import phrase_lines
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import Frame, StageConfig
 from services.vision.service import new_expert as new_vision_expert
 

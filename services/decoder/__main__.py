@@ -15,8 +15,8 @@ from protos.decoder.v1 import decoder_pb2_grpc
 from services.decoder.asking import TIERS
 from services.decoder.escalation import EscalationSettings
 from services.decoder.model import NAME, SmallDecoder
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.server import serving, until_signal
 from services.runtime.settings import ServiceSettings, service_parser, settings_from
 from services.runtime.telemetry import configure_logging

@@ -9,16 +9,16 @@ from functools import partial
 from engines.residency import process
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder import answer as answering
-from services.decoder import escalation, model, reader, sentence
+from services.decoder import escalation, model, reader
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
 from services.decoder.model import SmallDecoder
 from services.decoder.reader import Reader
 from services.decoder.retrieval import Hit
 from services.decoder.router import Route, Router
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.session import Session
-from services.runtime import wire
+from services.runtime import sentence, wire
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError
 
 TIERS = ("extract", "small")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from services.decoder.lines import Line
 from services.decoder.moments import mention, speaker_asked
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 
 LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES = 0.6, 0.1, 0.1, 0.3, 0.1
 SPEAKER, OWN_WORDS = 0.25, 0.5

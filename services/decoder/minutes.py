@@ -5,8 +5,8 @@ from concurrent.futures import Executor
 from functools import partial
 
 from protos.decoder.v1 import decoder_pb2 as pb
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.topics import MAX_LINE_CHARS, MAX_LINES, Topic, topics
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError
 
 

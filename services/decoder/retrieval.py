@@ -14,7 +14,7 @@ from services.decoder.lineindex import Candidate, LineIndex
 from services.decoder.lines import Line
 from services.decoder.moments import named_sample, on_screen_when, speaker_asked
 from services.decoder.reader import Passage, Reader, Reading
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 
 # What the first step's score adds to the reader's logit.
 BY_WORDS = 1.0

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from services.decoder.lines import Line
 from services.decoder.retrieval import Hit
-from services.decoder.sentence import SentenceEncoder
 from services.runtime.percept import SAMPLE_RATE
+from services.runtime.sentence import SentenceEncoder
 
 NAME = "router"
 WEIGHTS = Path(__file__).parents[2] / "engines" / "weights" / "router.npz"

@@ -14,7 +14,7 @@ import numpy as np
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
-from services.decoder import model, reader, sentence
+from services.decoder import model, reader
 from services.decoder.asking import TIERS, Asking
 from services.decoder.audit import AuditLog, audit_file
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
@@ -25,13 +25,13 @@ from services.decoder.naming import FoundName
 from services.decoder.reader import Reader
 from services.decoder.retrieval import Index
 from services.decoder.router import Router
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.session import Session
 from services.decoder.terms import ContextTerm
-from services.runtime import wire
+from services.runtime import sentence, wire
 from services.runtime.errors import NotFoundError, abort, status_code
 from services.runtime.expert import describe
 from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
+from services.runtime.sentence import SentenceEncoder
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import MediaError, ModelInfo, OverloadedError
 from services.runtime.streams import Streams

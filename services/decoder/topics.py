@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 
 MAX_LINES, MAX_LINE_CHARS = 40_000, 10_000
 # More lines than this are read in groups: two hours of talk.

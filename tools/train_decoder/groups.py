@@ -11,8 +11,8 @@ from engines.export.reader import base_weights
 from services.decoder.lineindex import LineIndex
 from services.decoder.lines import Line
 from services.decoder.reader import Passage, Reader, Tokens
-from services.decoder.sentence import SentenceEncoder
 from services.runtime.percept import SAMPLE_RATE
+from services.runtime.sentence import SentenceEncoder
 from tools.train_decoder.meetings import Meeting, make
 
 # Lines that the reader compares in training, the right ones among them.

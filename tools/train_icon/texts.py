@@ -12,7 +12,7 @@ def embed(drawn: Path, out: Path) -> int:
 
     Raises ModelMissingError.
     """
-    from services.decoder.sentence import SentenceEncoder
+    from services.runtime.sentence import SentenceEncoder
 
     known = vocabulary([called for icons in TRAINED for called in listed(drawn, icons)])
     unseen = {called[0] for icons in (DEVELOPMENT, HELD_OUT) for called in listed(drawn, icons)}

@@ -14,7 +14,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from engines.fetch import fetch
 from services.decoder.router import EXPERTS, PERIODS, SCOPES, TIERS, WEIGHTS
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 from tools.train_router.questions import Asked, questions
 
 Double = NDArray[np.float64]

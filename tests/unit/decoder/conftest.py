@@ -6,7 +6,7 @@ import pytest
 from engines.fetch import fetch
 from services.decoder.model import SmallDecoder
 from services.decoder.reader import Reader
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 
 
 @pytest.fixture(scope="session")

@@ -261,7 +261,7 @@ from protos.decoder.v1 import decoder_pb2 as pb, decoder_pb2_grpc
 from protos.media.v1 import media_pb2
 from services.decoder.escalation import EscalationSettings
 from services.decoder.model import SmallDecoder
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.runtime.server import serving
 from services.runtime.settings import ServiceSettings

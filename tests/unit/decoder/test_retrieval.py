@@ -6,7 +6,7 @@ from services.decoder.lineindex import answer_type
 from services.decoder.lines import Line
 from services.decoder.reader import Reader
 from services.decoder.retrieval import Index
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 
 S = 16_000
 

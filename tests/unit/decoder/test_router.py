@@ -9,7 +9,7 @@ from services.decoder.asking import SHOWN, ordered
 from services.decoder.lines import Line
 from services.decoder.retrieval import Hit
 from services.decoder.router import Route, Router, named_span, preferred
-from services.decoder.sentence import SentenceEncoder
+from services.runtime.sentence import SentenceEncoder
 from tools.train_router.questions import SPLITS, questions
 
 S = 16_000

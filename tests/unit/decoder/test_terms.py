@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.terms import HALF_LIFE_S, MAX_TERMS, ContextTerms
 from services.runtime.percept import SAMPLE_RATE, ScreenState, TextRegion
+from services.runtime.sentence import SentenceEncoder
 
 
 def _state(at_s: float, *texts: str, confidence: float | None = 0.99) -> ScreenState:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.decoder.sentence import SentenceEncoder
 from services.decoder.topics import LONG_TOPICS, MIN_LINES, Topic, boundaries, topics
+from services.runtime.sentence import SentenceEncoder
 
 MEETINGS = Path(__file__).parents[1] / "gateway" / "minutes.txt"
 
