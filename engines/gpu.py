@@ -13,7 +13,7 @@ from functools import cache
 from engines import plans
 from engines.backends import tensorrt_build
 from engines.backends.tensorrt import TensorRTEngine
-from engines.engine import Engine, EngineError
+from engines.engine import EngineError
 from engines.kernels.device import CudaDevice
 from engines.manifest import manifest
 from engines.plain_graphs import PlainGraphMissingError, profile_of
@@ -42,7 +42,7 @@ def first_card() -> CudaDevice:
     return CudaDevice()
 
 
-def open_preferred(name: str, graph: str) -> Engine | None:
+def open_preferred(name: str, graph: str) -> TensorRTEngine | None:
     """The engine that the setting prefers for a graph; None: ONNX Runtime's. Raises as `open_plan`, BackendError."""
     chosen = backends()
     for backend in chosen:
@@ -56,7 +56,7 @@ def open_preferred(name: str, graph: str) -> Engine | None:
     return None
 
 
-def open_plan(name: str, graph: str, module: str, *, half: bool | None = None, workers: int = 2) -> Engine:
+def open_plan(name: str, graph: str, module: str, *, half: bool | None = None, workers: int = 2) -> TensorRTEngine:
     """Load the plan of one graph onto the card; `half` as in `plans.find`.
 
     Raises TensorRTMissingError, DeviceError, PlanMissingError, PlanCorruptError, PlainGraphMissingError, ManifestError.
@@ -66,4 +66,6 @@ def open_plan(name: str, graph: str, module: str, *, half: bool | None = None, w
     card = first_card()
     plan = plans.find(name, graph, module, trt.__version__, Target((card.compute_capability,), card.name), half=half)
     plans.verify(plan)
-    return TensorRTEngine(trt, card, plan.path.read_bytes(), fixed=profile.fixed, workers=workers)
+    precision = "float16" if plan.half else "float32"
+    data = plan.path.read_bytes()
+    return TensorRTEngine(trt, card, data, precision=precision, fixed=profile.fixed, workers=workers)

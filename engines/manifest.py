@@ -8,7 +8,8 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
                       the file only feeds the conversion)
     [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
                  keyed by the path inside the package), version, files (what it writes)
-    [[graph]]    file, [[graph.input]]/[[graph.output]] name, dtype, shape
+    [[graph]]    file, precision? (of its weights: "float32" if it is not said), [[graph.input]]/[[graph.output]] name,
+                 dtype, shape
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
@@ -76,11 +77,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One ONNX file and its signature."""
+    """One ONNX file, its signature, and the number format of most of its weights."""
 
     file: str
     input: tuple[TensorSpec, ...]
     output: tuple[TensorSpec, ...]
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import json
 import os
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from engines import tuning
 from engines.backends.onnxruntime import OnnxRuntimeEngine
@@ -14,6 +15,17 @@ from engines.manifest import Manifest, manifest
 from engines.residency import ResidentEngine
 
 DIGESTS = "digests.json"
+
+
+class RunsAs(NamedTuple):
+    """What computes a model, such as "onnxruntime-cpu", and in which number format its weights are."""
+
+    backend: str
+    precision: str
+
+
+# By model, by graph: what this process opened.
+_opened: dict[str, dict[str, RunsAs]] = {}
 
 
 def folder(model: Manifest) -> Path:
@@ -59,10 +71,33 @@ def open_engine(name: str, graph: str, *, threads: int = 0) -> Engine:
         from engines import gpu
 
         if (engine := gpu.open_preferred(name, graph)) is not None:
+            _opened.setdefault(name, {})[graph] = RunsAs(engine.backend, engine.precision)
             return engine
     path = model_file(name, graph)
     opener = partial(OnnxRuntimeEngine, path, threads=threads_for(name, graph, threads))
+    _opened.setdefault(name, {})[graph] = _on_cpu(name, graph)
     return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, OnnxRuntimeEngine.backend)
+
+
+def runs_as(name: str) -> RunsAs:
+    """What the graphs that this process opened run as, several with " + "; what is first in the settings before that.
+
+    Raises ManifestError.
+    """
+    found = dict(_opened.get(name, {})) or _expected(manifest(name))
+    return RunsAs(*(" + ".join(dict.fromkeys(said)) for said in zip(*found.values(), strict=True)))
+
+
+def _expected(model: Manifest) -> dict[str, RunsAs]:
+    first = os.environ.get("SENSORIUM_BACKEND", "").partition(",")[0].strip()
+    if first in ("", "onnxruntime"):
+        return {graph.file: _on_cpu(model.name, graph.file) for graph in model.graph}
+    return {"": RunsAs(first, "float32")}
+
+
+def _on_cpu(name: str, graph: str) -> RunsAs:
+    (signature,) = [known for known in manifest(name).graph if known.file == graph]
+    return RunsAs(OnnxRuntimeEngine.backend, signature.precision)
 
 
 def how_to_get(model: Manifest) -> str:

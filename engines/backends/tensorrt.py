@@ -40,9 +40,20 @@ class TensorRTEngine:
     """One plan on one card. Safe to call from several threads: each call holds one of `workers`."""
 
     def __init__(
-        self, trt: Any, device: CudaDevice, plan: bytes, *, fixed: Mapping[str, int] | None = None, workers: int = 2
+        self,
+        trt: Any,
+        device: CudaDevice,
+        plan: bytes,
+        *,
+        precision: str = "float32",
+        fixed: Mapping[str, int] | None = None,
+        workers: int = 2,
     ) -> None:
-        """`fixed`: inputs that became constants; what is fed for them must equal them. Raises DeviceError."""
+        """`precision`: the number format it computes in, to be told. `fixed`: inputs that became constants.
+
+        What is fed for the fixed must equal them. Raises DeviceError.
+        """
+        self.precision = precision
         self._trt, self._device, self._fixed = trt, device, dict(fixed or {})
         self._log = logger(trt)
         with device.current():

@@ -5,7 +5,7 @@ from threading import Lock
 
 from engines.engine import Engine, ManifestError
 from engines.manifest import manifest
-from engines.models import open_engine
+from engines.models import open_engine, runs_as
 from services.asr.cache_aware import CacheAware
 from services.asr.cache_aware_stage import CacheAwareStage
 from services.asr.settings import parse_options
@@ -54,4 +54,4 @@ class CacheAwareExpert:
     def models(self) -> Sequence[ModelInfo]:
         """The VAD and the user's model."""
         loaded = ((VAD, self._vad), (self._model_name, self._model))
-        return [ModelInfo(name, "onnxruntime-cpu", model is not None) for name, model in loaded]
+        return [ModelInfo(name, *runs_as(name), model is not None) for name, model in loaded]

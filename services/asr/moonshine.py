@@ -39,11 +39,6 @@ class Moonshine:
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(model_file(MODEL, "tokenizer.json")))
         self._starts_word = _word_starts(self._tokenizer)
 
-    @property
-    def backend(self) -> str:
-        """Such as "onnxruntime-cpu"."""
-        return self._decoder.backend
-
     def transcribe(
         self,
         samples: NDArray[np.float32],

@@ -6,7 +6,7 @@ from threading import Lock
 
 from engines.engine import Engine, ModelMissingError
 from engines.lanes import Lanes, Urgency, cores
-from engines.models import is_fetched, open_engine
+from engines.models import is_fetched, open_engine, runs_as
 from services.asr import moonshine, whisper
 from services.asr.moonshine import Moonshine
 from services.asr.settings import parse_options
@@ -87,7 +87,7 @@ class AsrExpert:
     def models(self) -> Sequence[ModelInfo]:
         """All models it may use."""
         loaded = ((VAD, self._vad), (moonshine.MODEL, self._moonshine), (whisper.MODEL, self._whisper))
-        return [ModelInfo(name, "onnxruntime-cpu", model is not None) for name, model in loaded]
+        return [ModelInfo(name, *runs_as(name), model is not None) for name, model in loaded]
 
 
 def new_expert(threads: int = 1) -> AsrExpert:

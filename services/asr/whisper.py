@@ -66,11 +66,6 @@ class Whisper:
         return int(next(spec.shape[-1] for spec in self._decoder.outputs if spec.name == "logits"))
 
     @property
-    def backend(self) -> str:
-        """Such as "onnxruntime-cpu"."""
-        return self._encoder.backend
-
-    @property
     def languages(self) -> tuple[str, ...]:
         """Codes of all languages, such as "en"."""
         return tuple(self._languages)

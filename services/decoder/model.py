@@ -19,13 +19,13 @@ from tokenizers import Tokenizer
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.engine import TensorError
 from engines.manifest import manifest
-from engines.models import DIGESTS, model_file
+from engines.models import DIGESTS, RunsAs, model_file
 from engines.residency import Resident
 
 Float = NDArray[np.float32]
 
 NAME = "smollm2-135m-instruct"
-BACKEND = OnnxRuntimeEngine.backend
+RUNS_AS = RunsAs(OnnxRuntimeEngine.backend, "int8")
 # llama.rope.freq_base of the GGUF; the graph's keys are rotated with it
 ROPE_BASE = 100_000.0
 # A longer run is cut: at the end of a long context the scores of one layer take 150 kB a token.

@@ -91,12 +91,11 @@ class Tokens:
 
 
 class Reader:
-    """The trained reader on the CPU. Raises ModelMissingError."""
+    """The trained reader. Raises ModelMissingError."""
 
     def __init__(self, threads: int = 1) -> None:
         self._engine = open_engine(NAME, "reader.onnx", threads=threads)
         self._tokens = Tokens()
-        self.backend = self._engine.backend
         self.parameters = manifest(NAME).parameters
 
     def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
+from engines.models import runs_as
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
@@ -156,9 +157,9 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
     ) -> pb.DescribeResponse:
         """What runs here."""
         models = [
-            ModelInfo(model.NAME, model.BACKEND, is_loaded=True),
-            ModelInfo(sentence.NAME, self._encoder.backend, is_loaded=True),
-            ModelInfo(reader.NAME, self._reader.backend, is_loaded=True),
+            ModelInfo(model.NAME, *model.RUNS_AS, is_loaded=True),
+            ModelInfo(sentence.NAME, *runs_as(sentence.NAME), is_loaded=True),
+            ModelInfo(reader.NAME, *runs_as(reader.NAME), is_loaded=True),
         ]
         return pb.DescribeResponse(
             service=describe("decoder", models, self.streams),

@@ -9,7 +9,7 @@ from threading import Lock
 
 from engines.engine import Engine, ManifestError
 from engines.manifest import manifest
-from engines.models import open_engine
+from engines.models import open_engine, runs_as
 from services.diarization.embedding import MODEL
 from services.diarization.stage import DiarizationStage
 from services.runtime.stage import ModelInfo, Stage, StageConfig
@@ -43,7 +43,7 @@ class DiarizationExpert:
 
     def models(self) -> Sequence[ModelInfo]:
         """The segmentation and the embedding model."""
-        return [ModelInfo(name, "onnxruntime-cpu", name in self._engines) for name in _CHOSEN.values()]
+        return [ModelInfo(name, *runs_as(name), name in self._engines) for name in _CHOSEN.values()]
 
     def _engine(self, name: str) -> Engine:
         with self._lock:

@@ -296,6 +296,7 @@ def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert
             version=source.version,
             licence=source.licence,
             backend=info.backend,
+            precision=info.precision,
             parameters=source.parameters,
             is_loaded=info.is_loaded and not process().is_closed(info.name),
             tasks=info.tasks,

@@ -15,7 +15,7 @@ MAX_TOKENS = 128
 
 
 class SentenceEncoder:
-    """all-MiniLM-L6-v2 on the CPU. Raises ModelMissingError."""
+    """all-MiniLM-L6-v2. Raises ModelMissingError."""
 
     dimension = 384
 
@@ -24,7 +24,6 @@ class SentenceEncoder:
         self._tokenizer = Tokenizer.from_file(str(model_file(NAME, "tokenizer.json")))
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self.backend = self._engine.backend
         self.parameters = manifest(NAME).parameters
 
     def is_common(self, word: str) -> bool:

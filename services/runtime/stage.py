@@ -55,10 +55,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model of an expert, for Describe; `name` is its manifest's, no `tasks` means all of the service's."""
+    """One model of an expert, for Describe; `name` is its manifest's, no `tasks` means all of the service's.
+
+    `backend` is what computes it, `precision` the number format of its weights (engines.models.RunsAs).
+    """
 
     name: str
     backend: str
+    precision: str
     is_loaded: bool
     tasks: tuple[str, ...] = ()
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from threading import Lock
 
+from engines.models import runs_as
 from services.runtime import sentence
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
@@ -18,6 +19,9 @@ from services.vision.stage import QUALITIES, TASKS, VisionStage
 from services.vision.tesseract import TesseractReader, installed_models
 from services.vision.text_detection import TextDetector
 from services.vision.text_recognition import LineReader, TextRecognizer
+
+# Its networks of Debian's packages are the integer ones.
+_TESSERACT = ("tesseract", "int8")
 
 
 class VisionExpert:
@@ -132,16 +136,18 @@ class VisionExpert:
 
     def models(self) -> Sequence[ModelInfo]:
         """All models it may use."""
-        backend = "onnxruntime-cpu"
         return [
-            ModelInfo(TINY, backend, self._detector is not None, ("ocr",)),
-            ModelInfo(SMALL, backend, SMALL in self._recognizers, ("ocr",)),
-            ModelInfo(scripts.MODEL, backend, self._scripts is not None, ("ocr",)),
-            *(ModelInfo(name, "tesseract", name in self._tesseract.used, ("ocr",)) for name in installed_models()),
-            ModelInfo(objects.MODEL, backend, self._objects is not None, ("objects",)),
-            ModelInfo(gui.MODEL, backend, self._gui is not None, ("gui",)),
-            ModelInfo(icons.MODEL, backend, self._icons is not None, ("queries",)),
-            ModelInfo(sentence.NAME, backend, self._sentences is not None, ("queries",)),
+            ModelInfo(TINY, *runs_as(TINY), self._detector is not None, ("ocr",)),
+            ModelInfo(SMALL, *runs_as(SMALL), SMALL in self._recognizers, ("ocr",)),
+            ModelInfo(scripts.MODEL, *runs_as(scripts.MODEL), self._scripts is not None, ("ocr",)),
+            *(
+                ModelInfo(name, "tesseract", "int8", name in self._tesseract.used, ("ocr",))
+                for name in installed_models()
+            ),
+            ModelInfo(objects.MODEL, *runs_as(objects.MODEL), self._objects is not None, ("objects",)),
+            ModelInfo(gui.MODEL, *runs_as(gui.MODEL), self._gui is not None, ("gui",)),
+            ModelInfo(icons.MODEL, *runs_as(icons.MODEL), self._icons is not None, ("queries",)),
+            ModelInfo(sentence.NAME, *runs_as(sentence.NAME), self._sentences is not None, ("queries",)),
         ]
 
 

@@ -70,7 +70,7 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ModelDescription(_message.Message):
-    __slots__ = ("name", "version", "licence", "backend", "parameters", "is_loaded", "tasks")
+    __slots__ = ("name", "version", "licence", "backend", "parameters", "is_loaded", "tasks", "precision")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class ModelDescription(_message.Message):
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     IS_LOADED_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     licence: str
@@ -85,7 +86,8 @@ class ModelDescription(_message.Message):
     parameters: int
     is_loaded: bool
     tasks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., licence: _Optional[str] = ..., backend: _Optional[str] = ..., parameters: _Optional[int] = ..., is_loaded: _Optional[bool] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
+    precision: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., licence: _Optional[str] = ..., backend: _Optional[str] = ..., parameters: _Optional[int] = ..., is_loaded: _Optional[bool] = ..., tasks: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
     __slots__ = ("service", "version", "models", "resident_bytes", "active_streams", "max_streams", "load")

@@ -1,10 +1,15 @@
 """SENSORIUM_BACKEND chooses the runtime, and never quietly another one."""
 
+import math
+
+import onnx
 import pytest
 
+from engines import models
 from engines.backends.tensorrt_build import TensorRTMissingError
 from engines.fetch import fetch
 from engines.gpu import BackendError
+from engines.manifest import manifest
 from engines.models import open_engine
 
 
@@ -30,3 +35,25 @@ def test_without_tensorrt_the_error_says_what_to_install(monkeypatch: pytest.Mon
 def test_the_default_is_onnx_runtime(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("SENSORIUM_BACKEND", setting)
     assert open_engine("silero-vad", "silero_vad.onnx").backend == "onnxruntime-cpu"
+
+
+def test_what_runs_is_told_by_what_was_opened_not_by_what_was_wished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_opened", {})
+    monkeypatch.setenv("SENSORIUM_BACKEND", "tensorrt")
+    assert models.runs_as("silero-vad").backend == "tensorrt"
+    monkeypatch.setenv("SENSORIUM_BACKEND", "onnxruntime")
+    open_engine("silero-vad", "silero_vad.onnx")
+    monkeypatch.setenv("SENSORIUM_BACKEND", "tensorrt")
+    assert models.runs_as("silero-vad") == ("onnxruntime-cpu", "float32")
+    assert models.runs_as("silero-vad") != models.runs_as("whisper-base")
+
+
+@pytest.mark.parametrize("name", ["silero-vad", "minilm", "reader", "segmentation-3.0"])
+def test_the_precision_that_is_told_is_that_of_most_weights(name: str) -> None:
+    fetch([name])
+    for graph in manifest(name).graph:
+        sizes: dict[str, int] = {}
+        for tensor in onnx.load(models.model_file(name, graph.file)).graph.initializer:
+            kind = "int8" if tensor.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) else "float32"
+            sizes[kind] = sizes.get(kind, 0) + math.prod(tensor.dims)
+        assert max(sizes, key=sizes.__getitem__) == graph.precision
