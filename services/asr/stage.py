@@ -44,7 +44,7 @@ PARTIAL_STEP = 9
 FIRST_PARTIAL = 5
 WHISPER_PARTIAL_STEP = 96
 # Nothing new was said in so many windows of silence: no partial.
-STILL = 4
+STILL = 2
 # Partials of a stream whose language is not known yet: only what is surely English.
 SURELY_ENGLISH_LOG_PROB = -0.55
 # The second pass replaces the first where its mean log-probability is above the first's plus this.
