@@ -21,18 +21,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from google.protobuf.json_format import MessageToDict
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
 from services.gateway import answers, formats, importing, minutes, openai_audio, openai_chat, transcript
+from services.gateway.seen import seen_json
 from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
 from services.gateway.sessions import Sessions
 from services.gateway.webrtc import OfferError, Peers
 from services.runtime.errors import ConflictError, DrainingError, NotFoundError
 from services.runtime.phrases import MAX_CHARS, MAX_PHRASES
+from services.runtime.queries import MAX_QUERIES, MAX_QUERY_CHARS
 from services.runtime.stage import MediaError, OverloadedError
 
 log = logging.getLogger(__name__)
@@ -45,9 +47,14 @@ MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 KEEPALIVE_S = 15.0
 LIST_LIMIT = 200
 IMPORT_PATH = "/api/sessions/import"
+SEE_PATH = "/api/see"
 
 # Bodies that may be larger than others.
-_LIMITS = {IMPORT_PATH: importing.MAX_FILE_BYTES, openai_chat.PATH: openai_chat.MAX_BODY_BYTES}
+_LIMITS = {
+    IMPORT_PATH: importing.MAX_FILE_BYTES,
+    openai_chat.PATH: openai_chat.MAX_BODY_BYTES,
+    SEE_PATH: openai_chat.MAX_BODY_BYTES,
+}
 _STATUS = {
     MediaError: (400, "invalid_argument"),
     OfferError: (400, "invalid_argument"),
@@ -69,6 +76,7 @@ _HEADERS = {
 
 
 _Phrase = Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
+_Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
 
 
 class Offer(BaseModel):
@@ -84,6 +92,7 @@ class Offer(BaseModel):
     experts: list[str] = Field(default_factory=list, max_length=16)
     escalation: str = Field("", max_length=10)
     phrases: list[_Phrase] = Field(default_factory=list, max_length=MAX_PHRASES)
+    queries: list[_Query] = Field(default_factory=list, max_length=MAX_QUERIES)
 
 
 class Phrases(BaseModel):
@@ -91,6 +100,22 @@ class Phrases(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     phrases: list[_Phrase] = Field(max_length=MAX_PHRASES)
+
+
+class Queries(BaseModel):
+    """What to find on the screen from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+    queries: list[_Query] = Field(max_length=MAX_QUERIES)
+
+
+class Picture(BaseModel):
+    """A picture in base64, and what to look for in it: tasks, queries or both."""
+
+    model_config = ConfigDict(extra="forbid")
+    image: Base64Bytes
+    tasks: list[str] = Field(default_factory=list, max_length=16)
+    queries: list[_Query] = Field(default_factory=list, max_length=MAX_QUERIES)
 
 
 class Question(BaseModel):
@@ -181,6 +206,7 @@ def _add_media(app: FastAPI, sessions: Sessions, peers: Peers) -> None:
             language=offer.language,
             experts=offer.experts,
             phrases=[session_pb2.Phrase(text=phrase) for phrase in offer.phrases],
+            queries=offer.queries,
             pace=session_pb2.PACE_LIVE,
             escalation=answers.parse_policy(offer.escalation),
         )
@@ -206,6 +232,17 @@ def _add_media(app: FastAPI, sessions: Sessions, peers: Peers) -> None:
         else:
             await peers.finish(peer)
         return {}
+
+    @app.post(SEE_PATH)
+    async def see(picture: Picture) -> dict[str, Any]:
+        """What is on a picture, as `sensorium see` tells it."""
+        request = session_pb2.SeeRequest(image=picture.image, tasks=picture.tasks, queries=picture.queries)
+        try:
+            return seen_json(await sessions.see(request))
+        except grpc.aio.AioRpcError as error:
+            if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION):
+                raise MediaError(error.details() or error.code().name) from error
+            raise DrainingError("vision does not answer now; ask again in a moment") from error
 
     @app.get("/api/sessions/{session_id}/frames/{frame_id}")
     async def frame(session_id: str, frame_id: str) -> Response:
@@ -283,6 +320,12 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     async def set_phrases(session_id: str, phrases: Phrases) -> dict[str, str]:
         """Listen for other names and terms from now on."""
         await sessions.set_phrases(session_id, [session_pb2.Phrase(text=phrase) for phrase in phrases.phrases])
+        return {}
+
+    @app.put("/api/sessions/{session_id}/queries")
+    async def set_queries(session_id: str, queries: Queries) -> dict[str, str]:
+        """Find other things on the screen from now on."""
+        await sessions.set_queries(session_id, queries.queries)
         return {}
 
     @app.get("/api/sessions/{session_id}/export")

@@ -37,6 +37,7 @@ from services.gateway.sessions import Sessions
 from services.gateway.transcript import fold
 from services.runtime import wire
 from services.runtime.percept import SAMPLE_RATE
+from services.runtime.queries import parse_queries
 from services.runtime.stage import MediaError
 from services.runtime.streams import Streams
 
@@ -45,11 +46,13 @@ MODEL = "sensorium"
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_MESSAGES, MAX_TEXT_CHARS, MAX_ATTACHMENTS = 1_000, 100_000, 16
 MAX_DOCUMENT_PAGES = 50
-# What each word in <task> runs: an expert and its task.
+# What each word in <task> runs: an expert and its task. Of FIND the text beside it says what to find, a query a line.
+FIND = "open_vocabulary_detection"
 TASKS = {
     "ocr": ("vision", "ocr"),
     "gui_detection": ("vision", "gui"),
     "object_detection": ("vision", "objects"),
+    FIND: ("vision", "queries"),
     "speech_to_text": ("asr", "speech_to_text"),
 }
 # Settings of models that guess: the answers here are the same every time. And who asks, which nobody keeps.
@@ -93,11 +96,12 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one call asks for, checked. `task` is a key of TASKS or empty; `fill` gives JSON its shape."""
+    """What one call asks for, checked. `task` is a key of TASKS or empty, `queries` are FIND's; `fill` shapes JSON."""
 
     session_id: str
     question: str
     task: str
+    queries: tuple[str, ...]
     attachments: tuple[Attachment, ...]
     is_streamed: bool
     has_usage: bool
@@ -176,7 +180,8 @@ def _read(body: bytes) -> Asked:
     texts, attachments = _messages(given.get("messages"))
     question = texts[-1]
     tasks = list(dict.fromkeys(name.strip().lower() for name in _TASK.findall(question)))
-    question = " ".join(_TASK.sub(" ", question).split())
+    beside = _TASK.sub("\n", question)
+    question = " ".join(beside.split())
     if len(tasks) > 1:
         raise FieldError(f"there are {len(tasks)} tasks, {', '.join(tasks)}; ask for one at a time", "messages")
     if tasks and tasks[0] not in TASKS:
@@ -192,6 +197,7 @@ def _read(body: bytes) -> Asked:
         raise FieldError("a <task> needs an attached picture or recording; of a session ask a question", "messages")
     if not task:
         _check_question(question)
+    queries = _queries(beside) if task == FIND else ()
     fill = _shape(given.get("response_format"))
     if task and fill:
         raise FieldError("a <task> gives JSON of its own shape; leave response_format out", "response_format")
@@ -205,6 +211,7 @@ def _read(body: bytes) -> Asked:
         session_id=session_id,
         question=question,
         task=task,
+        queries=queries,
         attachments=tuple(attachments),
         is_streamed=stream,
         has_usage=bool(options.get("include_usage")),
@@ -320,6 +327,16 @@ def _check_question(question: str) -> None:
         raise FieldError(str(error), "messages") from error
 
 
+def _queries(text: str) -> tuple[str, ...]:
+    try:
+        queries = parse_queries(text)
+    except MediaError as error:
+        raise FieldError(str(error), "messages") from error
+    if not queries:
+        raise FieldError(f"<task>{FIND}</task> needs what to find, in lines beside it", "messages")
+    return queries
+
+
 def _shape(wanted: object) -> answer_schema.Fill | None:
     kind = wanted.get("type") if isinstance(wanted, dict) else "text" if wanted is None else None
     match kind:
@@ -388,7 +405,7 @@ async def _run_task(sessions: Sessions, asked: Asked, reply: Reply) -> str:
         if expert == "asr":
             results.append(document_json(fold(await _hear(sessions, attachment, (expert,)))))
         else:
-            results += [seen_json(seen) async for seen in _see(sessions, attachment, task)]
+            results += [seen_json(seen) async for seen in _see(sessions, attachment, task, asked.queries)]
     reply.precontext += [{"name": expert, "task": asked.task, "result": result} for result in results]
     return json.dumps({"task": asked.task, "results": results}, ensure_ascii=False)
 
@@ -418,10 +435,13 @@ async def _perceived(sessions: Sessions, asked: Asked, reply: Reply) -> list[ses
     return events
 
 
-async def _see(sessions: Sessions, attachment: Attachment, task: str) -> AsyncGenerator[session_pb2.SeeResponse]:
+async def _see(
+    sessions: Sessions, attachment: Attachment, task: str, queries: Sequence[str] = ()
+) -> AsyncGenerator[session_pb2.SeeResponse]:
     """What is on a picture, or on each page of a document: its own text where it has some."""
     if attachment.kind == "image":
-        yield await sessions.see(session_pb2.SeeRequest(image=attachment.data, tasks=[task]))
+        tasks = [] if queries else [task]
+        yield await sessions.see(session_pb2.SeeRequest(image=attachment.data, tasks=tasks, queries=queries))
         return
     with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
         await asyncio.to_thread(file.write, attachment.data)

@@ -257,12 +257,14 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> N
                 await session.rename(request.rename.speaker, request.rename.name)
             case "phrases":
                 await session.set_phrases(request.phrases.phrases)
+            case "queries":
+                await session.set_queries(request.queries.queries)
             case "undo":
                 await session.undo(request.undo.utterance_id, request.undo.word)
             case "config":
                 raise MediaError("a second config; send config once, first")
             case _:
-                raise MediaError("an empty message; send audio, a frame, a question, a name, phrases or an undo")
+                raise MediaError("an empty message; send media, a question, a name, phrases, queries or an undo")
     # The stream of a client that vanished ends like one that was closed, a moment before this task is
     # cancelled; only the latter ends the session.
     await asyncio.sleep(VANISHED_S)

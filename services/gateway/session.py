@@ -38,6 +38,7 @@ from services.runtime.percept import (
     Transcript,
 )
 from services.runtime.phrases import parse_phrases, phrase_lines
+from services.runtime.queries import query_lines
 from services.runtime.stage import MediaError, OverloadedError
 
 log = logging.getLogger(__name__)
@@ -212,6 +213,20 @@ class Session:
         self.config.phrases.extend(phrases)
         await self._store.save_config(self.id, self.config)
         await asr.update({"phrases": self._screen_terms.lines(phrases)})
+
+    async def set_queries(self, queries: Sequence[str]) -> None:
+        """Find these on the screen from now on, and on the one shown. Raises MediaError: bad ones, or nobody looks."""
+        self._must_be_open()
+        if (vision := self._links.get("vision")) is None:
+            raise MediaError("queries are for the expert vision, which this session does not use")
+        lines = query_lines(queries)
+        self.config.queries[:] = queries
+        await self._store.save_config(self.id, self.config)
+        await vision.update({"queries": lines})
+        if self._frames:
+            frame_id, image = next(reversed(self._frames.items()))
+            frame = media_pb2.VideoFrame(image=image, start_sample=self._frame_sample, frame_id=frame_id)
+            await vision.push_frame(frame)
 
     async def undo(self, utterance_id: str, word: int) -> None:
         """Put back what was heard before a phrase took its place; recognition changes that utterance no more.
@@ -428,7 +443,10 @@ def chosen_experts(config: pb.LiveConfig) -> Sequence[str]:
             raise MediaError(f"option {key!r} names no expert; write EXPERT.OPTION with one of {', '.join(EXPERTS)}")
     if (value := config.options.get(SCREEN_TERMS, "on")) not in ("on", "off"):
         raise MediaError(f"option {SCREEN_TERMS} is {value!r}; must be on or off")
-    return [name for name in EXPERTS if not config.experts or name in config.experts]
+    chosen = [name for name in EXPERTS if not config.experts or name in config.experts]
+    if query_lines(config.queries) and "vision" not in chosen:
+        raise MediaError("queries are for the expert vision: choose it, or leave them out")
+    return chosen
 
 
 def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveConfig:
@@ -442,11 +460,15 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
     if name == "asr" and config.pace == pb.PACE_MAX:
         # Nobody waits for a sentence of a recording: it is read once, when the pause after it is over.
         options.setdefault("stop_history_eou", "0")
+    if name == "vision" and config.queries:
+        options["queries"] = query_lines(config.queries)
     if name == "diarization":
         # The recogniser needs them; they go no further.
         options.setdefault("voices", "on")
     return expert_pb2.PerceiveConfig(
         language=config.language if name == "asr" else "",
+        # Whatever is asked for, the screen's text is the meeting's.
+        tasks=["ocr"] if name == "vision" else [],
         every_frame=config.pace == pb.PACE_MAX,
         options=options,
     )
@@ -461,7 +483,7 @@ def _speakers(utterance: media_pb2.Transcript) -> list[str]:
 
 
 def _shows_other(old: media_pb2.ScreenState, new: media_pb2.ScreenState) -> bool:
-    """False for a repeat: an older moment, or the same text, controls and objects."""
+    """False for a repeat: an older moment, or the same text, controls, objects and answers."""
     if new.start_sample < old.start_sample:
         return False
 
@@ -470,6 +492,7 @@ def _shows_other(old: media_pb2.ScreenState, new: media_pb2.ScreenState) -> bool
             [(r.text, r.script, r.box.SerializeToString()) for r in state.regions],
             [(e.class_name, e.text, e.box.SerializeToString()) for e in state.elements],
             [(o.class_id, o.box.SerializeToString()) for o in state.objects],
+            [answer.SerializeToString() for answer in state.answers],
         )
 
     return shown(old) != shown(new)

@@ -33,6 +33,7 @@ from services.gateway.voices import KnownVoice, Voices
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.errors import ConflictError, NotFoundError
 from services.runtime.percept import SpeakerVoice
+from services.runtime.queries import checked_queries
 from services.runtime.settings import service_address
 from services.runtime.stage import MediaError, OverloadedError
 
@@ -241,6 +242,13 @@ class Sessions:
             raise ConflictError(f"session {session_id} is not live; phrases change in a live one only")
         await session.set_phrases(phrases)
 
+    async def set_queries(self, session_id: str, queries: Sequence[str]) -> None:
+        """Find other things on the screen of a live session. Raises NotFoundError, ConflictError, MediaError."""
+        if (session := self._live.get(session_id)) is None:
+            await self.store.get(session_id)
+            raise ConflictError(f"session {session_id} is not live; queries change in a live one only")
+        await session.set_queries(queries)
+
     async def add_voice(self, request: pb.AddVoiceRequest) -> KnownVoice:
         """Remember a voice; whoever has it in a live session is named at once.
 
@@ -389,12 +397,13 @@ class Sessions:
         tasks = list(dict.fromkeys(request.tasks))
         if not (tasks or request.queries) or set(tasks) - set(SEE_TASKS):
             raise MediaError(f"tasks are {tasks}, must be one or more of {', '.join(SEE_TASKS)}")
+        queries = checked_queries(request.queries)
         stub = expert_pb2_grpc.ExpertServiceStub(self._channels["vision"])
         before = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         started = time.monotonic()
 
         async def requests() -> AsyncIterator[expert_pb2.PerceiveRequest]:
-            config = expert_pb2.PerceiveConfig(tasks=tasks, queries=request.queries, every_frame=True)
+            config = expert_pb2.PerceiveConfig(tasks=tasks, queries=queries, every_frame=True)
             yield expert_pb2.PerceiveRequest(config=config)
             yield expert_pb2.PerceiveRequest(frame=media_pb2.VideoFrame(image=request.image, frame_id="image"))
 
@@ -404,7 +413,7 @@ class Sessions:
                 screen = response.percept.screen
         spent_ms = (time.monotonic() - started) * 1000
         ran = list(dict.fromkeys((*tasks, *(task for answer in screen.answers for task in answer.tasks))))
-        if request.queries:
+        if queries:
             ran.append("queries")
         described = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         touched = sum(

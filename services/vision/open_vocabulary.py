@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.percept import BoxXyxy, Coverage, QueryAnswer, QueryMatch, ScreenState, UiElement
-from services.runtime.stage import MediaError
 from services.vision.icons import IconEncoder
 from services.vision.objects import CLASS_NAMES
 
 Vector = NDArray[np.float32]
-MAX_QUERIES = 16
-MAX_QUERY_CHARS = 200
 _MAX_MATCHES = 20
 # Less probable than this is not answered. Pictures of icons are seldom sure; on the pages that scores were fitted on
 # 16 of 20 answers from .25 on were right.
@@ -111,17 +108,21 @@ class SentenceSpace(Protocol):
 class Wish:
     """A query understood: `kind` is a class of controls, "text", or "" for a bare thing; `content` what it is or says.
 
-    `object_class` is the class of COCO that a bare thing names, where there is one.
+    `object_class` is the class of COCO that a bare thing names, where there is one. `missing` says which model would
+    have to be there to find it.
     """
 
     query: str
-    kind: str
-    content: str
+    kind: str = ""
+    content: str = ""
     object_class: str = ""
+    missing: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that could find it."""
+        if self.missing:
+            return ()
         if self.object_class:
             return ("objects",)
         if self.kind in ("", "text"):
@@ -160,9 +161,7 @@ class OpenVocabulary:
         self._vector = lru_cache(maxsize=4096)(self._encode)
 
     def understand(self, query: str) -> Wish:
-        """What is asked for. Raises MediaError for an empty query or one that is too long."""
-        if not query.strip() or len(query) > MAX_QUERY_CHARS:
-            raise MediaError(f"a query has {len(query)} characters, must have 1 to {MAX_QUERY_CHARS}, not all blank")
+        """What is asked for. Raises ModelMissingError where the words' encoder is needed and missing."""
         plain = _DETERMINERS.sub("", " ".join(query.lower().strip(" .?!").split()))
         for pattern in (_BEGINS, _ENDS, _LITERAL):
             if match := pattern.fullmatch(plain):
@@ -193,6 +192,8 @@ class OpenVocabulary:
         return tuple(self._answer(wish, state, looks) for wish in wishes)
 
     def _answer(self, wish: Wish, state: ScreenState, looks: "Looks") -> QueryAnswer:
+        if wish.missing:
+            return QueryAnswer(wish.query, Coverage.NOT_COVERED, (), wish.missing)
         matches = [
             QueryMatch(candidate.box, score, candidate.source, candidate.name)
             for candidate in self.candidates(wish, state, looks)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from threading import Lock
 
+from engines.engine import ModelMissingError
 from engines.models import runs_as
 from services.runtime import sentence
+from services.runtime.queries import checked_queries, parse_queries
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
 from services.vision import gui, icons, objects, scripts
@@ -12,10 +14,10 @@ from services.vision.gui import GuiDetector
 from services.vision.icons import IconEncoder
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
-from services.vision.open_vocabulary import MAX_QUERIES, OpenVocabulary, tasks_of
+from services.vision.open_vocabulary import OpenVocabulary, Wish
 from services.vision.script_router import ScriptRouter
 from services.vision.scripts import ScriptClassifier
-from services.vision.stage import QUALITIES, TASKS, VisionStage
+from services.vision.stage import OPTIONS, QUALITIES, TASKS, VisionStage
 from services.vision.tesseract import TesseractReader, installed_models
 from services.vision.text_detection import TextDetector
 from services.vision.text_recognition import LineReader, TextRecognizer
@@ -104,34 +106,53 @@ class VisionExpert:
         """Answers queries with what the tasks found."""
         return self._vocabulary
 
+    def wishes(self, queries: Sequence[str]) -> tuple[Wish, ...]:
+        """What is asked for, the models for it open; without one of them a wish says so. Raises MediaError."""
+        return tuple(map(self._wish, checked_queries(queries)))
+
+    def _wish(self, query: str) -> Wish:
+        try:
+            wish = self._vocabulary.understand(query)
+            for task in wish.tasks:
+                self._open(task)
+            if wish.needs_sentences:
+                self.sentences()
+            if wish.needs_icons:
+                self.icons()
+        except ModelMissingError as error:
+            return Wish(query, missing=str(error))
+        return wish
+
+    def _open(self, task: str) -> None:
+        match task:
+            case "ocr":
+                self.detector()
+                self.recognizer(TINY)
+            case "objects":
+                self.objects()
+            case "gui":
+                self.gui()
+
     def open_stage(self, config: StageConfig) -> Stage:
-        """Begin a stream. Raises MediaError for an unknown task or option, wrong queries, ModelMissingError."""
-        if len(config.queries) > MAX_QUERIES:
-            raise MediaError(f"{len(config.queries)} queries, must be at most {MAX_QUERIES}: ask for fewer at once")
-        wishes = [self._vocabulary.understand(query) for query in config.queries]
-        tasks = tuple(dict.fromkeys((*config.tasks, *tasks_of(wishes)))) or ("ocr",)
-        if unknown := [task for task in tasks if task not in TASKS]:
+        """Begin a stream; the option `queries` has one a line, in the place of the config's own.
+
+        Raises MediaError for an unknown task or option, wrong queries, ModelMissingError.
+        """
+        if unknown := [task for task in config.tasks if task not in TASKS]:
             raise MediaError(f"unknown task {unknown[0]!r}; vision knows {', '.join(TASKS)}")
-        if unknown := [key for key in config.options if key != "quality"]:
-            raise MediaError(f"unknown option {unknown[0]!r}; vision knows quality")
+        if unknown := [key for key in config.options if key not in OPTIONS]:
+            raise MediaError(f"unknown option {unknown[0]!r}; vision knows {', '.join(OPTIONS)}")
         quality = config.options.get("quality", "accurate")
         if quality not in QUALITIES:
             raise MediaError(f"option quality is {quality!r}; it must be one of {', '.join(QUALITIES)}")
-        stage = VisionStage(self, tasks, quality, config, wishes)
+        queries = config.options.get("queries")
+        wishes = self.wishes(config.queries if queries is None else parse_queries(queries))
+        stage = VisionStage(self, config.tasks, quality, config, wishes)
         # A missing model is found out now, not at the first picture.
-        if "ocr" in tasks:
-            self.detector()
-            self.recognizer(TINY)
-            if quality == "accurate":
-                self.recognizer(SMALL)
-        if "objects" in tasks:
-            self.objects()
-        if "gui" in tasks:
-            self.gui()
-        if any(wish.needs_sentences for wish in wishes):
-            self.sentences()
-        if any(wish.needs_icons for wish in wishes):
-            self.icons()
+        for task in stage.tasks:
+            self._open(task)
+        if "ocr" in stage.tasks and quality == "accurate":
+            self.recognizer(SMALL)
         return stage
 
     def models(self) -> Sequence[ModelInfo]:

@@ -1,7 +1,7 @@
 """Pictures of a screen in, what the screen shows out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import compress
 from typing import Any, Protocol
@@ -21,12 +21,13 @@ from services.runtime.percept import (
     TextRegion,
     UiElement,
 )
+from services.runtime.queries import parse_queries
 from services.runtime.stage import Frame, MediaError, StageConfig
 from services.vision.change import Change, ReferenceFrame
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, TextLine, are_shown
-from services.vision.open_vocabulary import OpenVocabulary, Wish
+from services.vision.open_vocabulary import OpenVocabulary, Wish, tasks_of
 from services.vision.screen_changes import JITTER_PX, changes_between, is_same_slide
 from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
@@ -38,6 +39,7 @@ TASKS = ("ocr", "gui", "objects")
 # fast: the live recogniser alone; accurate: every line is read again by the larger one while the
 # screen rests and when the stream ends.
 QUALITIES = ("fast", "accurate")
+OPTIONS = ("quality", "queries")
 # Lines read again for each picture that brings nothing new: about 200 ms of one core.
 _LINES_PER_REST = 8
 _OBJECT_JITTER_PX = 4
@@ -61,6 +63,9 @@ class Models(Protocol):
     def vocabulary(self) -> OpenVocabulary:
         """Finds what queries ask for among the rest."""
 
+    def wishes(self, queries: Sequence[str]) -> tuple[Wish, ...]:
+        """Understands queries. Raises MediaError."""
+
 
 class VisionStage:
     """State of one stream of pictures: what was read, and of which pixels.
@@ -73,11 +78,15 @@ class VisionStage:
     def __init__(
         self, models: Models, tasks: Sequence[str], quality: str, config: StageConfig, wishes: Sequence[Wish] = ()
     ) -> None:
-        """`wishes` are the config's queries understood. Raises MediaError for a resume state that is not ours."""
+        """`tasks` run whatever `wishes` ask for. Raises MediaError for a resume state that is not ours."""
+        self.tasks: tuple[str, ...] = ()
         self._models = models
-        self._tasks = tuple(tasks)
+        self._own_tasks = tuple(tasks)
         self._is_accurate = quality == "accurate"
-        self._wishes = tuple(wishes)
+        self._wishes: tuple[Wish, ...] = ()
+        self._is_asked_anew = False
+        # Detectors that have not seen the picture shown.
+        self._blind: set[str] = set()
         self._reference = ReferenceFrame()
         self._text = ScreenText()
         self._elements = ScreenElements()
@@ -89,6 +98,31 @@ class VisionStage:
         self._resumed: int | None = None
         if config.resume_state:
             self._resume(config.resume_state)
+        self._ask(wishes)
+
+    def update(self, options: Mapping[str, str]) -> None:
+        """Find other things from the next picture on, also if it is the same. Raises MediaError."""
+        if fixed := sorted(set(options) - {"queries"}):
+            raise MediaError(f"option {fixed[0]!r} cannot change in the middle of a stream; of vision's queries can")
+        if (queries := options.get("queries")) is not None:
+            self._ask(self._models.wishes(parse_queries(queries)))
+
+    def _ask(self, wishes: Sequence[Wish]) -> None:
+        """Take wishes, and run the tasks that they need beside the stream's own."""
+        self._wishes = tuple(wishes)
+        asked = [] if self._shown is None else [answer.query for answer in self._shown.answers]
+        self._is_asked_anew = asked != [wish.query for wish in wishes]
+        before, self.tasks = self.tasks, tuple(dict.fromkeys((*self._own_tasks, *tasks_of(wishes)))) or ("ocr",)
+        self._blind = (self._blind | set(self.tasks) - set(before)) & set(self.tasks)
+        if "objects" not in self.tasks:
+            self._objects = ()
+            self._tracks = ObjectTracks((), self._tracks.next_number)
+        if "gui" not in self.tasks:
+            self._elements = ScreenElements((), self._elements.next_number)
+        if "ocr" not in self.tasks:
+            self._text = ScreenText((), self._text.next_number)
+        elif "ocr" in self._blind:
+            self._reference = ReferenceFrame()
 
     def push_audio(self, samples: NDArray[np.float32]) -> Sequence[Percept]:
         """Refused: raises MediaError."""
@@ -99,12 +133,15 @@ class VisionStage:
         resumed, self._resumed = self._resumed, None
         self._frame = frame
         change = self._reference.compare(frame.pixels)
-        if resumed == frame.start_sample and self._has_shown_size(frame):
+        is_known = resumed == frame.start_sample and self._has_shown_size(frame) and "ocr" not in self._blind
+        if is_known and not self._is_asked_anew:
             return []
-        if change is not None:
+        if change is not None and not is_known:
             self._read(frame, change)
             return self._news(frame, is_changed=True)
-        if "ocr" in self._tasks and self._is_accurate:
+        if self._blind:
+            self._detect(frame, self._blind)
+        if "ocr" in self.tasks and self._is_accurate:
             self._text.read_again(frame.pixels, self._accurate, _LINES_PER_REST)
         return self._news(frame, is_changed=False)
 
@@ -112,7 +149,7 @@ class VisionStage:
         """End of media: the last picture with every line read accurately, if that says anything new."""
         if self._frame is None:
             return []
-        if "ocr" in self._tasks and self._is_accurate:
+        if "ocr" in self.tasks and self._is_accurate:
             self._text.read_again(self._frame.pixels, self._accurate)
         return self._news(self._frame, is_changed=False)
 
@@ -124,20 +161,25 @@ class VisionStage:
         return self._models.recognizer(SMALL)
 
     def _read(self, frame: Frame, change: Change) -> None:
-        if "objects" in self._tasks:
-            self._objects = self._tracks.update(self._models.objects().detect(frame.pixels))
-        if "gui" in self._tasks:
-            if change.scroll is not None:
-                self._elements.scroll(change.scroll)
-            self._elements.update(self._models.gui().detect(frame.pixels))
-        if "ocr" in self._tasks:
+        if change.scroll is not None:
+            self._elements.scroll(change.scroll)
+        self._detect(frame, self.tasks)
+        if "ocr" in self.tasks:
             looked_at = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
             for area, kept in looked_at:
                 self._reference.accept(area, kept)
         else:
             self._reference.accept((0, 0, frame.pixels.shape[1], frame.pixels.shape[0]))
 
+    def _detect(self, frame: Frame, tasks: Collection[str]) -> None:
+        if "objects" in tasks:
+            self._objects = self._tracks.update(self._models.objects().detect(frame.pixels))
+        if "gui" in tasks:
+            self._elements.update(self._models.gui().detect(frame.pixels))
+        self._blind = set()
+
     def _news(self, frame: Frame, *, is_changed: bool) -> list[Percept]:
+        is_asked_anew, self._is_asked_anew = self._is_asked_anew, False
         height, width = frame.pixels.shape[:2]
         lines = _shown(self._text.lines)
         state = ScreenState(
@@ -151,7 +193,7 @@ class VisionStage:
         )
         is_same = self._shown is not None and _shows_the_same(self._shown, state)
         # Another icon in the same place changes answers alone.
-        if is_same and not (self._wishes and is_changed):
+        if is_same and not is_asked_anew and not (self._wishes and is_changed):
             return []
         if self._wishes:
             state = replace(state, answers=self._models.vocabulary().answers(self._wishes, state, frame.pixels))
@@ -181,6 +223,7 @@ class VisionStage:
             "next_object": self._tracks.next_number,
             "tracks": [asdict(track) for track in self._tracks.tracks],
             "slides": self._slides,
+            "tasks": self.tasks,
             "answers": [asdict(answer) | {"coverage": answer.coverage.value} for answer in shown.answers],
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -199,6 +242,7 @@ class VisionStage:
             self._elements = ScreenElements(elements, int(document["next_element"]))
             self._text = ScreenText(lines, int(document["next_number"]))
             self._slides = int(document["slides"])
+            self.tasks = tuple(map(str, document["tasks"]))
             self._shown = ScreenState(
                 int(document["start_sample"]),
                 int(document["width_px"]),
@@ -242,8 +286,8 @@ def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
     )
 
 
-def _found(state: ScreenState) -> list[tuple[Coverage, set[tuple[BoxXyxy, str, str]]]]:
-    return [(each.coverage, {(m.box, m.source, m.name) for m in each.matches}) for each in state.answers]
+def _found(state: ScreenState) -> list[tuple[str, Coverage, set[tuple[BoxXyxy, str, str]]]]:
+    return [(each.query, each.coverage, {(m.box, m.source, m.name) for m in each.matches}) for each in state.answers]
 
 
 def _answer(entry: dict[str, Any]) -> QueryAnswer:

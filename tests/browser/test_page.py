@@ -98,6 +98,22 @@ def test_a_shared_tab_is_read_and_questions_are_answered_with_evidence_to_click(
     finish(page)
 
 
+def test_what_is_looked_for_is_marked_on_the_screen_and_what_nobody_can_tell_is_said(open_page: Open) -> None:
+    page = open_page()
+    begin(page, microphone=False, screen=True)
+    expect(page.locator("#regions")).to_contain_text("Questions")
+    page.fill("#queries", 'text "questions", the meaning of life')
+    page.keyboard.press("Enter")
+    expect(page.locator("#found")).to_contain_text(re.compile(r'text "questions": \d+ place'))
+    expect(page.locator("#found")).to_contain_text("the meaning of life: nobody here can tell")
+    expect(page.locator("#boxes rect.match").first).to_be_visible()
+    page.fill("#queries", "x" * 300)
+    page.click("#seek button")
+    expect(page.locator("#banners")).to_contain_text("200 characters")
+    finish(page)
+    expect(page.locator("#seek")).to_be_hidden()
+
+
 def test_a_refused_microphone_is_explained_and_the_page_lives_on(open_page: Open) -> None:
     page = open_page(allow=())
     page.locator("#use-screen").set_checked(False, force=True)

@@ -20,7 +20,7 @@ PACE_LIVE: Pace
 PACE_MAX: Pace
 
 class LiveConfig(_message.Message):
-    __slots__ = ("session_id", "last_seq", "title", "language", "experts", "pace", "phrases", "options", "escalation")
+    __slots__ = ("session_id", "last_seq", "title", "language", "experts", "pace", "phrases", "options", "escalation", "queries")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class LiveConfig(_message.Message):
     PHRASES_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     ESCALATION_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     last_seq: int
     title: str
@@ -46,7 +47,8 @@ class LiveConfig(_message.Message):
     phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
     options: _containers.ScalarMap[str, str]
     escalation: _decoder_pb2.Escalation
-    def __init__(self, session_id: _Optional[str] = ..., last_seq: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., experts: _Optional[_Iterable[str]] = ..., pace: _Optional[_Union[Pace, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, session_id: _Optional[str] = ..., last_seq: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., experts: _Optional[_Iterable[str]] = ..., pace: _Optional[_Union[Pace, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., options: _Optional[_Mapping[str, str]] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Phrase(_message.Message):
     __slots__ = ("text", "weight")
@@ -62,6 +64,12 @@ class Phrases(_message.Message):
     phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
     def __init__(self, phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ...) -> None: ...
 
+class Queries(_message.Message):
+    __slots__ = ("queries",)
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    queries: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, queries: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Question(_message.Message):
     __slots__ = ("question_id", "text", "escalation")
     QUESTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -73,7 +81,7 @@ class Question(_message.Message):
     def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
 
 class LiveRequest(_message.Message):
-    __slots__ = ("config", "audio", "frame", "question", "rename", "phrases", "undo")
+    __slots__ = ("config", "audio", "frame", "question", "rename", "phrases", "undo", "queries")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +89,7 @@ class LiveRequest(_message.Message):
     RENAME_FIELD_NUMBER: _ClassVar[int]
     PHRASES_FIELD_NUMBER: _ClassVar[int]
     UNDO_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
     config: LiveConfig
     audio: _media_pb2.AudioChunk
     frame: _media_pb2.VideoFrame
@@ -88,7 +97,8 @@ class LiveRequest(_message.Message):
     rename: _decoder_pb2.SpeakerName
     phrases: Phrases
     undo: Undo
-    def __init__(self, config: _Optional[_Union[LiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., rename: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., phrases: _Optional[_Union[Phrases, _Mapping]] = ..., undo: _Optional[_Union[Undo, _Mapping]] = ...) -> None: ...
+    queries: Queries
+    def __init__(self, config: _Optional[_Union[LiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., rename: _Optional[_Union[_decoder_pb2.SpeakerName, _Mapping]] = ..., phrases: _Optional[_Union[Phrases, _Mapping]] = ..., undo: _Optional[_Union[Undo, _Mapping]] = ..., queries: _Optional[_Union[Queries, _Mapping]] = ...) -> None: ...
 
 class Undo(_message.Message):
     __slots__ = ("utterance_id", "word")

@@ -23,7 +23,7 @@ const preferThisTab = new URLSearchParams(location.search).get("tab") === "self"
 const capture = new Capture();
 const lag = new LagMeter();
 const transcript = new TranscriptView(renameSpeaker, (sample) => screenView.showAt(sample), (place) => screenView.jump(place), undo);
-const screenView = new ScreenView();
+const screenView = new ScreenView(seek);
 const questions = new QuestionsView(ask, showEvidence, () => $("open-minutes").click());
 
 let meeting = new Meeting();
@@ -157,6 +157,7 @@ function take(event) {
       $("state").classList.remove("hears");
       forget();
       lag.reset();
+      screenView.update();
       transcript.draw();
       showState();
       break;
@@ -180,6 +181,15 @@ async function ask(text, escalation = "") {
     await request("POST", `${sessionPath(sessionId)}/ask`, { question_id: id, text, escalation });
   } catch (error) {
     questions.fail(id, error.message);
+  }
+}
+
+async function seek(queries) {
+  try {
+    await request("PUT", `${sessionPath(sessionId)}/queries`, { queries });
+    notice("seek", "");
+  } catch (error) {
+    notice("seek", error.message);
   }
 }
 

@@ -44,6 +44,12 @@ function screen(raw) {
     regions: (raw.regions ?? []).map((r) => ({ id: r.region_id ?? "", text: r.text ?? "", box: box(r.box), confidence: r.confidence })),
     elements: (raw.elements ?? []).map((e) => ({ id: e.element_id ?? "", text: e.text ?? "", kind: e.class_name ?? "", box: box(e.box) })),
     objects: (raw.objects ?? []).map((o) => ({ kind: o.class_name ?? "", box: box(o.box), confidence: o.confidence })),
+    answers: (raw.answers ?? []).map((a) => ({
+      query: a.query ?? "",
+      isCovered: a.coverage !== "COVERAGE_NOT_COVERED",
+      reason: a.reason ?? "",
+      matches: (a.matches ?? []).map((m) => ({ box: box(m.box), score: m.score ?? 0, name: m.name ?? "" })),
+    })),
   };
 }
 

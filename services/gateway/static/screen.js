@@ -1,4 +1,4 @@
-// The screen: the latest picture with what was read from it, earlier ones, and jumps to evidence.
+// The screen: the latest picture with what was read and found on it, earlier ones, and jumps to evidence.
 
 import { sessionPath } from "./api.js";
 import { clock } from "./model.js";
@@ -13,7 +13,8 @@ export class ScreenView {
   #box = null;
   #loading = "";
 
-  constructor() {
+  /** `seek` is called with what to find from now on, a list of texts. */
+  constructor(seek) {
     const $ = (id) => document.getElementById(id);
     this.stage = $("stage");
     this.image = $("frame");
@@ -28,6 +29,13 @@ export class ScreenView {
     this.next = $("screen-next");
     this.live = $("screen-live");
     this.section = $("screen");
+    this.seek = $("seek");
+    this.queries = $("queries");
+    this.found = $("found");
+    this.seek.addEventListener("submit", (event) => {
+      event.preventDefault();
+      seek(this.queries.value.split(",").map((query) => query.trim()).filter(Boolean));
+    });
     this.previous.addEventListener("click", () => this.#step(-1));
     this.next.addEventListener("click", () => this.#step(1));
     this.live.addEventListener("click", () => this.#pin(null));
@@ -40,6 +48,8 @@ export class ScreenView {
     this.#pinned = this.#drawn = this.#box = null;
     this.#loading = "";
     this.image.removeAttribute("src");
+    this.queries.value = "";
+    this.found.replaceChildren();
     this.update();
   }
 
@@ -48,6 +58,7 @@ export class ScreenView {
     const state = this.#pinned ?? states.at(-1) ?? null;
     const at = states.indexOf(state);
     this.empty.hidden = state !== null;
+    this.seek.hidden = this.#meeting.ended;
     this.stage.hidden = this.details.hidden = state === null;
     this.previous.disabled = at <= 0;
     this.next.disabled = at < 0 || at === states.length - 1;
@@ -105,10 +116,29 @@ export class ScreenView {
     state.objects.forEach((object) => this.boxes.append(this.#rect(object.box, "object", object.kind)));
     state.elements.forEach((element) => this.boxes.append(this.#rect(element.box, "control", [element.kind, element.text].filter(Boolean).join(": "))));
     state.regions.forEach((region) => this.#drawRegion(region));
+    this.#drawFound(state.answers);
     if (this.#box && !this.boxes.querySelector(".evidence")) this.boxes.append(this.#rect(this.#box, "evidence", "evidence"));
     const read = state.regions.filter((region) => region.text).length;
     this.count.textContent = `${read} ${read === 1 ? "line" : "lines"}`;
     this.image.alt = read ? "Picture of the shared screen; its text is listed below." : "Picture of the shared screen; no text was found on it.";
+  }
+
+  #drawFound(answers) {
+    // After a reload the field says again what is looked for.
+    if (!this.queries.value && document.activeElement !== this.queries) this.queries.value = answers.map((answer) => answer.query).join(", ");
+    for (const { query, matches } of answers) {
+      for (const { box, score } of matches) this.boxes.append(this.#rect(box, "match", `${query}, ${Math.round(100 * score)} %`));
+    }
+    this.found.replaceChildren(
+      ...answers.map(({ query, matches, isCovered, reason }) => {
+        const item = document.createElement("li");
+        const number = matches.length === 1 ? "1 place" : `${matches.length} places`;
+        const sure = matches.length ? `, at best ${Math.round(100 * matches[0].score)} % sure` : "";
+        item.textContent = `${query}: ${!isCovered ? "nobody here can tell" : matches.length ? number + sure : "not there"}`;
+        item.title = reason;
+        return item;
+      }),
+    );
   }
 
   #drawRegion(region) {

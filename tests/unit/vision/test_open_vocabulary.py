@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -140,6 +141,46 @@ def test_answers_survive_a_checkpoint(finder: VisionExpert, page: Pixels) -> Non
     changed[300:700, :] = 255
     after, expected = (answers(each.push_frame(Frame(changed, 1))) for each in (resumed, stage))
     assert after == expected
+
+
+def test_other_queries_are_answered_about_the_same_picture_and_their_tasks_come_and_go(
+    finder: VisionExpert, page: Pixels
+) -> None:
+    stage = finder.open_stage(StageConfig(tasks=("ocr",), options=FAST))
+    (before,) = (p for p in stage.push_frame(Frame(page, 0)) if isinstance(p, ScreenState))
+    stage.update({"queries": "every button\ndragon"})
+    (asked_anew,) = (p for p in stage.push_frame(Frame(page, 1)) if isinstance(p, ScreenState))
+    assert [answer.coverage for answer in asked_anew.answers] == [Coverage.FOUND, Coverage.NOT_COVERED]
+    assert asked_anew.regions == before.regions and asked_anew.elements and not before.elements
+    assert not stage.push_frame(Frame(page, 2))
+    stage.update({"queries": ""})
+    (after,) = (p for p in stage.push_frame(Frame(page, 3)) if isinstance(p, ScreenState))
+    assert not after.answers and not after.elements
+    for options, what in (({"quality": "fast"}, "cannot change"), ({"queries": "a" * 201}, "201 characters")):
+        with pytest.raises(MediaError, match=what):
+            stage.update(options)
+
+
+def test_a_stream_that_goes_on_with_other_queries_answers_them(finder: VisionExpert, page: Pixels) -> None:
+    stage = finder.open_stage(StageConfig(tasks=("ocr",), options=FAST))
+    (checkpoint,) = (p for p in stage.push_frame(Frame(page, 0)) if isinstance(p, Checkpoint))
+    options = {**FAST, "queries": "every button"}
+    resumed = finder.open_stage(StageConfig(tasks=("ocr",), options=options, resume_state=checkpoint.state))
+    (answer,) = answers(resumed.push_frame(Frame(page, 0)))
+    stage.update({"queries": "every button"})
+    assert (answer,) == answers(stage.push_frame(Frame(page, 0)))
+
+
+def test_what_needs_a_model_that_is_not_there_is_not_covered_and_the_rest_is_answered(
+    finder: VisionExpert, page: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expert = new_expert()
+    stage = expert.open_stage(StageConfig(tasks=("ocr",), options=FAST))
+    monkeypatch.setenv("SENSORIUM_MODELS", str(tmp_path))
+    stage.update({"queries": "person\nevery button"})
+    person, button = answers(stage.push_frame(Frame(page, 0)))
+    assert person.coverage is button.coverage is Coverage.NOT_COVERED
+    assert "nanodet-g" in person.reason and "sensorium models fetch" in person.reason
 
 
 def test_ink_is_the_same_on_dark_and_light_and_wherever_the_icon_lies() -> None:
