@@ -528,6 +528,20 @@ def import_pyannote(file: Checkpoint, name: ModelName, licence: Licence) -> None
         print(f"imported {brought.name}: {brought.notes} Use it: SENSORIUM_{use}_MODEL={name}", file=sys.stderr)
 
 
+@import_app.command("detector")
+def import_detector(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Holds detector.toml and the files it names.")],
+    name: ModelName,
+    licence: Licence,
+) -> None:
+    """Import an OWL-ViT or YOLO-World in ONNX, for queries that no detector here covers (docs/open-vocabulary.md)."""
+    with _errors():
+        from tools import models
+
+        brought = models.bring_detector(folder, name, licence)
+        print(f"imported {brought.name}: {brought.notes} Use it: SENSORIUM_OPEN_DETECTOR={name}", file=sys.stderr)
+
+
 def main() -> None:
     """Entry point of the `sensorium` command."""
     app()

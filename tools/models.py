@@ -120,6 +120,13 @@ def bring_pyannote(file: Path, name: str, licence: str) -> Manifest:
     return install(name, partial(pyannote.export, file, name, licence))
 
 
+def bring_detector(folder: Path, name: str, licence: str) -> Manifest:
+    """Import a detector of things asked for in words. Raises FetchError for one that does not fit."""
+    from engines.export import open_detector
+
+    return install(name, partial(open_detector.export, folder, name, licence))
+
+
 def missing(names: Iterable[str]) -> list[str]:
     """Those that are not in the cache. Raises ManifestError."""
     return [name for name in dict.fromkeys(names) if not engines_models.is_fetched(name)]

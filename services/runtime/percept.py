@@ -178,8 +178,8 @@ class Coverage(Enum):
 class QueryMatch:
     """One place that answers a query; `score` is the probability that it is what was asked for.
 
-    `source` is "text", "element", "icon" or "object"; `name` is the line, the element's class and text, or the
-    object's class.
+    `source` is "text", "element", "icon", "object" or, of a detector that the user brought, "detector"; `name` is the
+    line, the element's class and text, the object's class, or what was asked for.
     """
 
     box: BoxXyxy

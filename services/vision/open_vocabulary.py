@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.percept import BoxXyxy, Coverage, QueryAnswer, QueryMatch, ScreenState, UiElement
+from services.vision.brought_detector import BroughtDetector
 from services.vision.icons import IconEncoder
 from services.vision.objects import CLASS_NAMES
 
@@ -130,6 +131,11 @@ class Wish:
         return ("gui",) if self.kind == "icon" or not self.content else ("ocr", "gui")
 
     @property
+    def is_bare(self) -> bool:
+        """True for a thing that no detector of the product knows."""
+        return not (self.kind or self.object_class or self.missing)
+
+    @property
     def needs_sentences(self) -> bool:
         """False where classes alone are compared."""
         return bool(self.content) and not self.object_class
@@ -154,10 +160,16 @@ class Candidate:
 class OpenVocabulary:
     """Answers queries about screens. Safe to share between streams where its models are."""
 
-    def __init__(self, sentences: Callable[[], SentenceSpace], icons: Callable[[], IconEncoder]) -> None:
-        """The models are opened when a query first needs them."""
+    def __init__(
+        self,
+        sentences: Callable[[], SentenceSpace],
+        icons: Callable[[], IconEncoder],
+        detector: Callable[[], BroughtDetector] | None = None,
+    ) -> None:
+        """The models are opened when a query first needs them; `detector` is the user's, where there is one."""
         self._sentences = sentences
         self._icons = icons
+        self._detector = detector
         self._vector = lru_cache(maxsize=4096)(self._encode)
 
     def understand(self, query: str) -> Wish:
@@ -189,12 +201,20 @@ class OpenVocabulary:
     def answers(self, wishes: Sequence[Wish], state: ScreenState, pixels: NDArray[np.uint8]) -> tuple[QueryAnswer, ...]:
         """One answer for each wish, about the picture (h, w, 3) uint8 BGR that `state` was read from."""
         looks = Looks(self._icons, pixels)
-        return tuple(self._answer(wish, state, looks) for wish in wishes)
+        bare = [wish.content for wish in wishes if wish.is_bare]
+        found = dict(zip(bare, self._detector().find(pixels, bare), strict=True)) if self._detector and bare else {}
+        return tuple(
+            self._answer(wish, state, looks, found.get(wish.content) if wish.is_bare else None) for wish in wishes
+        )
 
-    def _answer(self, wish: Wish, state: ScreenState, looks: "Looks") -> QueryAnswer:
+    def _answer(
+        self, wish: Wish, state: ScreenState, looks: "Looks", detected: tuple[QueryMatch, ...] | None
+    ) -> QueryAnswer:
+        """`detected`: what the user's detector found of a bare thing, None where it was not asked."""
         if wish.missing:
             return QueryAnswer(wish.query, Coverage.NOT_COVERED, (), wish.missing)
-        matches = [
+        matches = list(detected or ())
+        matches += [
             QueryMatch(candidate.box, score, candidate.source, candidate.name)
             for candidate in self.candidates(wish, state, looks)
             if (score := score_of(candidate)) >= LEAST_SCORES[candidate.weights]
@@ -202,7 +222,7 @@ class OpenVocabulary:
         if matches:
             surest = sorted(matches, key=lambda match: -match.score)[:_MAX_MATCHES]
             return QueryAnswer(wish.query, Coverage.FOUND, tuple(surest), tasks=wish.tasks)
-        if wish.kind or wish.object_class:
+        if wish.kind or wish.object_class or detected is not None:
             return QueryAnswer(wish.query, Coverage.NOT_FOUND, tasks=wish.tasks)
         reason = (
             f"no detector looks for {wish.content!r}, and no line says it: ask for one of the 80 things of COCO, "

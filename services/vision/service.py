@@ -9,7 +9,8 @@ from services.runtime import sentence
 from services.runtime.queries import checked_queries, parse_queries
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
-from services.vision import gui, icons, objects, scripts
+from services.vision import brought_detector, gui, icons, objects, scripts
+from services.vision.brought_detector import BroughtDetector, check_task
 from services.vision.gui import GuiDetector
 from services.vision.icons import IconEncoder
 from services.vision.objects import ObjectDetector
@@ -25,6 +26,9 @@ from services.vision.text_recognition import LineReader, TextRecognizer
 # Its networks of Debian's packages are the integer ones.
 _TESSERACT = ("tesseract", "int8")
 
+# The user's own detector, where there is one.
+_BROUGHT = (brought_detector.MODEL,) if brought_detector.MODEL else ()
+
 
 class VisionExpert:
     """Reads screens. Weights load on first use and are shared by all streams; safe for several threads."""
@@ -34,6 +38,9 @@ class VisionExpert:
     takes_frames = True
 
     def __init__(self, threads: int = 1) -> None:
+        """Raises ManifestError when the user's detector is unknown or made for something else."""
+        for name in _BROUGHT:
+            check_task(name)
         self._threads = threads
         self._lock = Lock()
         self._detector: TextDetector | None = None
@@ -45,7 +52,8 @@ class VisionExpert:
         self._gui: GuiDetector | None = None
         self._sentences: SentenceEncoder | None = None
         self._icons: IconEncoder | None = None
-        self._vocabulary = OpenVocabulary(self.sentences, self.icons)
+        self._brought: BroughtDetector | None = None
+        self._vocabulary = OpenVocabulary(self.sentences, self.icons, self.brought_detector if _BROUGHT else None)
 
     def detector(self) -> TextDetector:
         """The line finder. Raises ModelMissingError."""
@@ -102,6 +110,13 @@ class VisionExpert:
                 self._icons = IconEncoder(threads=self._threads)
             return self._icons
 
+    def brought_detector(self) -> BroughtDetector:
+        """The user's own detector. Raises ModelMissingError, ManifestError."""
+        with self._lock:
+            if self._brought is None:
+                self._brought = BroughtDetector(brought_detector.MODEL, threads=self._threads)
+            return self._brought
+
     def vocabulary(self) -> OpenVocabulary:
         """Answers queries with what the tasks found."""
         return self._vocabulary
@@ -119,6 +134,8 @@ class VisionExpert:
                 self.sentences()
             if wish.needs_icons:
                 self.icons()
+            if wish.is_bare and _BROUGHT:
+                self.brought_detector()
         except ModelMissingError as error:
             return Wish(query, missing=str(error))
         return wish
@@ -169,6 +186,7 @@ class VisionExpert:
             ModelInfo(gui.MODEL, *runs_as(gui.MODEL), self._gui is not None, ("gui",)),
             ModelInfo(icons.MODEL, *runs_as(icons.MODEL), self._icons is not None, ("queries",)),
             ModelInfo(sentence.NAME, *runs_as(sentence.NAME), self._sentences is not None, ("queries",)),
+            *(ModelInfo(name, *runs_as(name), self._brought is not None, ("queries",)) for name in _BROUGHT),
         ]
 
 
