@@ -56,16 +56,15 @@ def open_preferred(name: str, graph: str) -> TensorRTEngine | None:
     return None
 
 
-def open_plan(name: str, graph: str, module: str, *, half: bool | None = None, workers: int = 2) -> TensorRTEngine:
-    """Load the plan of one graph onto the card; `half` as in `plans.find`.
+def open_plan(name: str, graph: str, module: str, precision: str = "", *, workers: int = 2) -> TensorRTEngine:
+    """Load the plan of one graph onto the card; `precision` as in `plans.find`.
 
     Raises TensorRTMissingError, DeviceError, PlanMissingError, PlanCorruptError, PlainGraphMissingError, ManifestError.
     """
     profile = profile_of(manifest(name), graph)
     trt = tensorrt_build.load(module)
     card = first_card()
-    plan = plans.find(name, graph, module, trt.__version__, Target((card.compute_capability,), card.name), half=half)
+    plan = plans.find(name, graph, module, trt.__version__, Target((card.compute_capability,), card.name), precision)
     plans.verify(plan)
-    precision = "float16" if plan.half else "float32"
     data = plan.path.read_bytes()
-    return TensorRTEngine(trt, card, data, precision=precision, fixed=profile.fixed, workers=workers)
+    return TensorRTEngine(trt, card, data, precision=plan.precision, fixed=profile.fixed, workers=workers)

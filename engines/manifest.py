@@ -13,7 +13,9 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
-    [[profile]]  graph, axes (each free axis: least, usual, most), fixed?, exporter?, tolerance, half?; for TensorRT
+    [[profile]]  graph, axes (each free axis: least, usual, most), fixed?, exporter?, tolerance, half?, int8?; for
+                 TensorRT
+    [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms; measured, see EightBits
 
 A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
 
@@ -114,16 +116,37 @@ class Profile:
 
     `axes`: every free axis of its inputs: least, usual and most. `fixed`: inputs that become constants. `exporter`:
     the module that writes the graph where the rules of engines/export/plain.py do not do. `tolerance`: by how much
-    the float32 graph for TensorRT may differ from this one, `half`: the float16 from the float32 one, None: not
-    for use; both as the root of the mean square of the difference beside that of the values, the worst output.
+    the float32 graph for TensorRT may differ from this one, `half` and `int8`: the float16 and the eight-bit one
+    from the float32 one, None: not for use; all as the root of the mean square of the difference beside that of
+    the values, the worst output.
     """
 
     graph: str
     axes: dict[str, list[int]]
     tolerance: float
     half: float | None = None
+    int8: float | None = None
     fixed: dict[str, int] = field(default_factory=dict)
     exporter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EightBits:
+    """What eight-bit products cost a graph, by `python -m benchmarks.eight_bits` on media not calibrated on.
+
+    `metric` is an error, so lower is better: with the graph as it is (`float32`), with the eight-bit graph for
+    TensorRT, and with ONNX Runtime's own static quantisation; `most` is what it may be. `cpu_ms` are processor
+    milliseconds on ONNX Runtime of the graph as it is, and of ONNX Runtime's own quantisation.
+    """
+
+    graph: str
+    metric: str
+    data: str
+    float32: float
+    tensorrt: float
+    onnxruntime: float
+    most: float
+    cpu_ms: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +167,7 @@ class Manifest:
     parity: tuple[Parity, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
     profile: tuple[Profile, ...] = ()
+    eight_bits: tuple[EightBits, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -175,6 +199,7 @@ _NESTED: dict[str, type[Any]] = {
     "parity": Parity,
     "accuracy": Accuracy,
     "profile": Profile,
+    "eight_bits": EightBits,
 }
 
 
@@ -205,6 +230,12 @@ def parse(text: str, where: str) -> Manifest:
         for axis, sizes in profile.axes.items():
             if len(sizes) != 3 or not 0 <= sizes[0] <= sizes[1] <= sizes[2]:
                 raise ManifestError(f"{where}: axis {axis!r} is {sizes}, must be least, usual, most in this order")
+        if profile.int8 is not None and not any(
+            measured.graph == profile.graph and measured.tensorrt <= measured.most for measured in manifest.eight_bits
+        ):
+            raise ManifestError(
+                f"{where}: int8 for {profile.graph!r} needs eight_bits whose tensorrt is at most `most`"
+            )
     return manifest
 
 

@@ -19,11 +19,15 @@ from engines.cache import cache_root
 from engines.engine import EngineError
 from engines.export.half import half as narrowed
 from engines.export.plain import check, plain
+from engines.export.qdq import in_eight_bits
 from engines.fetch import GOLDEN
 from engines.manifest import Graph, Manifest, Profile, manifest
 
 # Changes whenever the rewriting does: plain graphs of before are not used any more.
 VERSION = 1
+# Ranges of what goes into eight-bit products, by tools/calibrate.py.
+RANGES = Path(__file__).parent / "export" / "ranges"
+PRECISIONS = ("float32", "float16", "int8")
 Feeds = dict[str, NDArray[Any]]
 
 
@@ -35,7 +39,7 @@ class PlainGraphMissingError(EngineError):
 class PlainGraph:
     """A graph for TensorRT: its file, the file's digest, and how far it is from the graph that it was made from.
 
-    `difference` as `tolerance` in engines/manifest.py; of a half-precision graph: from the float32 one.
+    `difference` as `tolerance` in engines/manifest.py; of a float16 or int8 graph: from the float32 one.
     """
 
     path: Path
@@ -52,23 +56,28 @@ def profile_of(model: Manifest, graph: str) -> Profile:
     raise PlainGraphMissingError(f"{model.name}/{graph} has no profile for TensorRT; graphs with one: {known}")
 
 
-def plain_graph(name: str, graph: str, *, half: bool = False) -> PlainGraph:
-    """The graph for TensorRT; written, and compared with its source, if it is not in the cache yet.
+def allowed_difference(profile: Profile, precision: str) -> float | None:
+    """How far the graph of that precision may be from what it is made of; None: there is none."""
+    return {"float32": profile.tolerance, "float16": profile.half, "int8": profile.int8}[precision]
+
+
+def plain_graph(name: str, graph: str, precision: str = "float32") -> PlainGraph:
+    """The graph for TensorRT in one of PRECISIONS; written and compared with its source if it is not in the cache.
 
     Raises ModelMissingError, ManifestError, PlainGraphError, PlainGraphMissingError, and EngineError when it differs
     by more than its manifest allows.
     """
     profile = profile_of(manifest(name), graph)
-    if half and profile.half is None:
-        raise PlainGraphMissingError(f"{name}/{graph} has no half-precision graph: its manifest names no tolerance")
-    cached = noted_plain_graph(name, graph, half=half)
+    if allowed_difference(profile, precision) is None:
+        raise PlainGraphMissingError(f"{name}/{graph} has no {precision} graph: its manifest names no tolerance")
+    cached = noted_plain_graph(name, graph, precision)
     if cached is not None and cached.path.is_file():
         return cached
-    path = _path(name, graph, half)
+    path = _path(name, graph, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        written = PlainGraph(path, "", _write(name, profile, partial, half))
+        written = PlainGraph(path, "", _write(name, profile, partial, precision))
         written = replace(written, sha256=models.sha256(partial))
         partial.replace(path)
         partial.write_text(json.dumps({"sha256": written.sha256, "difference": written.difference}))
@@ -78,9 +87,9 @@ def plain_graph(name: str, graph: str, *, half: bool = False) -> PlainGraph:
     return written
 
 
-def noted_plain_graph(name: str, graph: str, *, half: bool) -> PlainGraph | None:
+def noted_plain_graph(name: str, graph: str, precision: str) -> PlainGraph | None:
     """The graph for TensorRT if it was ever written here; its file may be gone. Raises ManifestError."""
-    path = _path(name, graph, half)
+    path = _path(name, graph, precision)
     notes = path.with_suffix(".json")
     if not notes.is_file():
         return None
@@ -88,9 +97,9 @@ def noted_plain_graph(name: str, graph: str, *, half: bool) -> PlainGraph | None
     return PlainGraph(path, noted["sha256"], noted["difference"])
 
 
-def _path(name: str, graph: str, half: bool) -> Path:
+def _path(name: str, graph: str, precision: str) -> Path:
     folder = f"{models.folder(manifest(name)).name}-p{VERSION}"
-    return cache_root() / "plain" / folder / f"{Path(graph).stem}.{'half' if half else 'plain'}.onnx"
+    return cache_root() / "plain" / folder / f"{Path(graph).stem}.{precision}.onnx"
 
 
 def example(name: str, graph: str) -> Feeds:
@@ -141,11 +150,19 @@ def noise(graph: Graph, profile: Profile) -> Feeds:
     return feeds
 
 
-def _write(name: str, profile: Profile, out: Path, half: bool) -> float:
-    source = plain_graph(name, profile.graph).path if half else models.model_file(name, profile.graph)
+def ranges_file(name: str, graph: str) -> Path:
+    """Where the ranges of a graph for eight bits lie."""
+    return RANGES / f"{name}-{Path(graph).stem}.json"
+
+
+def _write(name: str, profile: Profile, out: Path, precision: str) -> float:
+    is_source = precision == "float32"
+    source = models.model_file(name, profile.graph) if is_source else plain_graph(name, profile.graph).path
     given = onnx.load(source)
-    if half:
+    if precision == "float16":
         made = narrowed(given)
+    elif precision == "int8":
+        made = in_eight_bits(given, json.loads(ranges_file(name, profile.graph).read_text()))
     elif profile.exporter:
         made = importlib.import_module(profile.exporter).plain(given)
         check(made)
@@ -156,18 +173,18 @@ def _write(name: str, profile: Profile, out: Path, half: bool) -> float:
     onnx.save(made, out)
     del given, made
     feeds = plain_example(name, profile.graph)
-    wanted = OnnxRuntimeEngine(source).run(feeds if half else example(name, profile.graph))
+    wanted = OnnxRuntimeEngine(source).run(example(name, profile.graph) if is_source else feeds)
     # ONNX Runtime 1.31's optimiser ends the process on float16 LSTMs (segmentation-3.0).
-    engine = OnnxRuntimeEngine(out, optimised=not half)
+    engine = OnnxRuntimeEngine(out, optimised=precision != "float16")
     # An exporter's graph may give its caches in another form; what both give alike is compared.
     got = engine.run(feeds)
     alike = [key for key, value in wanted.items() if not profile.exporter or got[key].shape == value.shape]
     error = difference(got, wanted, alike)
-    allowed = profile.half if half else profile.tolerance
+    allowed = allowed_difference(profile, precision)
     if allowed is None or not error <= allowed:
         raise EngineError(
-            f"{name}/{profile.graph}: the {'half-precision ' * half}graph for TensorRT differs by {error:.2e} from "
-            f"{'the float32 one' if half else 'its source'}, at most {allowed} is allowed"
+            f"{name}/{profile.graph}: the {precision} graph for TensorRT differs by {error:.2e} from "
+            f"{'its source' if is_source else 'the float32 one'}, at most {allowed} is allowed"
         )
     return error
 

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,15 @@ from engines.backends.tensorrt_build import Progress
 from engines.cache import cache_root
 from engines.engine import EngineError, ManifestError
 from engines.manifest import manifest
-from engines.plain_graphs import PlainGraph, PlainGraphMissingError, noted_plain_graph, plain_graph, profile_of
+from engines.plain_graphs import (
+    PRECISIONS,
+    PlainGraph,
+    PlainGraphMissingError,
+    allowed_difference,
+    noted_plain_graph,
+    plain_graph,
+    profile_of,
+)
 
 
 class PlanMissingError(EngineError):
@@ -44,7 +52,7 @@ class Plan:
 
     model: str
     graph: str
-    half: bool
+    precision: str
     onnx_sha256: str
     module: str
     version: str
@@ -68,6 +76,7 @@ class Plan:
         return plans_root() / f"{self.key}.plan"
 
 
+_FIELDS = {field.name for field in fields(Plan)}
 _RESULT = frozenset({"model", "graph", "sha256", "size_bytes", "build_cpu_s"})
 
 
@@ -76,9 +85,9 @@ def plans_root() -> Path:
     return cache_root() / "plans"
 
 
-def graphs(name: str, *, half: bool = False) -> list[str]:
-    """The graphs of a model that have a profile, and may compute in half precision if wanted. Raises ManifestError."""
-    return [profile.graph for profile in manifest(name).profile if not half or profile.half is not None]
+def graphs(name: str, precision: str = "float32") -> list[str]:
+    """The graphs of a model that have a profile and may compute in that precision. Raises ManifestError."""
+    return [each.graph for each in manifest(name).profile if allowed_difference(each, precision) is not None]
 
 
 def build(
@@ -87,7 +96,7 @@ def build(
     module: str,
     target: Target,
     *,
-    half: bool = False,
+    precision: str = "float32",
     on_progress: Progress = lambda what, done, total: None,
 ) -> Plan:
     """Bring one plan: the cached one, else a new one.
@@ -96,8 +105,8 @@ def build(
     """
     trt = tensorrt_build.load(module)
     on_progress("graph", 0, 0)
-    source = plain_graph(name, graph, half=half)
-    wanted = _described(name, graph, half, source, module, trt.__version__, target)
+    source = plain_graph(name, graph, precision)
+    wanted = _described(name, graph, precision, source, module, trt.__version__, target)
     for plan in plans():
         if plan.key == wanted.key and plan.path.is_file():
             return plan
@@ -109,7 +118,7 @@ def build(
     partial = wanted.path.with_suffix(f".{os.getpid()}.partial")
     try:
         partial.write_bytes(data)
-        made = _described(name, graph, half, source, module, trt.__version__, target, _result(partial, started))
+        made = _described(name, graph, precision, source, module, trt.__version__, target, _result(partial, started))
         partial.replace(made.path)
         partial.write_text(json.dumps(asdict(made), indent=1))
         partial.replace(made.path.with_suffix(".json"))
@@ -129,7 +138,7 @@ def _result(path: Path, started: float) -> dict[str, Any]:
 def _described(
     name: str,
     graph: str,
-    half: bool,
+    precision: str,
     source: PlainGraph,
     module: str,
     version: str,
@@ -139,7 +148,7 @@ def _described(
     return Plan(
         model=name,
         graph=graph,
-        half=half,
+        precision=precision,
         onnx_sha256=source.sha256,
         module=module,
         version=version,
@@ -156,9 +165,11 @@ def plans() -> list[Plan]:
     found = []
     for path in plans_root().glob("*.json"):
         noted = json.loads(path.read_text())
+        if set(noted) != _FIELDS:  # of an earlier version of this program
+            continue
         noted |= {name: tuple(noted[name]) for name in ("capabilities", "flags")}
         found.append(Plan(**noted))
-    return sorted(found, key=lambda plan: (plan.model, plan.graph, plan.half, plan.capabilities))
+    return sorted(found, key=lambda plan: (plan.model, plan.graph, PRECISIONS.index(plan.precision), plan.capabilities))
 
 
 def is_current(plan: Plan) -> bool:
@@ -167,7 +178,7 @@ def is_current(plan: Plan) -> bool:
         profile = profile_of(manifest(plan.model), plan.graph)
     except (ManifestError, PlainGraphMissingError):
         return False
-    source = noted_plain_graph(plan.model, plan.graph, half=plan.half)
+    source = noted_plain_graph(plan.model, plan.graph, plan.precision)
     if source is None:
         return False
     return (plan.onnx_sha256, plan.axes, plan.flags) == (source.sha256, profile.axes, tensorrt_build.FLAGS)
@@ -184,10 +195,11 @@ def verify(plan: Plan) -> None:
         )
 
 
-def find(name: str, graph: str, module: str, version: str, target: Target, *, half: bool | None = None) -> Plan:
-    """The plan for a card, of the wanted precision; None: of any. Raises PlanMissingError.
+def find(name: str, graph: str, module: str, version: str, target: Target, precision: str = "") -> Plan:
+    """The plan for a card, of the wanted precision; "": of any. Raises PlanMissingError.
 
-    One built on such a card goes before one made ahead of time, float32 before half precision, one card before many.
+    One built on such a card goes before one made ahead of time, float32 before float16 before int8, one card before
+    many.
     """
     (capability,) = target.capabilities
     fitting = [
@@ -196,7 +208,7 @@ def find(name: str, graph: str, module: str, version: str, target: Target, *, ha
         if (plan.model, plan.graph, plan.module, plan.version) == (name, graph, module, version)
         and capability in plan.capabilities
         and plan.card in ("", target.card)
-        and half in (None, plan.half)
+        and precision in ("", plan.precision)
         and is_current(plan)
     ]
     if not fitting:
@@ -204,7 +216,7 @@ def find(name: str, graph: str, module: str, version: str, target: Target, *, ha
             f"{name}/{graph} has no plan of {module} {version} for {target.card or capability} in {plans_root()}; "
             f"{_how_to_build(name, (capability,))}"
         )
-    return min(fitting, key=lambda plan: (plan.card == "", plan.half, len(plan.capabilities)))
+    return min(fitting, key=lambda plan: (plan.card == "", PRECISIONS.index(plan.precision), len(plan.capabilities)))
 
 
 def _how_to_build(name: str, capabilities: Sequence[str]) -> str:

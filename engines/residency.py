@@ -128,6 +128,7 @@ class ResidentEngine:
     """An engine over a graph file that opens at its first use."""
 
     def __init__(self, name: str, nbytes: int, opener: Callable[[], Engine], backend: str) -> None:
+        self.name = name
         self.backend = backend
         self._resident = Resident(name, nbytes, opener)
 

@@ -372,15 +372,17 @@ def engines_build(
     aot: Annotated[str, typer.Option(help="Build ahead of time, without a card, such as SM80,SM86,SM89,SM120.")] = "",
     module: Annotated[str, typer.Option(help="tensorrt or tensorrt_rtx; the latter when --aot is given.")] = "",
     half: Annotated[bool, typer.Option("--half", help="In half precision: SM75 needs it.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="In eight bits, the models whose loss is allowed.")] = False,
 ) -> None:
     """Compile models into TensorRT's plans, in the cache."""
     with _errors():
         from tools import engines
 
         wanted = engines.target(device, aot)
-        chosen = engines.chosen(names or [], half=half)
+        precision = engines.precision(half=half, int8=int8)
+        chosen = engines.chosen(names or [], precision)
         progress = engines.to_stderr()
-        for plan in engines.build(chosen, wanted, module or engines.module_for(wanted), half=half, progress=progress):
+        for plan in engines.build(chosen, wanted, module or engines.module_for(wanted), precision, progress):
             print(f"\r{plan.model}/{plan.graph}: {plan.size_bytes >> 20} MiB, {plan.build_cpu_s} s", file=sys.stderr)
 
 

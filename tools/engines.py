@@ -37,28 +37,35 @@ def module_for(wanted: Target) -> str:
     return "tensorrt" if wanted.card else "tensorrt_rtx"
 
 
-def chosen(names: Sequence[str], *, half: bool = False) -> list[str]:
+def precision(*, half: bool, int8: bool) -> str:
+    """One of PRECISIONS. Raises InputError."""
+    if half and int8:
+        raise InputError("say either --half or --int8")
+    return "float16" if half else "int8" if int8 else "float32"
+
+
+def chosen(names: Sequence[str], precision: str = "float32") -> list[str]:
     """The models to build: those named, else all in the cache that can be built. Raises InputError, ManifestError."""
-    able = [name for name in manifests() if plans.graphs(name, half=half)]
+    able = [name for name in manifests() if plans.graphs(name, precision)]
     for name in names:
         if manifest(name).name not in able:
-            lack = "half-precision graph" if half else "profile"
+            lack = "profile" if precision == "float32" else f"{precision} graph"
             raise InputError(f"model {name!r} has no {lack} for TensorRT; models with one are {', '.join(able)}")
     return list(names) or [name for name in able if models.is_fetched(name)]
 
 
-def build(names: Sequence[str], wanted: Target, module: str, *, half: bool, progress: Progress) -> Iterator[Plan]:
+def build(names: Sequence[str], wanted: Target, module: str, precision: str, progress: Progress) -> Iterator[Plan]:
     """Build the plans of the chosen models, one by one; what is in the cache already is not built again.
 
     Raises EngineError at the first that fails; those before it stay.
     """
     for name in names:
-        for graph in plans.graphs(name, half=half):
+        for graph in plans.graphs(name, precision):
 
             def tell(what: str, done: int, total: int, where: str = f"{name}/{graph}") -> None:
                 progress(f"{where}: {what}", done, total)
 
-            yield plans.build(name, graph, module, wanted, half=half, on_progress=tell)
+            yield plans.build(name, graph, module, wanted, precision=precision, on_progress=tell)
 
 
 def to_stderr() -> Progress:
@@ -107,7 +114,7 @@ def _as_json(plan: Plan) -> dict[str, Any]:
     return {
         "model": plan.model,
         "graph": plan.graph,
-        "precision": "float16" if plan.half else "float32",
+        "precision": plan.precision,
         "for": list(plan.capabilities),
         "card": plan.card or None,
         "built_with": f"{plan.module} {plan.version}",

@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that have a profile")
     parser.add_argument("--simulate", action="store_true", help="without a card")
     parser.add_argument("--module", default="tensorrt", help="tensorrt or tensorrt_rtx (simulated: always the latter)")
-    parser.add_argument("--half", action="store_true", help="plans in half precision (SM75 needs it)")
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--half", action="store_true", help="plans in half precision (SM75 needs it)")
+    precision.add_argument("--int8", action="store_true", help="plans in eight bits, of the models that may")
     parser.add_argument("--iterations", type=int, default=1000, help="of the check for leaks")
     parser.add_argument("--report", type=Path, default=Path("gpu_selftest.json"))
     flags = parser.parse_args()
@@ -70,7 +72,8 @@ def main() -> None:
     try:
         fetch.fetch([*names, LEAK_MODEL[0]])
         tested = Simulated() if flags.simulate else Card(flags.module)
-        report = run(tested, names, half=flags.half, iterations=flags.iterations)
+        chosen = "float16" if flags.half else "int8" if flags.int8 else "float32"
+        report = run(tested, names, precision=chosen, iterations=flags.iterations)
     except EngineError as error:
         sys.exit(f"self-test cannot start: {error}")
     flags.report.write_text(json.dumps(report, indent=1))
@@ -78,7 +81,7 @@ def main() -> None:
     sys.exit(not report["passed"])
 
 
-def run(tested: "Simulated | Card", names: Sequence[str], *, half: bool, iterations: int) -> dict[str, Any]:
+def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, iterations: int) -> dict[str, Any]:
     """All checks, each said on stdout as it ends; the report for JSON."""
     checks: dict[str, list[Check]] = {"kernels": [], "plans": [], "models": [], "leaks": []}
 
@@ -96,10 +99,14 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, half: bool, iterati
             check("kernels", case.launch.kernel.name, partial(_kernel, tested, case))
     for name in names:
         for profile in manifest(name).profile:
+            if plain_graphs.allowed_difference(profile, precision) is None:
+                continue
             what = f"{name}/{profile.graph}"
-            check("plans", what, partial(_plan, tested, name, profile, half))
-            check("models", what, partial(_model, tested, name, profile, half))
-    check("leaks", f"{iterations} runs", partial(tested.leak, iterations, half))
+            check("plans", what, partial(_plan, tested, name, profile, precision))
+            check("models", what, partial(_model, tested, name, profile, precision))
+    # The model of this check has no eight-bit graph.
+    leak_precision = "float32" if precision == "int8" else precision
+    check("leaks", f"{iterations} runs", partial(tested.leak, iterations, leak_precision))
     return {
         "mode": tested.mode,
         "note": tested.note,
@@ -108,7 +115,7 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, half: bool, iterati
         "python": platform.python_version(),
         "onnxruntime": ort.__version__,
         "module": tested.module,
-        "half": half,
+        "precision": precision,
         "passed": all(made.passed for kind in checks.values() for made in kind),
         **{kind: [asdict(made) for made in found] for kind, found in checks.items()},
     }
@@ -131,13 +138,14 @@ class Simulated:
         """What the kernel writes. Raises SimulationError."""
         return self._runners[case.launch.kernel.source].run(case.launch)
 
-    def open(self, name: str, graph: str, half: bool) -> Engine:
+    def open(self, name: str, graph: str, precision: str) -> Engine:
         """The graph of the plan on ONNX Runtime."""
-        return OnnxRuntimeEngine(plain_graphs.plain_graph(name, graph, half=half).path, optimised=not half)
+        path = plain_graphs.plain_graph(name, graph, precision).path
+        return OnnxRuntimeEngine(path, optimised=precision != "float16")
 
-    def leak(self, iterations: int, half: bool) -> dict[str, Any]:
+    def leak(self, iterations: int, precision: str) -> dict[str, Any]:
         """Memory of this process over many runs of one model on ONNX Runtime. Raises EngineError."""
-        engine = self.open(*LEAK_MODEL, half)
+        engine = self.open(*LEAK_MODEL, precision)
         return _leak(iterations, engine, plain_graphs.plain_example(*LEAK_MODEL), lambda: -_resident_bytes())
 
 
@@ -171,14 +179,14 @@ class Card:
         kept = zip(kernel.parameters, arguments, strict=True)
         return tuple(self._card.download(array) for part, array in kept if isinstance(part, Buffer) and part.is_written)
 
-    def open(self, name: str, graph: str, half: bool) -> Engine:
+    def open(self, name: str, graph: str, precision: str) -> Engine:
         """The plan on the card. Raises DeviceError, PlanMissingError."""
-        return gpu.open_plan(name, graph, self.module, half=half, workers=WORKERS)
+        return gpu.open_plan(name, graph, self.module, precision, workers=WORKERS)
 
-    def leak(self, iterations: int, half: bool) -> dict[str, Any]:
+    def leak(self, iterations: int, precision: str) -> dict[str, Any]:
         """The card's memory over many runs of one model, in changing shapes. Raises EngineError."""
-        plans.build(*LEAK_MODEL, self.module, self.target, half=half)
-        engine = self.open(*LEAK_MODEL, half)
+        plans.build(*LEAK_MODEL, self.module, self.target, precision=precision)
+        engine = self.open(*LEAK_MODEL, precision)
         return _leak(iterations, engine, plain_graphs.example(*LEAK_MODEL), self._card.free_bytes)
 
 
@@ -189,8 +197,8 @@ def _kernel(tested: Simulated | Card, case: Case) -> dict[str, Any]:
     return {"largest_difference": error}
 
 
-def _plan(tested: Simulated | Card, name: str, profile: Profile, half: bool) -> dict[str, Any]:
-    plan = plans.build(name, profile.graph, tested.module, tested.target, half=half)
+def _plan(tested: Simulated | Card, name: str, profile: Profile, precision: str) -> dict[str, Any]:
+    plan = plans.build(name, profile.graph, tested.module, tested.target, precision=precision)
     plans.verify(plan)
     return {
         "size_bytes": plan.size_bytes,
@@ -199,15 +207,17 @@ def _plan(tested: Simulated | Card, name: str, profile: Profile, half: bool) -> 
     }
 
 
-def _model(tested: Simulated | Card, name: str, profile: Profile, half: bool) -> dict[str, Any]:
+def _model(tested: Simulated | Card, name: str, profile: Profile, precision: str) -> dict[str, Any]:
     """Run the recorded inputs, compare with the recorded outputs or the source graph's, and time it."""
-    engine = tested.open(name, profile.graph, half)
+    engine = tested.open(name, profile.graph, precision)
     try:
         golden = _golden(name, profile.graph)
         feeds = _inputs(tested, name, profile)
         names = [key for key in golden if not profile.exporter or key == "logits"]
         error = plain_graphs.difference(engine.run(feeds), golden, names)
-        allowed = profile.tolerance + (profile.half or 0.0) * half + CARD_TOLERANCE * isinstance(tested, Card)
+        allowed = profile.tolerance + CARD_TOLERANCE * isinstance(tested, Card)
+        if precision != "float32":
+            allowed += plain_graphs.allowed_difference(profile, precision) or 0.0
         if not error <= allowed:
             raise EngineError(f"differs by {error:.2e} from its golden outputs, at most {allowed:.2e} is allowed")
         figures: dict[str, Any] = {"difference": error, "allowed": allowed, "backend": engine.backend}

@@ -57,7 +57,9 @@ def check(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.domain or node.op_type in FORBIDDEN:
             raise PlainGraphError(f"{model.graph.name}: node {node.name!r} is {node.domain}:{node.op_type}")
-    if narrow := [t.name for t in model.graph.initializer if t.data_type in (TensorProto.INT8, TensorProto.UINT8)]:
+    # Zero points of symmetric quantisation are zeros.
+    narrow = [t.name for t in model.graph.initializer if _is_narrow(t) and numpy_helper.to_array(t).any()]
+    if narrow:
         raise PlainGraphError(f"{model.graph.name}: weight {narrow[0]!r} has eight bits")
 
 

@@ -20,6 +20,7 @@ from engines.export.plain import PlainGraphError, check
 from engines.fetch import fetch
 from engines.manifest import Profile, manifests
 from engines.models import model_file
+from engines.plain_graphs import PlainGraphMissingError
 from engines.plans import PlanCorruptError, PlanMissingError, Target
 from tests.gpu.conftest import linked_cache
 from tools import engines as command
@@ -53,7 +54,11 @@ def test_a_graph_for_tensorrt_is_plain_and_gives_what_its_source_gives(profiled:
     assert written.difference <= profile.tolerance
     check(onnx.load(written.path))
     if profile.half is not None:
-        assert plain_graphs.plain_graph(name, profile.graph, half=True).difference <= profile.half
+        assert plain_graphs.plain_graph(name, profile.graph, "float16").difference <= profile.half
+    if profile.int8 is not None:
+        written = plain_graphs.plain_graph(name, profile.graph, "int8")
+        assert written.difference <= profile.int8
+        check(onnx.load(written.path))
 
 
 OTHER_SIZES = {
@@ -86,12 +91,24 @@ def test_tensorrt_builds_it_ahead_of_time(profiled: tuple[str, Profile]) -> None
     assert plans.find(name, profile.graph, plan.module, plan.version, Target(("SM89",), "some card")) == plan
 
 
+EIGHT_BITS = [graph for graph, (_, profile) in PROFILES.items() if profile.int8 is not None]
+
+
+@pytest.mark.parametrize("graph", EIGHT_BITS)
+def test_in_eight_bits_it_builds_for_every_generation_that_has_them(graph: str) -> None:
+    name, profile = PROFILES[graph]
+    target = Target(("SM120", "SM80", "SM86", "SM89"))
+    plan = plans.build(name, profile.graph, RTX, target, precision="int8")
+    assert plan.precision == "int8" and plans.is_current(plan)
+    assert plans.find(name, profile.graph, RTX, plan.version, ADA, "int8") == plan
+
+
 @pytest.mark.parametrize("graph", SMALL)
 def test_small_ones_build_for_every_generation_at_once_and_for_turing_in_half_precision(graph: str) -> None:
     name, profile = PROFILES[graph]
     generations = ("SM80", "SM86", "SM89", "SM120")
     assert plans.build(name, profile.graph, RTX, Target(generations)).capabilities == tuple(sorted(generations))
-    assert plans.build(name, profile.graph, RTX, Target(("SM75",)), half=True).half
+    assert plans.build(name, profile.graph, RTX, Target(("SM75",)), precision="float16").precision == "float16"
 
 
 def test_a_plan_is_built_once_and_leaves_nothing_half_written(own_cache: Path) -> None:
@@ -167,7 +184,16 @@ def test_a_graph_that_cannot_be_made_plain_says_why() -> None:
     with pytest.raises(PlainGraphError, match="node 'the node' is :NonZero"):
         check(model("NonZero", np.zeros(1, np.float32)))
     with pytest.raises(PlainGraphError, match="weight 'w' has eight bits"):
-        check(model("Mul", np.zeros(1, np.int8)))
+        check(model("Mul", np.ones(1, np.int8)))
+
+
+def test_a_precision_that_a_model_must_not_have_is_a_sentence() -> None:
+    with pytest.raises(PlainGraphMissingError, match="silero-vad/silero_vad.onnx has no int8 graph"):
+        plans.build("silero-vad", "silero_vad.onnx", RTX, ADA, precision="int8")
+    with pytest.raises(InputError, match="'silero-vad' has no int8 graph for TensorRT; models with one are"):
+        command.chosen(["silero-vad"], "int8")
+    with pytest.raises(InputError, match="say either --half or --int8"):
+        command.precision(half=True, int8=True)
 
 
 def test_without_tensorrt_the_error_says_what_to_install() -> None:

@@ -54,4 +54,4 @@ def test_what_is_wrong_fails(own_cache: Path, tmp_path: Path) -> None:
         gpu_selftest._kernel(tested, wrong)
     (profile,) = manifest("silero-vad").profile
     with pytest.raises(EngineError, match="differs by .* at most -1.00e"):
-        gpu_selftest._model(tested, "silero-vad", replace(profile, tolerance=-1.0), half=False)
+        gpu_selftest._model(tested, "silero-vad", replace(profile, tolerance=-1.0), precision="float32")
