@@ -11,17 +11,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmarks.screens import STYLES, Pixels, Screen, new_tab, through_codec
-from engines.models import model_file
+from benchmarks.ocr_peers import Reader
+from benchmarks.screens import STYLES, Screen, new_tab, through_codec
 from services.runtime.percept import ScreenState, TextRegion
 from services.runtime.stage import Frame, StageConfig
 from services.vision.change import ReferenceFrame
-from services.vision.ocr import TINY
 from services.vision.service import VisionExpert
 
 FAST = StageConfig(tasks=("ocr",), options={"quality": "fast"})
 _SAME_PLACE_PX = 3
-Reader = Callable[[Pixels], list[str]]
 Result = TypeVar("Result")
 Step = tuple[str, Callable[[Screen], None]]
 
@@ -102,26 +100,6 @@ def same_lines(kept: Sequence[TextRegion], full: Sequence[TextRegion]) -> int:
                 same += 1
                 break
     return same
-
-
-def rapidocr() -> Reader | None:
-    """The peer with the same weights on one thread, if it is installed."""
-    try:
-        from rapidocr import RapidOCR  # type: ignore[import-not-found]
-    except ImportError:
-        return None
-    engine = RapidOCR(
-        params={
-            "Global.use_cls": False,
-            "Global.log_level": "error",
-            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            "Det.model_path": str(model_file(TINY, "det.onnx")),
-            "Rec.model_path": str(model_file(TINY, "rec.onnx")),
-            "Rec.rec_keys_path": str(model_file(TINY, "keys.txt")),
-        }
-    )
-    return lambda pixels: list(engine(pixels).txts or ())
 
 
 def as_markdown(rows: dict[str, Row], codec: str) -> Iterator[str]:

@@ -3,20 +3,21 @@
 Screens on which somebody works are drawn by Chromium; the tables go to results/vision.md (rapidocr beside, if it is
 installed). DIR/vision/manifest.jsonl names pages (`ocr_dom+gui`: words of the DOM) and photos (`coco_det`:
 YOLO-format boxes); one line of JSON is printed for them: the bag-of-words character error of the live and of the
-accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread.
+accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread; beside them rapidocr, faster-paddle and
+tesseract, as far as they are installed.
 """
 
 import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from benchmarks import live_screens
+from benchmarks import live_screens, ocr_peers
 from benchmarks.machine import describe_machine
 from engines.fetch import fetch
 from services.runtime.image import decode_image
@@ -40,16 +41,19 @@ def timed(run: Callable[[], Sequence[Percept]]) -> tuple[ScreenState | None, flo
     return next((percept for percept in percepts if isinstance(percept, ScreenState)), None), spent_ms
 
 
-def missed_characters(words: Sequence[str], state: ScreenState) -> int:
-    """Characters of those words that no word read equals, wherever it stands."""
-    read = Counter(word for region in state.regions for word in region.text.split())
+def missed_characters(words: Sequence[str], lines: Iterable[str]) -> int:
+    """Characters of those words that no word of the lines read equals, wherever it stands."""
+    read = Counter(word for line in lines for word in line.split())
     return sum(len(word) * count for word, count in (Counter(words) - read).items())
 
 
 def ocr(expert: VisionExpert, media: Path, rows: Sequence[Row]) -> Row:
-    """Read every page as a stream of one frame."""
+    """Read every page as a stream of one frame, and by the peers."""
+    peers = ocr_peers.installed()
     total, live_missed, accurate_missed = 0, 0, 0
     live_ms, accurate_ms = [], []
+    peer_missed = dict.fromkeys(peers, 0)
+    peer_ms: dict[str, list[float]] = {name: [] for name in peers}
     for row in rows:
         frame = Frame(decode_image((media / row["image"]).read_bytes()), 0)
         stage = expert.open_stage(StageConfig(tasks=("ocr",)))
@@ -59,17 +63,32 @@ def ocr(expert: VisionExpert, media: Path, rows: Sequence[Row]) -> Row:
             raise SystemExit(f"{row['image']}: the first frame brought no state")
         words = [word for entry in row["gt"]["words"] for word in entry[0].split()]
         total += sum(map(len, words))
-        live_missed += missed_characters(words, live)
-        accurate_missed += missed_characters(words, final or live)
-        if frame.pixels.shape[:2] == (720, 1280):
+        live_missed += missed_characters(words, (region.text for region in live.regions))
+        accurate_missed += missed_characters(words, (region.text for region in (final or live).regions))
+        is_720p = frame.pixels.shape[:2] == (720, 1280)
+        if is_720p:
             live_ms.append(spent_live_ms)
             accurate_ms.append(spent_accurate_ms)
+        for name, peer in peers.items():
+            start_s = ocr_peers.cpu_s()
+            lines = peer(frame.pixels)
+            spent_s = ocr_peers.cpu_s() - start_s
+            peer_missed[name] += missed_characters(words, lines)
+            if is_720p:
+                peer_ms[name].append(1000 * spent_s)
     return {
         "pages": len(rows),
         "live_bag_cer": round(live_missed / total, 4),
         "accurate_bag_cer": round(accurate_missed / total, 4),
         "live_cpu_ms_720p": round(sum(live_ms) / len(live_ms)),
         "reread_cpu_ms_720p": round(sum(accurate_ms) / len(accurate_ms)),
+        "peers": {
+            name: {
+                "bag_cer": round(peer_missed[name] / total, 4),
+                "cpu_ms_720p": round(sum(peer_ms[name]) / len(peer_ms[name])),
+            }
+            for name in peers
+        },
     }
 
 
@@ -115,7 +134,7 @@ def average_precision(found: Sequence[tuple[str, float, BoxXyxy]], truths: dict[
 
 def screens(expert: VisionExpert, count: int) -> str:
     """The tables of `count` sequences on a screen, lossless and through VP8."""
-    machine, peer = describe_machine(), live_screens.rapidocr()
+    machine, peer = describe_machine(), ocr_peers.installed().get("rapidocr")
     lines = [
         "# A screen on which somebody works",
         "",
