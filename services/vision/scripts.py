@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -50,10 +51,15 @@ SCRIPTS = (*_NAMES, "Jpan", "Zyyy")
 
 def script_of(text: str) -> str:
     """ISO 15924 code of most letters; Japanese where there is any kana; empty without letters."""
-    counts = Counter(_BY_NAME.get(unicodedata.name(char, "").split(" ")[0], "") for char in text if char.isalpha())
+    counts = Counter(_of_letter(char) for char in text if char.isalpha())
     if counts["Jpan"]:
         return "Jpan"
     return counts.most_common(1)[0][0] if counts else ""
+
+
+@lru_cache(4096)
+def _of_letter(char: str) -> str:
+    return _BY_NAME.get(unicodedata.name(char, "").split(" ")[0], "")
 
 
 class ScriptClassifier:

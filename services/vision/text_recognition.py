@@ -90,23 +90,25 @@ class TextRecognizer:
     def _decode(self, probabilities: NDArray[np.float32], line: NDArray[np.uint8], width: int) -> ReadLine:
         """(steps, classes) over `width` pixels -> best path without repeats and blanks, spaces mended."""
         best = probabilities.argmax(axis=1)
+        # Spans of a few steps: lists are faster than arrays.
+        classes, space = best.tolist(), len(self._keys) - 1
         starts = np.flatnonzero((best != _BLANK) & (best != np.concatenate(([-1], best[:-1]))))
         if len(starts) == 0:
             return ReadLine("", 0.0)
         confidence = float(probabilities[starts, best[starts]].mean())
-        space = len(self._keys) - 1
-        chars = [(int(step), self._keys[best[step]]) for step in starts if best[step] != space]
+        chars = [(step, self._keys[classes[step]]) for step in starts.tolist() if classes[step] != space]
         if not chars:
             return ReadLine("", 0.0)
         px_per_step = width / len(best)
         middles = [((a + 0.5) * px_per_step, (b + 0.5) * px_per_step) for (a, _), (b, _) in _pairs(chars)]
         gaps = _gaps(line, middles)
-        has_space = [bool((best[a:b] == space).any()) for (a, _), (b, _) in _pairs(chars)]
+        has_space = [space in classes[a:b] for (a, _), (b, _) in _pairs(chars)]
         known = [gap for gap, is_space in zip(gaps, has_space, strict=True) if is_space]
         wide_enough = max(_MIN_GAP_PX, _SPACE_RATIO * float(np.median(known))) if known else math.inf
+        chances = probabilities[:, space].tolist()
         text = [chars[0][1]]
         for (a, left), (b, right), gap, is_space in zip(chars, chars[1:], gaps, has_space, strict=False):
-            chance = float(probabilities[a : b + 1, space].max())
+            chance = max(chances[a : b + 1])
             missed = (
                 (chance > _LIKELY_SPACE and gap >= _MIN_GAP_PX)
                 or (chance > _POSSIBLE_SPACE and gap >= _WIDE_GAP_PX)
@@ -159,9 +161,20 @@ def _gaps(line: NDArray[np.uint8], spans: Sequence[tuple[float, float]]) -> list
 
 def ink(line: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(h, w, 3) uint8 -> (h, w): what differs from the most usual colour by 30 % of the largest difference."""
-    background = np.median(line.reshape(-1, 3), axis=0).astype(np.uint8)
-    difference = cv2.absdiff(line, np.broadcast_to(background, line.shape)).max(axis=2)
+    blue, green, red = cv2.split(cv2.absdiff(line, (*_median(line), 0.0)))
+    difference = cv2.max(cv2.max(blue, green), red)
     return np.asarray(difference > 0.3 * int(difference.max()))
+
+
+def _median(line: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Of each channel of (h, w, 3) uint8, in whole numbers; by counting, ten times faster than by sorting."""
+    middle = (line.shape[0] * line.shape[1] - 1) / 2
+    found = []
+    for channel in range(3):
+        below = cv2.calcHist([line], [channel], None, [256], [0, 256]).cumsum()
+        lower, upper = below.searchsorted((math.floor(middle), math.ceil(middle)), side="right")
+        found.append(float((lower + upper) // 2))
+    return found[0], found[1], found[2]
 
 
 def line_image(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
@@ -241,5 +254,5 @@ def _without_neighbours(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     grown = cv2.dilate(foreign[labels].astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     own = np.isin(labels, np.flatnonzero(~foreign)[1:])
     cleaned = crop.copy()
-    cleaned[grown & ~own] = np.median(crop.reshape(-1, 3), axis=0).astype(np.uint8)
+    cleaned[grown & ~own] = _median(crop)
     return cleaned
