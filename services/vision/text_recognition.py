@@ -161,7 +161,7 @@ def _gaps(line: NDArray[np.uint8], spans: Sequence[tuple[float, float]]) -> list
 
 def ink(line: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(h, w, 3) uint8 -> (h, w): what differs from the most usual colour by 30 % of the largest difference."""
-    blue, green, red = cv2.split(cv2.absdiff(line, (*_median(line), 0.0)))
+    blue, green, red = cv2.split(cv2.absdiff(line, np.array((*_median(line), 0.0))))
     difference = cv2.max(cv2.max(blue, green), red)
     return np.asarray(difference > 0.3 * int(difference.max()))
 
