@@ -68,7 +68,7 @@ class Hypothesis:
 
     `end_log_prob` is that of the end token; `is_cut` tells that the limit ended the text instead.
     `alignment` is None when it was not asked for. `no_speech` is the recogniser's probability that nobody speaks, 0 of
-    one that does not tell.
+    one that does not tell. `states` (frames, width) are what its encoder made of the sound, where it is kept.
     """
 
     tokens: tuple[int, ...]
@@ -77,6 +77,7 @@ class Hypothesis:
     alignment: Alignment | None = None
     is_cut: bool = False
     no_speech: float = 0.0
+    states: NDArray[np.float32] | None = None
 
     @property
     def mean_log_prob(self) -> float:

@@ -67,7 +67,14 @@ class Moonshine:
         log_probs += rest.log_probs
         alignment = HEADS.align(run.attention(), samples) if align else None
         cut = len(tokens) >= limit
-        return Hypothesis(tuple(tokens), np.array(log_probs, np.float32), rest.end_log_prob, alignment, cut)
+        return Hypothesis(
+            tuple(tokens),
+            np.array(log_probs, np.float32),
+            rest.end_log_prob,
+            alignment,
+            cut,
+            states=encoded["hidden"][0],
+        )
 
     def words(
         self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]

@@ -7,7 +7,8 @@ from threading import Lock
 from engines.engine import Engine, ModelMissingError
 from engines.lanes import Lanes, Urgency, cores
 from engines.models import is_fetched, open_engine, runs_as
-from services.asr import moonshine, whisper
+from services.asr import adapter, moonshine, whisper
+from services.asr.adapter import AudioAdapter
 from services.asr.moonshine import Moonshine
 from services.asr.settings import parse_options
 from services.asr.stage import AsrStage
@@ -34,6 +35,7 @@ class AsrExpert:
         self._vad: Engine | None = None
         self._moonshine: Moonshine | None = None
         self._whisper: Whisper | None = None
+        self._adapter: AudioAdapter | None = None
 
     @property
     def vad(self) -> Engine:
@@ -59,6 +61,14 @@ class AsrExpert:
                 self._whisper = Whisper(self._threads, self.lanes)
             return self._whisper
 
+    @property
+    def adapter(self) -> AudioAdapter:
+        """Spells what Moonshine's encoder heard. Raises ModelMissingError."""
+        with self._lock:
+            if self._adapter is None:
+                self._adapter = AudioAdapter(self._threads)
+            return self._adapter
+
     def open_stage(self, config: StageConfig) -> Stage:
         """Begin a stream. Raises MediaError for an unknown language or option, ModelMissingError."""
         options = parse_options(config.options)
@@ -76,6 +86,8 @@ class AsrExpert:
                     f"{', '.join(sorted(recogniser.languages))}"
                 )
         _ = self.moonshine
+        if options.embeddings:
+            _ = self.adapter
         return AsrStage(self, config, options)
 
     def gauges(self) -> Mapping[str, float]:
@@ -86,7 +98,12 @@ class AsrExpert:
 
     def models(self) -> Sequence[ModelInfo]:
         """All models it may use."""
-        loaded = ((VAD, self._vad), (moonshine.MODEL, self._moonshine), (whisper.MODEL, self._whisper))
+        loaded = (
+            (VAD, self._vad),
+            (moonshine.MODEL, self._moonshine),
+            (whisper.MODEL, self._whisper),
+            (adapter.MODEL, self._adapter),
+        )
         return [ModelInfo(name, *runs_as(name), model is not None) for name, model in loaded]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
+from services.asr.adapter import AudioAdapter
 from services.asr.alignment import Hypothesis
 from services.asr.confidence import compared
 from services.asr.endpointing import LEAD, MIN_SPEECH, Endpointer, Silence, Span
@@ -65,6 +66,10 @@ class Recognisers(Protocol):
     @property
     def whisper(self) -> Whisper | None:
         """Other languages, loaded at the first call; None where it was not fetched."""
+
+    @property
+    def adapter(self) -> AudioAdapter:
+        """Spells what Moonshine's encoder heard, loaded at the first call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,9 @@ class AsrStage:
             end_sample = min(utterance.start_sample + last * WINDOW, utterance.end_sample)
             results.append(SpeechActivity(event, end_sample, utterance_id(begin_sample)))
         results += said
+        if self._options.embeddings and self._reading is not None and self._reading.hypothesis.states is not None:
+            states = self._reading.hypothesis.states
+            results += self._recognisers.adapter.spans(states, self._reading.utterance.start_sample, said)
         if self._shown and not has_final:
             results.append(_nothing(begin_sample, utterance.end_sample))
         self._voice, self._reader, self._shown = None, None, False

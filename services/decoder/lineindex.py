@@ -1,6 +1,7 @@
 """All lines of one session and the first step of finding: BM25 and MiniLM over everything said and shown.
 
-The score of a line is
+A word of the question that no line holds is listened for in
+the sound (services/decoder/listening.py), where the session has that. The score of a line is
     fit = cosine of the sentence embeddings + LEXICAL x BM25 (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), as a
           share of the most that the question's words could reach
     + FOLLOWS x fit of the line before it when that is a question, CONTINUES x when not
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.decoder.lines import Line
+from services.decoder.listening import Listener
 from services.decoder.moments import mention, speaker_asked
 from services.runtime.sentence import SentenceEncoder
 
@@ -70,6 +72,7 @@ class LineIndex:
         self._spoken: list[tuple[int, str]] = []
         self._shown: list[tuple[int, float, float, str]] = []
         self._previous: NDArray[np.int64] | None = None
+        self.listener = Listener()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -92,9 +95,9 @@ class LineIndex:
         """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES."""
         if not self._lines:
             return []
-        terms = [_stem(word) for word in _TOKEN.findall(question.lower()) if word not in _STOP]
+        words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         similar = self._vectors[: len(self._ids)] @ self._encoder.encode([question])[0]
-        lexical = self._lexical(terms)
+        lexical = self._lexical(words)
         before = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
         fits = similar + LEXICAL * lexical
@@ -128,19 +131,28 @@ class LineIndex:
         start = bisect.bisect_left(self._shown, (self._shown[end - 1][0],))
         return [self._lines[line_id] for *_, line_id in self._shown[start:end]]
 
-    def _lexical(self, terms: list[str]) -> np.ndarray:
-        """BM25 of every row as a share of the most that these terms could give."""
+    def _lexical(self, words: list[str]) -> np.ndarray:
+        """BM25 of every row as a share of the most that these words could give."""
         total = np.zeros(len(self._ids), np.float32)
         most, count = 0.0, len(self._lines)
         average = float(self._lengths[: len(self._ids)].sum()) / count
-        for term in terms:
-            posting = self._postings.get(term, {})
+        for word in words:
+            # a word that stands nowhere may have been said and written otherwise
+            posting = self._postings.get(_stem(word)) or self._heard(word)
             idf = math.log(1 + (count - len(posting) + 0.5) / (len(posting) + 0.5))
             most += idf * (_K1 + 1)
             for row, times in posting.items():
                 norm = _K1 * (1 - _B + _B * float(self._lengths[row]) / average)
                 total[row] += idf * times * (_K1 + 1) / (times + norm)
         return total / most if most else total
+
+    def _heard(self, word: str) -> dict[int, int]:
+        """Rows of the lines in whose sound a word is found, once each."""
+        return {
+            self._rows[line_id]: 1
+            for utterance_id in self.listener.find(word)
+            for line_id in self._of_source.get(f"speech:{utterance_id}", ())
+        }
 
     def _rows_before(self) -> NDArray[np.int64]:
         """For every row the row of the line before it: what was said before, or what stands above; -1 for none."""
@@ -228,6 +240,7 @@ class LineIndex:
             self._of_source[source].remove(line.line_id)
             if not self._of_source[source]:
                 del self._of_source[source]
+                self.listener.forget(line.source_id)
 
     def _new_row(self) -> int:
         self._ids.append(None)

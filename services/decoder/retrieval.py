@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from services.decoder.lineindex import Candidate, LineIndex
 from services.decoder.lines import Line
 from services.decoder.moments import named_sample, on_screen_when, speaker_asked
+from services.decoder.pictures import Pictures, picture_asked
 from services.decoder.reader import Passage, Reader, Reading
 from services.runtime.sentence import SentenceEncoder
 
@@ -47,12 +48,22 @@ class Index(LineIndex):
     def __init__(self, encoder: SentenceEncoder, reader: Reader | None = None) -> None:
         super().__init__(encoder)
         self.reader = reader
+        self.pictures = Pictures()
 
     def search(self, question: str, names: dict[str, str], count: int = 5) -> list[Hit]:
         """The best lines for a question, best first. `names` are what the speakers are called."""
         if (moment := on_screen_when(question)) is not None and (hits := self._on_screen(moment, names)):
             return hits[:count]
-        return self._read(question, names)[:count]
+        found = self._read(question, names)
+        if len(self.pictures) and (content := picture_asked(question)) is not None:
+            # a line that surely answers stays before them
+            found = sorted([*found, *self._pictured(content, count)], key=lambda hit: -hit.probability)
+        return found[:count]
+
+    def _pictured(self, content: str, count: int) -> list[Hit]:
+        """Icons and buttons without words that look like what is asked for."""
+        near = self.pictures.find(content, self._encoder.encode([content])[0], count)
+        return [Hit(line, sure, sure, line.text, (0, len(line.text))) for line, sure in near]
 
     def _read(self, question: str, names: dict[str, str]) -> list[Hit]:
         candidates = self.candidates(question, names)

@@ -20,6 +20,7 @@ from services.decoder.asking import TIERS, Asking
 from services.decoder.audit import AuditLog, audit_file
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
 from services.decoder.escalation import Endpoint, EscalationSettings
+from services.decoder.lines import Line
 from services.decoder.minutes import topics_response
 from services.decoder.model import Float, SmallDecoder
 from services.decoder.naming import FoundName
@@ -28,7 +29,7 @@ from services.decoder.retrieval import Index
 from services.decoder.router import Router
 from services.decoder.session import Session
 from services.decoder.terms import ContextTerm
-from services.runtime import sentence, wire
+from services.runtime import sentence, spelling, wire
 from services.runtime.errors import NotFoundError, abort, status_code
 from services.runtime.expert import describe
 from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
@@ -48,6 +49,8 @@ MAX_WORDS = 10_000
 # A span beyond it is a mistake of the sender, and would touch too many slots of time.
 MAX_SPAN_SAMPLES = 24 * 3600 * 16_000
 MAX_ASKS = 64
+# More than an utterance of 30 s can have.
+MAX_SPELLED_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,32 +276,58 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 raise MediaError("an empty message; send a percept, a token span or a speaker's name")
 
     def _take_tokens(self, session: Session, span: media_pb2.TokenSpan) -> None:
-        """Embeddings join the live context; plain text is what the percept beside it has brought."""
-        match span.WhichOneof("payload"):
-            case "embeddings":
-                session.add_embeddings(self._rows(span.embeddings))
-            case None:
+        """Embeddings of the small decoder's space join the live context, those of others are searched by a question.
+
+        Plain text is what the percept beside it has brought.
+        """
+        payload = span.embeddings
+        match span.WhichOneof("payload"), payload.space_id:
+            case "embeddings", self._decoder.space_id:
+                session.add_embeddings(_rows(payload, self._decoder.dimension, MAX_ENTRY_TOKENS))
+            case "embeddings", spelling.SPACE_ID:
+                _check_id("replaces", span.replaces)
+                session.add_spelling(span.replaces, _rows(payload, len(spelling.LETTERS), MAX_SPELLED_ROWS))
+            case "embeddings", space_id if space_id == sentence.space_id():
+                _check_id("replaces", span.replaces)
+                _check_span("picture", span.start_sample, span.end_sample)
+                session.add_picture(_picture(span), _rows(payload, self._encoder.dimension, 1)[0])
+            case "embeddings", space_id:
+                known = ", ".join(map(repr, (self._decoder.space_id, spelling.SPACE_ID, sentence.space_id())))
+                raise MediaError(f"space_id is {space_id!r}, this decoder reads {known}")
+            case None, _:
                 raise MediaError("a token span without text or embeddings")
 
-    def _rows(self, payload: media_pb2.TokenSpan.Embeddings) -> Float:
-        width = self._decoder.dimension
-        if payload.space_id != self._decoder.space_id:
-            raise MediaError(f"space_id is {payload.space_id!r}, this decoder reads {self._decoder.space_id!r}")
-        if payload.dimension != width:
-            raise MediaError(f"embeddings have dimension {payload.dimension}, must have {width}")
-        if not 1 <= payload.n <= MAX_ENTRY_TOKENS:
-            raise MediaError(f"embeddings have {payload.n} rows, must have 1 to {MAX_ENTRY_TOKENS}")
-        if payload.dtype not in ("float16", "float32"):
-            raise MediaError(f"embeddings are {payload.dtype!r}, must be 'float16' or 'float32'")
-        dtype = np.dtype(payload.dtype).newbyteorder("<")
-        if len(payload.values) != payload.n * width * dtype.itemsize:
-            raise MediaError(
-                f"embeddings have {len(payload.values)} bytes, must have {payload.n * width * dtype.itemsize}"
-            )
-        rows = np.frombuffer(payload.values, dtype).reshape(payload.n, width).astype(np.float32)
-        if not np.isfinite(rows).all():
-            raise MediaError("embeddings hold values that are not finite")
-        return rows
+
+def _rows(payload: media_pb2.TokenSpan.Embeddings, width: int, most: int) -> Float:
+    """The rows of a span that must have this width and at most so many of them. Raises MediaError."""
+    if payload.dimension != width:
+        raise MediaError(f"embeddings have dimension {payload.dimension}, must have {width}")
+    if not 1 <= payload.n <= most:
+        raise MediaError(f"embeddings have {payload.n} rows, must have 1 to {most}")
+    if payload.dtype not in ("float16", "float32"):
+        raise MediaError(f"embeddings are {payload.dtype!r}, must be 'float16' or 'float32'")
+    dtype = np.dtype(payload.dtype).newbyteorder("<")
+    if len(payload.values) != payload.n * width * dtype.itemsize:
+        raise MediaError(f"embeddings have {len(payload.values)} bytes, must have {payload.n * width * dtype.itemsize}")
+    rows = np.frombuffer(payload.values, dtype).reshape(payload.n, width).astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise MediaError("embeddings hold values that are not finite")
+    return rows
+
+
+def _picture(span: media_pb2.TokenSpan) -> Line:
+    """Where a picture without words was seen."""
+    return Line(
+        line_id=f"picture:{span.replaces}",
+        kind="screen",
+        text="",
+        speaker="",
+        start_sample=span.start_sample,
+        end_sample=span.end_sample,
+        source_id=span.replaces,
+        box=wire.box_from_proto(span.box) if span.HasField("box") else None,
+        frame_id=span.frame_id,
+    )
 
 
 def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcript]:

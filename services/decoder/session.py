@@ -65,6 +65,8 @@ class Session:
         self._naming = Naming()
         self._found_names: list[FoundName] = []
         self._waiting_lines: dict[str, list[Line]] = {}
+        self._waiting_spellings: dict[str, Float] = {}
+        self._waiting_pictures: dict[str, tuple[Line, Float]] = {}
         self._waiting_entries: deque[str | Float] = deque(maxlen=MAX_WAITING_ENTRIES)
         self._changed = asyncio.Event()
         self._caught_up = asyncio.Condition()
@@ -119,6 +121,16 @@ class Session:
         self._waiting_entries.append(rows)
         self._changed.set()
 
+    def add_spelling(self, utterance_id: str, rows: Float) -> None:
+        """Take how an utterance was spelled by ear: (n, 29) log-probabilities of letters."""
+        self._waiting_spellings[utterance_id] = rows
+        self._changed.set()
+
+    def add_picture(self, line: Line, vector: Float) -> None:
+        """Take what a control without words looks like: (384,) in the space of sentences."""
+        self._waiting_pictures[line.source_id] = (line, vector)
+        self._changed.set()
+
     def flush(self) -> None:
         """No more media: write what was held back for a speaker."""
         self._waiting_entries.extend(self._scribe.flush(dict(self.timeline.names)))
@@ -142,6 +154,7 @@ class Session:
         deadline = loop.time() + INDEX_WAIT_S
         while self._waiting_lines and loop.time() < deadline:
             await self.compute(partial(self._index_lines, self._next_lines()))
+        await self.compute(self._index_spans())
         names = dict(self.timeline.names)
         return await self.compute(partial(self._index.search, question, names, count))
 
@@ -173,6 +186,19 @@ class Session:
     def _index_lines(self, changes: Sequence[tuple[str, list[Line]]]) -> None:
         for source, lines in changes:
             self._index.replace(source, lines)
+
+    def _index_spans(self) -> Callable[[], None]:
+        """The job that puts what adapters brought since the last time into the index."""
+        spellings, self._waiting_spellings = self._waiting_spellings, {}
+        pictures, self._waiting_pictures = self._waiting_pictures, {}
+
+        def job() -> None:
+            for utterance_id, rows in spellings.items():
+                self._index.listener.hear(utterance_id, rows)
+            for line, vector in pictures.values():
+                self._index.pictures.show(line, vector)
+
+        return job
 
     def _has_context(self) -> bool:
         if self.context is None:
@@ -206,6 +232,7 @@ class Session:
             if changes := self._next_lines():
                 await self.compute(partial(self._index_lines, changes))
                 continue
+            await self.compute(self._index_spans())
             async with self.context_lock:
                 if not await self.write(self._write):
                     return

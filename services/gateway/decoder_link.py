@@ -19,6 +19,7 @@ ASK_TIMEOUT_S = 60.0
 
 Request = decoder_pb2.ObserveRequest
 History = Callable[[], AsyncIterator[session_pb2.Event]]
+Spans = Callable[[], AsyncIterator[media_pb2.TokenSpan]]
 
 
 def observation(event: session_pb2.Event) -> Request | None:
@@ -44,6 +45,7 @@ class DecoderLink:
         session_id: str,
         channel: grpc.aio.Channel,
         history: History,
+        spans: Spans | None = None,
         *,
         on_fused: Callable[[media_pb2.Transcript], Awaitable[None]],
         on_terms: Callable[[Sequence[decoder_pb2.ContextTerm]], Awaitable[None]],
@@ -56,6 +58,7 @@ class DecoderLink:
         self._session_id = session_id
         self._stub = decoder_pb2_grpc.DecoderServiceStub(channel)
         self._history = history
+        self._spans = spans
         self._on_fused = on_fused
         self._on_terms = on_terms
         self._on_name = on_name
@@ -136,6 +139,9 @@ class DecoderLink:
         async for event in self._history():
             if (request := observation(event)) is not None:
                 await call.write(request)
+        if self._spans is not None:
+            async for span in self._spans():
+                await call.write(Request(token_span=span))
 
     async def ask(
         self, question: str, escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED

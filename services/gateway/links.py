@@ -168,7 +168,7 @@ class ExpertLink:
                 self.is_available = True
                 await self._on_status(self.name, True, f"{self.name} is back")
             async for response in call:
-                percept = wire.from_proto(response.percept)
+                percept = wire.from_response(response)
                 if isinstance(percept, Checkpoint):
                     self._trim(percept)
                 await self._on_percept(self.name, percept)

@@ -35,6 +35,7 @@ from services.runtime.percept import (
     SpeakerTurn,
     SpeakerVoice,
     SpeechActivity,
+    TokenSpan,
     Transcript,
 )
 from services.runtime.phrases import parse_phrases, phrase_lines
@@ -116,6 +117,7 @@ class Session:
             self.id,
             channels["decoder"],
             feed.history,
+            lambda: store.spans(stored.id),
             on_fused=self._on_fused,
             on_terms=self._on_terms,
             on_name=self._on_name,
@@ -369,6 +371,10 @@ class Session:
                 screen = wire.screen_to_proto(percept)
                 if self._screen is None or _shows_other(self._screen, screen):
                     await self._append(pb.Event(screen=screen))
+            case TokenSpan():
+                span = wire.span_to_proto(percept)
+                await self._store.save_span(self.id, span)
+                self._decoder.observe(decoder_pb2.ObserveRequest(token_span=span))
             case Checkpoint():
                 await self._store.save_checkpoint(self.id, expert, percept, self.received_sample)
 

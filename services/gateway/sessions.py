@@ -345,6 +345,7 @@ class Sessions:
             stored.id,
             self._channels["decoder"],
             lambda: self.store.events(stored.id),
+            lambda: self.store.spans(stored.id),
             on_fused=_ignore,
             on_terms=_ignore,
             on_name=_ignore,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.runtime.errors import NotFoundError
 from services.runtime.percept import Checkpoint
@@ -41,6 +42,13 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     state BLOB NOT NULL,
     PRIMARY KEY (session_id, expert)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS token_spans (
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    source_id TEXT NOT NULL,
+    space_id TEXT NOT NULL,
+    span BLOB NOT NULL,
+    PRIMARY KEY (session_id, source_id, space_id)
+);
 """
 _PAGE = 500
 
@@ -187,6 +195,21 @@ class Store:
                 "UPDATE sessions SET received_sample = ? WHERE id = ?", (received_sample, session_id)
             )
             await self._database.commit()
+
+    async def save_span(self, session_id: str, span: media_pb2.TokenSpan) -> None:
+        """Keep what an adapter made of an utterance or a place of the screen, in the place of what it made before."""
+        await self._write(
+            "INSERT OR REPLACE INTO token_spans(session_id, source_id, space_id, span) VALUES (?, ?, ?, ?)",
+            (session_id, span.replaces, span.embeddings.space_id, span.SerializeToString()),
+        )
+
+    async def spans(self, session_id: str) -> AsyncIterator[media_pb2.TokenSpan]:
+        """All that adapters made of a session, in order of time of their keeping."""
+        async with self._database.execute(
+            "SELECT span FROM token_spans WHERE session_id = ? ORDER BY rowid", (session_id,)
+        ) as rows:
+            async for (span,) in rows:
+                yield media_pb2.TokenSpan.FromString(span)
 
     async def checkpoints(self, session_id: str) -> dict[str, Checkpoint]:
         """Newest restart position by expert."""

@@ -84,7 +84,7 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
     ) -> None:
         async def run(job: Job) -> None:
             for percept in await self.compute(job):
-                await context.write(expert_pb2.PerceiveResponse(percept=wire.to_proto(percept)))
+                await context.write(wire.to_response(percept))
 
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("request") != "config":

@@ -235,4 +235,27 @@ class Checkpoint:
     state: bytes = b""
 
 
-Percept = Transcript | SpeechActivity | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint
+@dataclass(frozen=True, slots=True)
+class TokenSpan:
+    """What an adapter made of one utterance ("speech") or one place of the screen ("screen"): `source_id` names it.
+
+    `values` are rows of `dimension` little-endian float16 in the space of `space_id`.
+    """
+
+    modality: str
+    source_id: str
+    start_sample: int
+    end_sample: int
+    space_id: str
+    dimension: int
+    values: bytes
+    box: BoxXyxy | None = None
+    frame_id: str = ""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.values) // (2 * self.dimension)
+
+
+Percept = Transcript | SpeechActivity | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint | TokenSpan

@@ -1,6 +1,7 @@
 """MiniLM: a sentence -> a point on the unit sphere in which near means alike."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from engines.models import model_file, open_engine
 NAME = "minilm"
 # What the model was trained on; more text is cut.
 MAX_TOKENS = 128
+
+
+@cache
+def space_id() -> str:
+    """Name of the space that sentences, and pictures with them, lie in: model, version, weights, conversion."""
+    source = manifest(NAME)
+    conversion = source.convert.version if source.convert else 0
+    return f"{NAME}-{source.version}-c{conversion}-{source.package[0].file[0].sha256[:16]}"
 
 
 class SentenceEncoder:

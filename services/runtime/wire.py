@@ -1,5 +1,6 @@
 """Percepts between plain values and protobuf, both ways; nothing else knows both."""
 
+from protos.expert.v1 import expert_pb2
 from protos.media.v1 import media_pb2 as pb
 from services.runtime.percept import (
     BoxXyxy,
@@ -18,6 +19,7 @@ from services.runtime.percept import (
     SpeechActivity,
     SpeechEvent,
     TextRegion,
+    TokenSpan,
     Transcript,
     UiElement,
     Word,
@@ -28,8 +30,53 @@ _CHANGE_KINDS = {pb.ScreenChange.Kind.Value(f"KIND_{kind.name}"): kind for kind 
 _COVERAGES = {pb.QueryAnswer.Coverage.Value(f"COVERAGE_{coverage.name}"): coverage for coverage in Coverage}
 
 
+def to_response(percept: Percept) -> expert_pb2.PerceiveResponse:
+    """Wrap one result of an expert."""
+    if isinstance(percept, TokenSpan):
+        return expert_pb2.PerceiveResponse(token_span=span_to_proto(percept))
+    return expert_pb2.PerceiveResponse(percept=to_proto(percept))
+
+
+def from_response(message: expert_pb2.PerceiveResponse) -> Percept:
+    """Unwrap one result. Raises ValueError when none is set, or a token span has no embeddings."""
+    return span_from_proto(message.token_span) if message.HasField("token_span") else from_proto(message.percept)
+
+
+def span_to_proto(value: TokenSpan) -> pb.TokenSpan:
+    """Dataclass to message."""
+    return pb.TokenSpan(
+        modality=value.modality,
+        start_sample=value.start_sample,
+        end_sample=value.end_sample,
+        box=None if value.box is None else box_to_proto(value.box),
+        frame_id=value.frame_id,
+        replaces=value.source_id,
+        embeddings=pb.TokenSpan.Embeddings(
+            values=value.values, dtype="float16", n=value.rows, dimension=value.dimension, space_id=value.space_id
+        ),
+    )
+
+
+def span_from_proto(message: pb.TokenSpan) -> TokenSpan:
+    """Message to dataclass. Raises ValueError for a span without float16 embeddings."""
+    payload = message.embeddings
+    if payload.dtype != "float16" or payload.dimension < 1:
+        raise ValueError(f"a token span has {payload.dtype!r} x {payload.dimension}, must have float16 embeddings")
+    return TokenSpan(
+        message.modality,
+        message.replaces,
+        message.start_sample,
+        message.end_sample,
+        payload.space_id,
+        payload.dimension,
+        payload.values,
+        box_from_proto(message.box) if message.HasField("box") else None,
+        message.frame_id,
+    )
+
+
 def to_proto(percept: Percept) -> pb.Percept:
-    """Wrap one percept for the wire."""
+    """Wrap one percept for the wire. Raises ValueError for a token span."""
     match percept:
         case Transcript():
             return pb.Percept(transcript=transcript_to_proto(percept))
@@ -43,6 +90,8 @@ def to_proto(percept: Percept) -> pb.Percept:
             return pb.Percept(screen=screen_to_proto(percept))
         case Checkpoint():
             return pb.Percept(checkpoint=pb.Checkpoint(resume_sample=percept.resume_sample, state=percept.state))
+        case TokenSpan():
+            raise ValueError("a token span goes beside percepts, not into one: use to_response")
 
 
 def from_proto(message: pb.Percept) -> Percept:

@@ -10,6 +10,7 @@ from services.runtime.queries import checked_queries, parse_queries
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
 from services.vision import brought_detector, gui, icons, objects, scripts
+from services.vision.adapter import VisionAdapter
 from services.vision.brought_detector import BroughtDetector, check_task
 from services.vision.gui import GuiDetector
 from services.vision.icons import IconEncoder
@@ -162,14 +163,23 @@ class VisionExpert:
         quality = config.options.get("quality", "accurate")
         if quality not in QUALITIES:
             raise MediaError(f"option quality is {quality!r}; it must be one of {', '.join(QUALITIES)}")
+        embeddings = config.options.get("embeddings", "off")
+        if embeddings not in ("on", "off"):
+            raise MediaError(f"option embeddings is {embeddings!r}; it must be on or off")
         queries = config.options.get("queries")
         wishes = self.wishes(config.queries if queries is None else parse_queries(queries))
-        stage = VisionStage(self, config.tasks, quality, config, wishes)
+        tasks, adapter = tuple(config.tasks), None
+        if embeddings == "on":
+            # Nobody else knows where the pictures are.
+            tasks, adapter = (*(tasks or ("ocr",)), "gui"), VisionAdapter(self.icons)
+        stage = VisionStage(self, tasks, quality, config, wishes, adapter)
         # A missing model is found out now, not at the first picture.
         for task in stage.tasks:
             self._open(task)
         if "ocr" in stage.tasks and quality == "accurate":
             self.recognizer(SMALL)
+        if adapter is not None:
+            self.icons()
         return stage
 
     def models(self) -> Sequence[ModelInfo]:

@@ -23,6 +23,7 @@ from services.runtime.percept import (
 )
 from services.runtime.queries import parse_queries
 from services.runtime.stage import Frame, MediaError, StageConfig
+from services.vision.adapter import VisionAdapter
 from services.vision.change import Change, ReferenceFrame
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
@@ -39,7 +40,7 @@ TASKS = ("ocr", "gui", "objects")
 # fast: the live recogniser alone; accurate: every line is read again by the larger one while the
 # screen rests and when the stream ends.
 QUALITIES = ("fast", "accurate")
-OPTIONS = ("quality", "queries")
+OPTIONS = ("quality", "queries", "embeddings")
 # Lines read again for each picture that brings nothing new: about 200 ms of one core.
 _LINES_PER_REST = 8
 _OBJECT_JITTER_PX = 4
@@ -76,15 +77,25 @@ class VisionStage:
     """
 
     def __init__(
-        self, models: Models, tasks: Sequence[str], quality: str, config: StageConfig, wishes: Sequence[Wish] = ()
+        self,
+        models: Models,
+        tasks: Sequence[str],
+        quality: str,
+        config: StageConfig,
+        wishes: Sequence[Wish] = (),
+        adapter: VisionAdapter | None = None,
     ) -> None:
-        """`tasks` run whatever `wishes` ask for. Raises MediaError for a resume state that is not ours."""
+        """`tasks` run whatever `wishes` ask for; an `adapter` tells what controls without words look like.
+
+        Raises MediaError for a resume state that is not ours.
+        """
         self.tasks: tuple[str, ...] = ()
         self._models = models
         self._own_tasks = tuple(tasks)
         self._is_accurate = quality == "accurate"
         self._wishes: tuple[Wish, ...] = ()
         self._is_asked_anew = False
+        self._adapter = adapter
         # Detectors that have not seen the picture shown.
         self._blind: set[str] = set()
         self._reference = ReferenceFrame()
@@ -207,7 +218,8 @@ class VisionStage:
             slide_id=f"s{self._slides}",
         )
         self._shown = state
-        return [state, Checkpoint(frame.start_sample, self._state(state))]
+        spans = [] if self._adapter is None else self._adapter.spans(state, frame.pixels)
+        return [state, *spans, Checkpoint(frame.start_sample, self._state(state))]
 
     def _state(self, shown: ScreenState) -> bytes:
         document = {

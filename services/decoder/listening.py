@@ -1,0 +1,91 @@
+"""Words found in how utterances were spelled by ear, whatever the recogniser wrote for them.
+
+An utterance is rows of the space of spelling (services/runtime/spelling.py). The score of a word is that of its best
+path through any stretch of the rows, by connectionist temporal classification (Graves et al. 2006) with the most
+probable path in the place of their sum, against the best path of all; in natural logarithms for each letter, so 0 is
+what the rows say most clearly and every doubt counts below it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.spelling import BLANK, LETTERS, spelled
+
+# Words with fewer letters lie hidden in too many others.
+LEAST_LETTERS = 4
+# Above it a word is taken for said; chosen on made speech of voices that were not trained on (docs/adapters.md).
+LEAST_SCORE = -1.0
+# One letter against all other evidence costs no more than this.
+_MOST_COST = 10.0
+_STEPS = 255 / _MOST_COST
+_SPACE = LETTERS.index(" ")
+# Utterances whose paths are followed side by side.
+_TOGETHER = 512
+# What a path that cannot be has.
+_NEVER = np.float32(-1e9)
+
+
+class Listener:
+    """The spelled utterances of one session, 29 bytes a row. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._costs: dict[str, NDArray[np.uint8]] = {}
+        self._least: dict[str, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self._costs)
+
+    def hear(self, source_id: str, rows: NDArray[np.float32]) -> None:
+        """Keep an utterance's rows, (n, 29) log-probabilities, in the place of its old ones."""
+        costs = np.clip((rows.max(axis=1, keepdims=True) - rows) * _STEPS, 0, 255)
+        edge = np.full((1, len(LETTERS)), 255)
+        edge[0, [BLANK, _SPACE]] = 0
+        # words begin and end where the utterance does
+        kept = np.concatenate([edge, np.rint(costs), edge]).astype(np.uint8)
+        self._costs[source_id], self._least[source_id] = kept, kept.min(axis=0)
+
+    def forget(self, source_id: str) -> None:
+        """Drop an utterance, if it is known."""
+        self._costs.pop(source_id, None)
+        self._least.pop(source_id, None)
+
+    def find(self, word: str, least: float = LEAST_SCORE) -> dict[str, float]:
+        """Scores, at most 0, of the utterances in which a word is heard with `least` or more."""
+        letters = spelled(word)
+        if len(letters) < LEAST_LETTERS or not self._costs:
+            return {}
+        codes = np.array([LETTERS.index(letter) for letter in f" {letters} "])
+        # No path costs less than the cheapest row of each of its letters.
+        names = list(self._least)
+        bounds = -np.stack(list(self._least.values()))[:, codes].sum(axis=1, dtype=np.float32) / _STEPS / len(codes)
+        likely = [names[i] for i in np.flatnonzero(bounds >= least)]
+        likely.sort(key=lambda name: len(self._costs[name]))
+        found = {}
+        for first in range(0, len(likely), _TOGETHER):
+            some = likely[first : first + _TOGETHER]
+            scores = _best_paths([self._costs[name] for name in some], codes) / len(codes)
+            found.update({name: float(score) for name, score in zip(some, scores, strict=True) if score >= least})
+        return found
+
+
+def _best_paths(utterances: Sequence[NDArray[np.uint8]], codes: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(n,) of each utterance: the log-probability of the best path of these letters against that of all letters."""
+    longest = max(map(len, utterances))
+    costs = np.full((longest, len(utterances), len(LETTERS)), 255, np.uint8)
+    for i, rows in enumerate(utterances):
+        costs[: len(rows), i] = rows
+    shape = (len(utterances), len(codes))
+    in_letter, after_letter = np.full(shape, _NEVER), np.full(shape, _NEVER)
+    best = np.full(len(utterances), _NEVER)
+    differs = np.concatenate([[True], codes[1:] != codes[:-1]])
+    for moment in costs:
+        gain = moment.astype(np.float32) / np.float32(-_STEPS)
+        # into a letter: from the one before it, or from the silence after that; into the first from anywhere
+        before = np.maximum(after_letter, np.where(np.roll(differs, -1), in_letter, _NEVER))
+        entered = np.concatenate([np.zeros((len(utterances), 1), np.float32), before[:, :-1]], axis=1)
+        after_letter = np.maximum(after_letter, in_letter) + gain[:, [BLANK]]
+        in_letter = np.maximum(in_letter, entered) + gain[:, codes]
+        best = np.maximum(best, in_letter[:, -1])
+    return best

@@ -1,0 +1,1 @@
+"""Made speech of several engines, heard by the recognisers' encoders, and the projector that is trained on it."""

@@ -1,0 +1,48 @@
+"""`python -m tools.train_adapter`: hear made speech, train, export, measure."""
+
+import argparse
+from pathlib import Path
+
+
+def main() -> None:
+    """Run one step."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train_adapter", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    hear = steps.add_parser("hear", help="make speech and hear it (needs espeak-ng, flite, festival)")
+    hear.add_argument("--model", choices=("moonshine-tiny-en", "whisper-base"), required=True)
+    hear.add_argument("--split", choices=("train", "test"), required=True)
+    hear.add_argument("--hours", type=float, required=True)
+    hear.add_argument("--seed", type=int, default=0)
+    hear.add_argument("--heard", type=Path, required=True, help="folder for its parts")
+    train = steps.add_parser("train", help="train for some minutes of processor time (needs torch)")
+    train.add_argument("--heard", type=Path, required=True)
+    train.add_argument("--hours", type=float, default=1e9, help="of speech, all there is if not given")
+    train.add_argument("--minutes", type=float, required=True)
+    train.add_argument("--weights", type=Path, required=True)
+    export = steps.add_parser("export", help="write the ONNX graph and its recorded run (needs torch)")
+    for path in ("weights", "graph", "golden"):
+        export.add_argument(f"--{path}", type=Path, required=True)
+    measure = steps.add_parser("measure", help="find words of held-out voices with the installed graph")
+    measure.add_argument("--heard", type=Path, required=True)
+    chosen = parser.parse_args()
+    # Each step needs other packages: none is loaded before it is known that it is wanted.
+    if chosen.step == "hear":
+        from tools.train_adapter.hear import hear as listen
+
+        listen(chosen.model, chosen.split, chosen.hours, chosen.seed, chosen.heard)
+    elif chosen.step == "train":
+        from tools.train_adapter.train import train as learn
+
+        learn(chosen.heard, chosen.weights, hours=chosen.hours, minutes=chosen.minutes)
+    elif chosen.step == "measure":
+        from tools.train_adapter.measure import measure as look
+
+        look(chosen.heard)
+    else:
+        from tools.train_adapter.export import export as write
+
+        print(write(chosen.weights, chosen.graph, chosen.golden), "parameters")
+
+
+if __name__ == "__main__":
+    main()
