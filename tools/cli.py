@@ -120,7 +120,8 @@ def up(
 
         names = running.parse_names(only)
         if fetch:
-            models.fetch([model for name in names for model in models.BY_SERVICE[name]])
+            needed = [model for name in names for model in models.BY_SERVICE[name]]
+            models.fetch([*needed, *(models.QUERIES if "vision" in names else ())])
         if detach:
             running.up_detached(names)
         else:

@@ -12,6 +12,8 @@ from engines.imported import install
 from engines.manifest import Manifest, imported, manifest, manifests
 from tools.errors import InputError
 
+# For queries in meetings, beside the sentence encoder; they lie in this repository: fetching them downloads nothing.
+QUERIES = ("gui-elements", "icon-encoder")
 ENGLISH = (
     "silero-vad",
     "moonshine-tiny-en",
@@ -20,6 +22,7 @@ ENGLISH = (
     "ppocrv6-tiny",
     "ppocrv6-small",
     "line-script",
+    *QUERIES,
     "smollm2-135m-instruct",
     "minilm",
     "reader",
@@ -50,7 +53,7 @@ def for_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
     asked = tuple(tasks)
     if "queries" in asked:
         asked = (*asked, "ocr", "objects", "gui")
-        needed += ["minilm", "icon-encoder"]
+        needed += ["minilm", *QUERIES]
     for task in asked:
         if task == "ocr":
             needed += BY_SERVICE["vision"]
