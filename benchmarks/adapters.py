@@ -1,10 +1,18 @@
 """What the audio adapter brings: `python -m benchmarks.adapters --media DIR`.
 
 DIR as in `benchmarks.phrases`. English clips go through the asr stage with `embeddings=on`, clean and with noise of
-`--noise-db` below the voice. Each rare word is asked for ("What did they say about X?") among all clips: by the
-decoder's first step over the recognised words (BM25 and MiniLM), the same with words that are spelled alike taken for
-said, and the same with words that are heard in the sound. Words of the lists that nobody says are asked for too. Prints
-one JSON object. Nothing was trained or chosen on these clips.
+`--noise-db` below the voice. Prints one JSON object of
+
+- recall: each rare word is asked for ("When did they mention X?") among all clips: by the decoder's first step over
+  the recognised words (BM25 and MiniLM), the same with words that are spelled alike taken for said, and with words
+  heard in the sound;
+- answers: how often the whole search, with the reader, offers the right clip first, and how often it abstains from a
+  word that nobody says;
+- screen: words of a clip's list that the recogniser did not write: found by sound or by spelling, right and false;
+- ties: Moonshine's reading or Whisper's, by their own probability or by what fits the spelled sound (WER, clean);
+- letter errors of the recogniser and of the adapter's best path.
+
+Nothing was trained or chosen on these clips. Needs jiwer and whisper-normalizer.
 """
 
 import argparse
@@ -14,25 +22,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.asr import read
 from services.asr.service import AsrExpert, new_expert
+from services.asr.stage import SECOND_PASS_MARGIN
+from services.decoder.answer import is_answerable
 from services.decoder.lineindex import LineIndex
 from services.decoder.lines import Line
-from services.decoder.listening import LEAST_LETTERS
+from services.decoder.listening import LEAST_LETTERS, Listener
+from services.decoder.reader import Reader
+from services.decoder.retrieval import Index
 from services.runtime.percept import TokenSpan, Transcript
 from services.runtime.sentence import SentenceEncoder
-from services.runtime.spelling import LETTERS, spelled
+from services.runtime.spelling import BLANK, LETTERS, spelled
 from services.runtime.stage import StageConfig
 from tools.train_adapter.reading import best_path, distance
 
 FIRST = 5
-QUESTION = "What did they say about {}?"
+QUESTION = "When did they mention {}?"
 # As alike as this a recognised word counts as the one that is asked for.
 ALIKE = 0.75
+
+
+Kind = TypeVar("Kind", bound=LineIndex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +89,110 @@ def found(index: LineIndex, words: Sequence[tuple[str, str]]) -> float:
     return round(sum(hits) / len(hits), 3)
 
 
+def answered(index: Index, words: Sequence[tuple[str, str]]) -> float:
+    """Part of (word, clip) pairs whose clip is offered first as the answer."""
+    offered = 0
+    for word, name in words:
+        hits = index.search(QUESTION.format(word), {})
+        offered += is_answerable(hits) and hits[0].line.source_id == name
+    return round(offered / len(words), 3)
+
+
+def abstained(index: Index, strange: Sequence[str]) -> float:
+    """Part of words that nobody says for which nothing is offered."""
+    return round(sum(not is_answerable(index.search(QUESTION.format(word), {})) for word in strange) / len(strange), 3)
+
+
+def is_alike(word: str, text: str) -> bool:
+    """Whether one or two words of a spelled text are spelled like it."""
+    pieces = text.split()
+    pairs = [a + b for a, b in zip(pieces, pieces[1:], strict=False)]
+    return len(word) >= LEAST_LETTERS and any(
+        SequenceMatcher(None, word, piece).ratio() >= ALIKE for piece in [*pieces, *pairs]
+    )
+
+
 class AlikeIndex(LineIndex):
     """The rival without sound: a word that no line holds counts as said where a recognised word is spelled alike."""
 
     def _heard(self, word: str) -> dict[int, int]:
-        rows = {}
-        for line_id, line in self._lines.items():
-            pieces = spelled(line.text).split()
-            pairs = [a + b for a, b in zip(pieces, pieces[1:], strict=False)]
-            if len(word) >= LEAST_LETTERS and any(
-                SequenceMatcher(None, word, piece).ratio() >= ALIKE for piece in [*pieces, *pairs]
-            ):
-                rows[self._rows[line_id]] = 1
-        return rows
+        return {self._rows[key]: 1 for key, line in self._lines.items() if is_alike(word, spelled(line.text))}
 
 
-def measured(clips: Sequence[Clip], words: Sequence[tuple[str, str]], strange: Sequence[str]) -> dict[str, object]:
+def on_screen(clips: Sequence[Clip], lists: dict[str, list[str]]) -> dict[str, dict[str, int]]:
+    """Words of each clip's screen that were not recognised: found right and false, by sound and by spelling."""
+    counts = {way: {"right": 0, "false": 0} for way in ("sound", "spelled alike")}
+    missed = 0
+    for clip in clips:
+        listener, text, truth = Listener(), spelled(clip.recognised), set(spelled(clip.text).split())
+        listener.hear("", clip.rows)
+        for word in lists.get(clip.name, ()):
+            if word in text.split():
+                continue
+            missed += word in truth
+            for way, is_found in (("sound", bool(listener.find(word))), ("spelled alike", is_alike(word, text))):
+                if is_found:
+                    counts[way]["right" if word in truth else "false"] += 1
+    return counts | {"not recognised": {"said": missed}}
+
+
+def fit(rows: NDArray[np.float32], text: str) -> float:
+    """Log-probability of the best path of a spelled text through all rows."""
+    codes = np.full(2 * len(text) + 1, BLANK)
+    codes[1::2] = [LETTERS.index(letter) for letter in text]
+    skips = np.zeros(len(codes), bool)
+    skips[3::2] = codes[3::2] != codes[1:-2:2]
+    path = np.full(len(codes), -1e9)
+    path[0] = 0.0
+    for row in rows:
+        one = np.concatenate([[-1e9], path[:-1]])
+        two = np.where(skips, np.concatenate([[-1e9, -1e9], path[:-2]]), -1e9)
+        path = np.maximum(np.maximum(path, one), two) + row[codes]
+    return float(path[-2:].max())
+
+
+def ties(expert: AsrExpert, clips: Sequence[tuple[str, NDArray[np.float32]]]) -> dict[str, float]:
+    """Word error rates, percent, of ways to choose between two readings of the same sound."""
+    import jiwer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normal, whisper = EnglishTextNormalizer(), expert.whisper
+    if whisper is None:
+        return {}
+    ways: dict[str, list[str]] = {
+        way: [] for way in ("moonshine", "whisper", "own probability", "sound", "best of both")
+    }
+    texts = []
+    for text, samples in clips:
+        active = np.ones(len(samples) // 512 + 1, bool)
+        ours = expert.moonshine.transcribe(samples, align=True)
+        theirs = whisper.transcribe(whisper.encode(samples), "en")
+        readings = (
+            " ".join(w.text for w in expert.moonshine.words(ours, 0, len(samples), active)),
+            " ".join(w.text for w in whisper.words(theirs, "en", 0, len(samples), active)),
+        )
+        rows = expert.adapter.spell(ours.states) if ours.states is not None else np.zeros((0, len(LETTERS)), np.float32)
+        letters = [spelled(reading) for reading in readings]
+        is_surer = theirs.mean_log_prob > ours.mean_log_prob + SECOND_PASS_MARGIN
+        # digits are said otherwise than they are written
+        fits_better = fit(rows, letters[1]) > fit(rows, letters[0]) if all(letters) else is_surer
+        plain = [normal(reading) or "-" for reading in readings]
+        texts.append(normal(text))
+        ways["moonshine"].append(plain[0])
+        ways["whisper"].append(plain[1])
+        ways["own probability"].append(plain[is_surer])
+        ways["sound"].append(plain[fits_better])
+        ways["best of both"].append(min(plain, key=lambda reading: jiwer.wer(texts[-1], reading)))
+    return {way: round(100 * jiwer.wer(texts, said), 2) for way, said in ways.items()}
+
+
+def measured(
+    clips: Sequence[Clip], words: Sequence[tuple[str, str]], strange: Sequence[str], lists: dict[str, list[str]]
+) -> dict[str, object]:
     """The table of one condition."""
-    encoder = SentenceEncoder()
+    encoder, reader = SentenceEncoder(), Reader()
 
-    def indexed(kind: Callable[[SentenceEncoder], LineIndex], *, with_sound: bool) -> LineIndex:
+    def indexed(kind: Callable[[SentenceEncoder], Kind], *, with_sound: bool) -> Kind:
         index = kind(encoder)
         for clip in clips:
             line = Line(f"speech:{clip.name}:0", "speech", clip.recognised, "", 0, 1, clip.name)
@@ -101,8 +201,11 @@ def measured(clips: Sequence[Clip], words: Sequence[tuple[str, str]], strange: S
                 index.listener.hear(clip.name, clip.rows)
         return index
 
-    text, alike = indexed(LineIndex, with_sound=False), indexed(AlikeIndex, with_sound=False)
-    sound = indexed(LineIndex, with_sound=True)
+    def reading(encoder: SentenceEncoder) -> Index:
+        return Index(encoder, reader)
+
+    text, alike = indexed(reading, with_sound=False), indexed(AlikeIndex, with_sound=False)
+    sound = indexed(reading, with_sound=True)
     recognised = {clip.name: set(spelled(clip.recognised).split()) for clip in clips}
     lost = [(word, name) for word, name in words if word not in recognised[name]]
     started = time.process_time()
@@ -116,6 +219,12 @@ def measured(clips: Sequence[Clip], words: Sequence[tuple[str, str]], strange: S
             way: {kind: found(index, some) for kind, some in both.items()}
             for way, index in (("text", text), ("text, words spelled alike", alike), ("text and sound", sound))
         },
+        "answered_right": {
+            way: {kind: answered(index, some) for kind, some in both.items()}
+            for way, index in (("text", text), ("text and sound", sound))
+        },
+        "abstained_rightly": {"text": abstained(text, strange), "text and sound": abstained(sound, strange)},
+        "screen": on_screen(clips, lists),
         "false_finds_a_word": round(sum(false) / len(strange), 3),
         "listen_ms": round(ask_ms, 2),
         "letter_errors": {
@@ -143,16 +252,20 @@ def main() -> None:
     words = [(word, name) for word, name in words if len(word) >= LEAST_LETTERS]
     said = {word for row in read_clips for word in spelled(row["text"]).split()}
     strange = sorted({word for row in lists for word in map(spelled, row["screen_words"])} - said)
-    strange = [word for word in strange if len(word) >= LEAST_LETTERS][::5]
-    expert, result = new_expert(), {}
+    strange = [word for word in strange if len(word) >= LEAST_LETTERS][::8]
+    shown = {row["id"]: sorted({word for word in map(spelled, row["screen_words"]) if word}) for row in lists}
+    expert = new_expert()
+    result: dict[str, object] = {"clips": len(read_clips)}
+    sounds = [(row["text"], read(audio / row["audio"])) for row in read_clips]
     for condition in ("clean", f"noise {flags.noise_db:g} dB below"):
         clips = []
         for seed, row in enumerate(read_clips):
-            samples = read(audio / row["audio"])
+            samples = sounds[seed][1]
             samples = samples if condition == "clean" else noisy(samples, flags.noise_db, seed)
             clips.append(listen(expert, row["id"], row["text"], samples))
-        result[condition] = measured(clips, words, strange)
-    print(json.dumps({"clips": len(read_clips)} | result, indent=1))
+        result[condition] = measured(clips, words, strange, shown)
+    result["wer_percent"] = ties(expert, sounds)
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ _FORGOTTEN_AT_ONCE = 1_000
 # Lines that are looked at closely, best by fit.
 _CANDIDATES = 64
 _K1, _B = 1.2, 0.75
+# Utterances in which a word that nobody wrote is taken for heard; of more, most are not.
+_HEARD = 5
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,:]\d+)*")
 _STOP = frozenset(
     "a an the is are was were be been do does did has have had will would can could should i you he she "
@@ -45,13 +47,17 @@ _STOP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A line that may answer: the words before it, and how well its words (BM25) and its meaning (cosine) fit."""
+    """A line that may answer: the words before it, and how well its words (BM25) and its meaning (cosine) fit.
+
+    `heard` are words of the question that its sound holds, though nobody wrote them.
+    """
 
     line: Line
     before: str
     score: float
     cosine: float
     lexical: float
+    heard: tuple[str, ...] = ()
 
 
 class LineIndex:
@@ -97,7 +103,7 @@ class LineIndex:
             return []
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         similar = self._vectors[: len(self._ids)] @ self._encoder.encode([question])[0]
-        lexical = self._lexical(words)
+        lexical, heard = self._lexical(words)
         before = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
         fits = similar + LEXICAL * lexical
@@ -119,7 +125,8 @@ class LineIndex:
                 score -= QUESTION
             if wanted is not None:
                 score += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
-            found.append(Candidate(line, self._before(row), score, float(similar[row]), float(lexical[row])))
+            fit = (float(similar[row]), float(lexical[row]))
+            found.append(Candidate(line, self._before(row), score, *fit, tuple(heard.get(row, ()))))
         found.sort(key=lambda each: (-each.score, each.line.start_sample, each.line.line_id))
         return found[:_CANDIDATES]
 
@@ -131,26 +138,32 @@ class LineIndex:
         start = bisect.bisect_left(self._shown, (self._shown[end - 1][0],))
         return [self._lines[line_id] for *_, line_id in self._shown[start:end]]
 
-    def _lexical(self, words: list[str]) -> np.ndarray:
-        """BM25 of every row as a share of the most that these words could give."""
+    def _lexical(self, words: list[str]) -> tuple[np.ndarray, dict[int, list[str]]]:
+        """BM25 of every row as a share of the most that these words could give, and the words heard in some rows."""
         total = np.zeros(len(self._ids), np.float32)
+        heard: dict[int, list[str]] = {}
         most, count = 0.0, len(self._lines)
         average = float(self._lengths[: len(self._ids)].sum()) / count
         for word in words:
-            # a word that stands nowhere may have been said and written otherwise
-            posting = self._postings.get(_stem(word)) or self._heard(word)
+            posting = self._postings.get(_stem(word), {})
+            if not posting:
+                # a word that stands nowhere may have been said and written otherwise
+                posting = self._heard(word)
+                for row in posting:
+                    heard.setdefault(row, []).append(word)
             idf = math.log(1 + (count - len(posting) + 0.5) / (len(posting) + 0.5))
             most += idf * (_K1 + 1)
             for row, times in posting.items():
                 norm = _K1 * (1 - _B + _B * float(self._lengths[row]) / average)
                 total[row] += idf * times * (_K1 + 1) / (times + norm)
-        return total / most if most else total
+        return (total / most if most else total), heard
 
     def _heard(self, word: str) -> dict[int, int]:
-        """Rows of the lines in whose sound a word is found, once each."""
+        """Rows of the lines in whose sound a word is found most clearly, once each."""
+        found = self.listener.find(word)
         return {
             self._rows[line_id]: 1
-            for utterance_id in self.listener.find(word)
+            for utterance_id in heapq.nlargest(_HEARD, found, key=found.__getitem__)
             for line_id in self._of_source.get(f"speech:{utterance_id}", ())
         }
 

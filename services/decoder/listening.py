@@ -32,7 +32,6 @@ class Listener:
 
     def __init__(self) -> None:
         self._costs: dict[str, NDArray[np.uint8]] = {}
-        self._least: dict[str, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return len(self._costs)
@@ -43,13 +42,11 @@ class Listener:
         edge = np.full((1, len(LETTERS)), 255)
         edge[0, [BLANK, _SPACE]] = 0
         # words begin and end where the utterance does
-        kept = np.concatenate([edge, np.rint(costs), edge]).astype(np.uint8)
-        self._costs[source_id], self._least[source_id] = kept, kept.min(axis=0)
+        self._costs[source_id] = np.concatenate([edge, np.rint(costs), edge]).astype(np.uint8)
 
     def forget(self, source_id: str) -> None:
         """Drop an utterance, if it is known."""
         self._costs.pop(source_id, None)
-        self._least.pop(source_id, None)
 
     def find(self, word: str, least: float = LEAST_SCORE) -> dict[str, float]:
         """Scores, at most 0, of the utterances in which a word is heard with `least` or more."""
@@ -57,14 +54,11 @@ class Listener:
         if len(letters) < LEAST_LETTERS or not self._costs:
             return {}
         codes = np.array([LETTERS.index(letter) for letter in f" {letters} "])
-        # No path costs less than the cheapest row of each of its letters.
-        names = list(self._least)
-        bounds = -np.stack(list(self._least.values()))[:, codes].sum(axis=1, dtype=np.float32) / _STEPS / len(codes)
-        likely = [names[i] for i in np.flatnonzero(bounds >= least)]
-        likely.sort(key=lambda name: len(self._costs[name]))
+        # of like length, so that few rows are padding
+        names = sorted(self._costs, key=lambda name: len(self._costs[name]))
         found = {}
-        for first in range(0, len(likely), _TOGETHER):
-            some = likely[first : first + _TOGETHER]
+        for first in range(0, len(names), _TOGETHER):
+            some = names[first : first + _TOGETHER]
             scores = _best_paths([self._costs[name] for name in some], codes) / len(codes)
             found.update({name: float(score) for name, score in zip(some, scores, strict=True) if score >= least})
         return found
@@ -73,19 +67,23 @@ class Listener:
 def _best_paths(utterances: Sequence[NDArray[np.uint8]], codes: NDArray[np.intp]) -> NDArray[np.float32]:
     """(n,) of each utterance: the log-probability of the best path of these letters against that of all letters."""
     longest = max(map(len, utterances))
-    costs = np.full((longest, len(utterances), len(LETTERS)), 255, np.uint8)
+    costs = np.full((longest, len(codes) + 1, len(utterances)), 255, np.uint8)
+    wanted = np.append(codes, BLANK)
     for i, rows in enumerate(utterances):
-        costs[: len(rows), i] = rows
-    shape = (len(utterances), len(codes))
-    in_letter, after_letter = np.full(shape, _NEVER), np.full(shape, _NEVER)
-    best = np.full(len(utterances), _NEVER)
-    differs = np.concatenate([[True], codes[1:] != codes[:-1]])
+        costs[: len(rows), :, i] = rows[:, wanted]
+    in_letter = np.full((len(codes), len(utterances)), _NEVER)
+    after_letter = in_letter.copy()
+    best = in_letter[0].copy()
+    # the same letter twice needs a silence between
+    doubled = np.flatnonzero(codes[1:] == codes[:-1])
     for moment in costs:
         gain = moment.astype(np.float32) / np.float32(-_STEPS)
         # into a letter: from the one before it, or from the silence after that; into the first from anywhere
-        before = np.maximum(after_letter, np.where(np.roll(differs, -1), in_letter, _NEVER))
-        entered = np.concatenate([np.zeros((len(utterances), 1), np.float32), before[:, :-1]], axis=1)
-        after_letter = np.maximum(after_letter, in_letter) + gain[:, [BLANK]]
-        in_letter = np.maximum(in_letter, entered) + gain[:, codes]
-        best = np.maximum(best, in_letter[:, -1])
+        before = np.maximum(after_letter[:-1], in_letter[:-1])
+        before[doubled] = after_letter[doubled]
+        after_letter = np.maximum(after_letter, in_letter) + gain[-1]
+        in_letter[0] = np.maximum(in_letter[0], 0)
+        np.maximum(in_letter[1:], before, out=in_letter[1:])
+        in_letter += gain[:-1]
+        np.maximum(best, in_letter[-1], out=best)
     return best

@@ -95,12 +95,27 @@ class Index(LineIndex):
 
 def read(reader: Reader, question: str, names: dict[str, str], found: Sequence[Candidate]) -> list[Reading]:
     """The reader's readings; what others said is worth OTHERS_WORDS less where one speaker's words are asked for."""
-    passages = [Passage(each.before, names.get(each.line.speaker, ""), each.line) for each in found]
+    passages = [Passage(each.before, names.get(each.line.speaker, ""), _as_heard(each)) for each in found]
     readings, asked = reader.read(question, passages), speaker_asked(question, names)
     return [
-        reading if asked in (None, each.line.speaker) else replace(reading, logit=reading.logit - OTHERS_WORDS)
+        replace(
+            reading,
+            logit=reading.logit - (0 if asked in (None, each.line.speaker) else OTHERS_WORDS),
+            span=_inside(reading.span, each.line),
+        )
         for each, reading in zip(found, readings, strict=True)
     ]
+
+
+def _as_heard(candidate: Candidate) -> Line:
+    """The line with the words that its sound holds beside those that were written."""
+    line = candidate.line
+    return replace(line, text=f"{line.text} ({', '.join(candidate.heard)})") if candidate.heard else line
+
+
+def _inside(span: tuple[int, int] | None, line: Line) -> tuple[int, int] | None:
+    """A place in a line; all of it where the place lies in what was only heard."""
+    return (0, len(line.text)) if span is not None and span[1] > len(line.text) else span
 
 
 def probability(score: float, lead: float, fit: float) -> float:
