@@ -17,6 +17,7 @@ QUERIES = ("gui-elements", "icon-encoder")
 ENGLISH = (
     "silero-vad",
     "moonshine-tiny-en",
+    "moonshine-adapter",
     "segmentation-3.0",
     "campplus",
     "ppocrv6-tiny",
@@ -32,7 +33,7 @@ SCRIPT_PREFIX = "tesseract-"
 SETS = {"english": ENGLISH, "scripts": tuple(name for name in manifests() if name.startswith(SCRIPT_PREFIX))}
 # What each service needs whatever it is asked for.
 BY_SERVICE = {
-    "asr": ("silero-vad", "moonshine-tiny-en"),
+    "asr": ("silero-vad", "moonshine-tiny-en", "moonshine-adapter"),
     "diarization": ("segmentation-3.0", "campplus"),
     "vision": ("ppocrv6-tiny", "ppocrv6-small", "line-script"),
     "decoder": ("smollm2-135m-instruct", "minilm", "reader"),

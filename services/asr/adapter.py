@@ -35,9 +35,11 @@ class AudioAdapter:
         return told
 
     def spans(self, states: NDArray[np.float32], start_sample: int, finals: Sequence[Transcript]) -> list[TokenSpan]:
-        """One span for each final of an utterance that begins at `start_sample` and has these hidden states."""
+        """One span for each English final of an utterance that begins at `start_sample` and has these hidden states."""
         spans = []
         for final in finals:
+            if final.language != "en":
+                continue
             first, end = (
                 (sample - start_sample) // SAMPLES_PER_FRAME for sample in (final.start_sample, final.end_sample)
             )

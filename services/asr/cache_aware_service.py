@@ -47,6 +47,8 @@ class CacheAwareExpert:
             raise MediaError(f"language is {config.language!r}; {model.name} knows {model.language} alone")
         if options.second_pass:
             raise MediaError(f"option second_pass is 'whisper'; {model.name} reads once, leave it out")
+        if options.embeddings:
+            raise MediaError("option embeddings is 'on': there is no adapter for this model's states; leave it out")
         if options.phrases:
             raise MediaError(f"option phrases: {model.name} cannot listen for them, leave them out")
         return CacheAwareStage(vad, model, config, options)

@@ -86,6 +86,8 @@ class AsrExpert:
                     f"{', '.join(sorted(recogniser.languages))}"
                 )
         _ = self.moonshine
+        if options.embeddings is None:
+            options = replace(options, embeddings=is_fetched(adapter.MODEL))
         if options.embeddings:
             _ = self.adapter
         return AsrStage(self, config, options)

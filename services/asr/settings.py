@@ -17,7 +17,8 @@ SENSITIVITIES = {
     "short": Endpointing(stop_history_s=0.4),
     "supershort": Endpointing(stop_history_s=0.25, stop_history_eou_s=0.128),
 }
-KNOWN = ("partials", "second_pass", "phrases", "embeddings", *HISTORIES_MS, *THRESHOLDS, "endpointing_sensitivity")
+_EMBEDDINGS = {"on": True, "off": False, "auto": None}
+KNOWN = ("partials", "second_pass", "phrases", *HISTORIES_MS, *THRESHOLDS, "endpointing_sensitivity", "embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,15 @@ class AsrOptions:
     English utterance again; its text replaces the final under the same id, revision + 1. None: it does
     so where it was fetched, unless the language is pinned to English and there are no phrases.
     `phrases`: what may be said, which that reading listens for; one a line, a tab and a weight if wanted.
-    `endpointing`: when speech begins and ends. `embeddings`: beside every English final its rows of the adapter.
+    `endpointing`: when speech begins and ends. `embeddings`: beside every English final its rows of the adapter; None:
+    where that was fetched.
     """
 
     partials: bool = True
     second_pass: bool | None = None
     phrases: tuple[Phrase, ...] = ()
     endpointing: Endpointing = Endpointing()
-    embeddings: bool = False
+    embeddings: bool | None = False
 
 
 def parse_options(options: Mapping[str, str]) -> AsrOptions:
@@ -48,7 +50,7 @@ def parse_options(options: Mapping[str, str]) -> AsrOptions:
         second_pass=_choice(options, "second_pass", {"whisper": True, "off": False}),
         phrases=parse_phrases(options.get("phrases", "")),
         endpointing=_endpointing(options),
-        embeddings=_choice(options, "embeddings", {"on": True, "off": False}) is True,
+        embeddings=_choice({"embeddings": "off"} | dict(options), "embeddings", _EMBEDDINGS),
     )
 
 
@@ -81,7 +83,7 @@ def _number(options: Mapping[str, str], key: str) -> float:
         raise MediaError(f"option {key} is {options[key]!r}; must be a number") from None
 
 
-def _choice(options: Mapping[str, str], key: str, values: Mapping[str, bool]) -> bool | None:
+def _choice(options: Mapping[str, str], key: str, values: Mapping[str, bool | None]) -> bool | None:
     value = options.get(key)
     if value is None:
         return None

@@ -60,5 +60,5 @@ def test_early_finals_have_the_sound_of_their_own_time(transcribe: Transcribe, s
 
 
 def test_another_value_than_on_and_off_is_refused(expert: AsrExpert) -> None:
-    with pytest.raises(MediaError, match="must be one of on, off"):
+    with pytest.raises(MediaError, match="must be one of on, off, auto"):
         expert.open_stage(StageConfig("en", options={"embeddings": "yes"}))

@@ -174,6 +174,7 @@ def test_english_that_is_pinned_never_loads_whisper(speech: Samples) -> None:
         "silero-vad": True,
         "moonshine-tiny-en": True,
         "whisper-base": False,
+        "moonshine-adapter": False,
     }
 
 
