@@ -99,7 +99,10 @@ def noted_plain_graph(name: str, graph: str, precision: str) -> PlainGraph | Non
 
 def _path(name: str, graph: str, precision: str) -> Path:
     folder = f"{models.folder(manifest(name)).name}-p{VERSION}"
-    return cache_root() / "plain" / folder / f"{Path(graph).stem}.{precision}.onnx"
+    ranges = ranges_file(name, graph)
+    # Other ranges make another graph.
+    made_with = f"-{models.sha256(ranges)[:8]}" if precision == "int8" and ranges.is_file() else ""
+    return cache_root() / "plain" / folder / f"{Path(graph).stem}.{precision}{made_with}.onnx"
 
 
 def example(name: str, graph: str) -> Feeds:

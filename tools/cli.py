@@ -401,7 +401,7 @@ def engines_list(format: Plain = PlainFormat.txt) -> None:
                 what, age = f"{plan['model']}/{plan['graph']}", "" if plan["is_current"] else "  out of date"
                 cards = plan["card"] or ",".join(plan["for"])
                 size = f"{plan['size_bytes'] >> 20:5} MiB"
-                print(f"{what:36} {plan['precision']} {cards:24} {plan['built_with']} {size}{age}")
+                print(f"{what:36} {plan['precision']:8} {cards:24} {plan['built_with']} {size}{age}")
 
 
 @engines_app.command("verify")

@@ -1,9 +1,10 @@
 """A plain graph whose products are in eight bits, as TensorRT takes them: QuantizeLinear and DequantizeLinear pairs.
 
-Convolutions and matrix products with constant weights are quantised: weights symmetric for each output channel,
-what goes in symmetric as one tensor, zero points 0, biases in float32. TensorRT has no other eight bits (its own
-documentation, "Working with Quantized Types"); there is no operator of ONNX Runtime's own. The ranges of what goes in
-were found on recordings by tools/calibrate.py.
+Convolutions and matrix products with constant weights are quantised: weights symmetric for each output channel, what
+goes in symmetric as one tensor, zero points 0, biases in float32. TensorRT has no other eight bits (its documentation,
+"Working with Quantized Types"); no operator is ONNX Runtime's own. In float32 stay products that read an input of the
+graph (pictures have 256 levels of one sign) and those between which and an output there is no other product, which
+includes all that add to a residual stream that comes out. Ranges were found on recordings by tools/calibrate.py.
 """
 
 from collections.abc import Mapping
@@ -22,8 +23,7 @@ LARGEST = 127
 
 def quantised_inputs(model: onnx.ModelProto) -> list[str]:
     """The values that go into the products that would be quantised; each of them needs a range."""
-    weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    return list(dict.fromkeys(node.input[0] for node in model.graph.node if _is_quantised(node, weights)))
+    return list(dict.fromkeys(node.input[0] for node in _quantised(model.graph).values()))
 
 
 def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelProto:
@@ -37,10 +37,11 @@ def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.M
     if missing := [name for name in wanted if name not in ranges]:
         raise PlainGraphError(f"{graph.name}: {missing[0]!r} has no range: run `python -m tools.calibrate` again")
     weights = {tensor.name: tensor for tensor in graph.initializer}
+    chosen = _quantised(graph)
     nodes: list[onnx.NodeProto] = []
     made: set[str] = set()
     for node in graph.node:
-        if _is_quantised(node, weights):
+        if node.output[0] in chosen:
             value, weight = node.input[0], node.input[1]
             if f"{value}.levels" not in made:
                 made.add(f"{value}.levels")
@@ -58,9 +59,24 @@ def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.M
     return model
 
 
-def _is_quantised(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> bool:
-    weight = weights.get(node.input[1]) if node.op_type in _CHANNELS else None
-    return weight is not None and node.input[0] not in weights and len(weight.dims) >= 2
+def _quantised(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The products that are quantised, by what they give."""
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = {given.name for given in graph.input}
+    found = {
+        node.output[0]: node
+        for node in graph.node
+        if node.op_type in _CHANNELS and node.input[1] in weights and node.input[0] not in weights | inputs
+    }
+    # Backwards from the outputs, through everything that is no product.
+    last = {output.name for output in graph.output}
+    for node in reversed(graph.node):
+        if last.intersection(node.output):
+            if node.output[0] in found:
+                del found[node.output[0]]
+            else:
+                last.update(node.input)
+    return found
 
 
 def _axis(node: onnx.NodeProto) -> int:

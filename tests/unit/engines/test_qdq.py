@@ -18,51 +18,54 @@ from engines.fetch import fetch
 from engines.manifest import MANIFESTS, manifest, manifests, parse
 from engines.plain_graphs import difference, plain_graph
 
-ICONS = ("icon-encoder", "icon-encoder.onnx")
+SEGMENTATION = ("segmentation-3.0", "segmentation.onnx")
 
 
 def products() -> onnx.ModelProto:
-    """A convolution, then products with constant weights in both ways of writing them, and one of two values."""
+    """Convolutions, then products with constant weights in both ways of writing them, one of two values, a last one."""
     random = np.random.default_rng(0)
-    shapes = {"filters": (4, 3, 3, 3), "matrix": (4, 5), "turned": (6, 5)}
+    shapes = {"first": (3, 3, 3, 3), "filters": (4, 3, 3, 3), "matrix": (4, 5), "turned": (6, 5), "end": (2, 6)}
     weights = {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     nodes = [
-        helper.make_node("Conv", ["x", "filters"], ["c"], kernel_shape=[3, 3]),
+        helper.make_node("Conv", ["x", "first"], ["f"], kernel_shape=[3, 3]),
+        helper.make_node("Conv", ["f", "filters"], ["c"], kernel_shape=[3, 3]),
         helper.make_node("ReduceMean", ["c"], ["m"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["m", "matrix"], ["p"]),
         helper.make_node("Gemm", ["p", "turned"], ["g"], transB=1),
         helper.make_node("Transpose", ["g"], ["t"]),
-        helper.make_node("MatMul", ["g", "t"], ["y"]),
+        helper.make_node("MatMul", ["g", "t"], ["two"]),
+        helper.make_node("MatMul", ["two", "end"], ["last"]),
+        helper.make_node("Relu", ["last"], ["y"]),
     ]
     graph = helper.make_graph(
         nodes,
         "products",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 6])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def test_products_with_constant_weights_are_in_eight_bits_and_no_others(tmp_path: Path) -> None:
+def test_products_with_constant_weights_are_in_eight_bits_but_the_first_and_the_last(tmp_path: Path) -> None:
     model = products()
-    assert quantised_inputs(model) == ["x", "m", "p"]
-    made = in_eight_bits(model, {"x": 4.0, "m": 3.0, "p": 9.0})
+    assert quantised_inputs(model) == ["f", "m", "p"]
+    made = in_eight_bits(model, {"f": 30.0, "m": 30.0, "p": 90.0})
     check(made)
-    maker = {output: node.op_type for node in made.graph.node for output in node.output}
-    read = [(node.op_type, [maker.get(name) for name in node.input[:2]]) for node in made.graph.node]
-    both = ["DequantizeLinear", "DequantizeLinear"]
-    assert [inputs for kind, inputs in read if kind in ("Conv", "MatMul", "Gemm")] == [
-        both,
-        both,
-        both,
-        ["Gemm", "Transpose"],
+    read = {node.output[0]: list(node.input[:2]) for node in made.graph.node}
+    assert [read[name] for name in ("f", "c", "p", "g", "two", "last")] == [
+        ["x", "first"],
+        ["f.rounded", "filters.0.rounded"],
+        ["m.rounded", "matrix.1.rounded"],
+        ["p.rounded", "turned.0.rounded"],
+        ["g", "t"],
+        ["two", "end"],
     ]
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
     assert all(not zero.any() and zero.dtype == np.int8 for name, zero in stored.items() if name.endswith(".zero"))
     lengths = {name: scale.shape for name, scale in stored.items() if name.endswith(".scale")}
     assert lengths == {
-        "x.scale": (), "m.scale": (), "p.scale": (),
+        "f.scale": (), "m.scale": (), "p.scale": (),
         "filters.0.scale": (4,), "matrix.1.scale": (5,), "turned.0.scale": (6,),
     }  # fmt: skip
     feeds = {"x": np.random.default_rng(1).uniform(-2, 2, (2, 3, 8, 8)).astype(np.float32)}
@@ -75,7 +78,7 @@ def test_products_with_constant_weights_are_in_eight_bits_and_no_others(tmp_path
 
 def test_a_value_without_a_range_says_what_to_run() -> None:
     with pytest.raises(PlainGraphError, match=r"'p' has no range: run `python -m tools.calibrate`"):
-        in_eight_bits(products(), {"x": 4.0, "m": 3.0})
+        in_eight_bits(products(), {"f": 4.0, "m": 3.0})
 
 
 def test_every_eight_bit_graph_has_its_ranges_and_stays_within_what_its_manifest_allows(
@@ -83,22 +86,22 @@ def test_every_eight_bit_graph_has_its_ranges_and_stays_within_what_its_manifest
 ) -> None:
     allowed = [(name, p) for name, model in manifests().items() for p in model.profile if p.int8 is not None]
     assert all(plain_graphs.ranges_file(name, profile.graph).is_file() for name, profile in allowed)
-    fetch([ICONS[0]])
-    (tmp_path / models.folder(manifest(ICONS[0])).name).symlink_to(models.folder(manifest(ICONS[0])))
+    fetch([SEGMENTATION[0]])
+    (tmp_path / models.folder(manifest(SEGMENTATION[0])).name).symlink_to(models.folder(manifest(SEGMENTATION[0])))
     monkeypatch.setenv("SENSORIUM_MODELS", str(tmp_path))
-    written = plain_graph(*ICONS, "int8")
-    (profile,) = manifest(ICONS[0]).profile
+    written = plain_graph(*SEGMENTATION, "int8")
+    (profile,) = manifest(SEGMENTATION[0]).profile
     assert profile.int8 is not None and 0 < written.difference <= profile.int8
     with pytest.raises(
         EngineError, match="the int8 graph for TensorRT differs by .* from the float32 one, at most 0.0"
     ):
-        plain_graphs._write(ICONS[0], replace(profile, int8=0.0), tmp_path / "again.onnx", "int8")
+        plain_graphs._write(SEGMENTATION[0], replace(profile, int8=0.0), tmp_path / "again.onnx", "int8")
 
 
 def test_eight_bits_are_allowed_only_where_the_measured_loss_is() -> None:
-    text = (MANIFESTS / "icon-encoder.toml").read_text()
+    text = (MANIFESTS / "segmentation-3.0.toml").read_text()
     assert parse(text, "as it is").profile[0].int8 is not None
-    (measured,) = manifest(ICONS[0]).eight_bits
+    (measured,) = manifest(SEGMENTATION[0]).eight_bits
     too_much = text.replace(f"\nmost = {measured.most}", f"\nmost = {math.nextafter(measured.tensorrt, -1)}")
-    with pytest.raises(ManifestError, match="int8 for 'icon-encoder.onnx' needs eight_bits"):
+    with pytest.raises(ManifestError, match="int8 for 'segmentation.onnx' needs eight_bits"):
         parse(too_much, "changed")
