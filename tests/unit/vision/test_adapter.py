@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from engines.fetch import fetch
 from services.runtime import sentence
-from services.runtime.percept import Checkpoint, Percept, ScreenState, TokenSpan
+from services.runtime.percept import Checkpoint, Percept, ScreenState, TokenSpan, UiElement
 from services.runtime.stage import Frame, MediaError, Stage, StageConfig
+from services.vision.adapter import VisionAdapter
 from services.vision.service import VisionExpert
 from tests.conftest import DATA
 
@@ -50,18 +51,26 @@ def test_each_control_without_words_has_a_unit_vector_before_the_checkpoint(seer
         assert np.linalg.norm(np.frombuffer(span.values, "<f2").astype(np.float32)) == pytest.approx(1, abs=0.01)
 
 
-def test_a_picture_is_told_once_and_again_when_it_looks_otherwise(seer: VisionExpert, page: Pixels) -> None:
-    stage = opened(seer, embeddings="on")
-    first = spans(list(stage.push_frame(Frame(page, 0))))
-    changed = page.copy()
-    x0, y0, x1, y1 = map(int, first[0].box or ())
-    shown = changed[y0:y1, x0:x1].copy()
-    changed[y0:y1, x0:x1] = shown[::-1, ::-1]
-    cv2.line(changed, (x0, y0), (x1 - 1, y1 - 1), (0, 0, 0), 3)
-    changed[-40:, -300:] = 0  # something that is surely news
-    again = spans(list(stage.push_frame(Frame(changed, 16_000))))
-    told = {span.source_id for span in first}
-    assert not {s.source_id for s in again if s.source_id in told and s.box != first[0].box}
+def test_a_picture_is_told_once_and_again_when_it_looks_otherwise(seer: VisionExpert) -> None:
+    boxes = {"a": (10.0, 10.0, 42.0, 42.0), "b": (60.0, 10.0, 92.0, 42.0), "worded": (110.0, 10.0, 142.0, 42.0)}
+    elements = tuple(
+        UiElement(name, "button", box, text="Save" if name == "worded" else "") for name, box in boxes.items()
+    )
+    pixels = np.full((60, 160, 3), 255, np.uint8)
+    for x0, *_ in boxes.values():
+        cv2.circle(pixels, (int(x0) + 16, 26), 12, (0, 0, 0), 2)
+    adapter = VisionAdapter(seer.icons)
+
+    def told(sample: int) -> list[str]:
+        return [s.source_id for s in adapter.spans(ScreenState(sample, 160, 60, elements=elements), pixels)]
+
+    assert told(0) == ["a", "b"]
+    assert told(1) == []
+    cv2.rectangle(pixels, (60, 10), (92, 42), (255, 255, 255), -1)
+    cv2.arrowedLine(pixels, (64, 26), (88, 26), (0, 0, 0), 3)
+    assert told(2) == ["b"]
+    cv2.rectangle(pixels, (60, 10), (92, 42), (200, 200, 200), -1)
+    assert told(3) == []
 
 
 def test_another_value_than_on_and_off_is_refused(seer: VisionExpert) -> None:
