@@ -13,7 +13,7 @@ from services.vision.change import TILE_PX, Change
 from services.vision.ocr import TextLine, in_reading_order
 from services.vision.scroll import Area, Scroll
 from services.vision.text_detection import TextBox, TextDetector
-from services.vision.text_recognition import LineReader
+from services.vision.text_recognition import LineReader, ReadLine
 
 # The detector sees this much around a changed area; it is trained on pictures, not on shreds.
 _CONTEXT_PX = 32
@@ -90,10 +90,8 @@ class ScreenText:
                     continue
                 fresh.append(box)
             areas.append(area)
-        read = [
-            TextLine.of(box, text, pixels.shape)
-            for box, text in zip(fresh, recognizer.read(pixels, fresh), strict=True)
-        ]
+        texts = recognizer.read(pixels, fresh, _as_read(kept))
+        read = [TextLine.of(box, text, pixels.shape) for box, text in zip(fresh, texts, strict=True)]
         came = self._replace(kept, changed, in_reading_order(read))
         if len(areas) == 1 and _size(areas[0]) < _LOOK_SHARE * change.mask.size:
             self._looks.append(_Look(areas[0], _cut_out(pixels, areas[0]).copy(), came))
@@ -197,12 +195,16 @@ class ScreenText:
         if not waiting:
             return
         boxes = [self.lines[index].line.box for index in waiting]
-        for index, text in zip(waiting, recognizer().read(pixels, boxes), strict=True):
+        for index, text in zip(waiting, recognizer().read(pixels, boxes, _as_read(self.lines)), strict=True):
             old = self.lines[index]
             line = TextLine.of(old.line.box, text, pixels.shape)
             self.lines[index] = replace(old, line=line, is_accurate=True)
             for look in self._looks:
                 look.lines = [self.lines[index] if known is old else known for known in look.lines]
+
+
+def _as_read(lines: Sequence[ScreenLine]) -> list[ReadLine]:
+    return [ReadLine(line.line.text, line.line.confidence, line.line.script) for line in lines]
 
 
 def _moved(line: ScreenLine, scroll: Scroll) -> ScreenLine:

@@ -1,5 +1,6 @@
 """Chooses the recogniser of each line by its script: PP-OCR, or Tesseract for what PP-OCR does not know."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,6 +24,11 @@ _CERTAIN = 0.8
 _LEAST_UNREAD = 0.6
 # Two signs of a script that lie side by side; narrower ones are icons more often than words.
 _LEAST_ASPECT = 1.2
+# A picture is in the script of at least so many lines and letters that were read as surely as this in it.
+_PAGE_LINES, _PAGE_LETTERS, _PAGE_SURE = 2, 8, 0.8
+# Another doubtful line of it is tried in that script from this probability on; what comes of it must be so sure, and
+# not this much less sure than what PP-OCR read.
+_PAGE_LEAST, _PAGE_LEAST_READ, _PAGE_MARGIN = 0.005, 0.5, 0.2
 _FIRST_IDEOGRAPHIC = "\u2e80"
 _JAPANESE = "Jpan"
 _SIGNS = "Zyyy"
@@ -31,7 +37,8 @@ _SIGNS = "Zyyy"
 class ScriptRouter:
     """Reads with PP-OCR first and looks at the script of those lines alone that it may have misread.
 
-    What a line says depends on its own pixels and on the installed data of languages alone.
+    What a line says depends on its own pixels, on the installed data of languages, and, where it could be of several
+    scripts, on the one that most of the picture is in.
     """
 
     def __init__(
@@ -47,8 +54,13 @@ class ScriptRouter:
         self._tesseract = tesseract
         self._japanese = japanese
 
-    def read(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[ReadLine]:
-        """(h, w, 3) uint8 BGR and boxes in it -> one line for each box; no text and a script where none can read it."""
+    def read(
+        self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()
+    ) -> list[ReadLine]:
+        """(h, w, 3) uint8 BGR and boxes in it -> one line for each box; no text and a script where none can read it.
+
+        `around` is what else the picture says.
+        """
         lines = self._recognizer.read(pixels, boxes)
         doubtful = [index for index, line in enumerate(lines) if is_doubtful(line, boxes[index])]
         if not doubtful:
@@ -65,7 +77,23 @@ class ScriptRouter:
                 lines[index] = ReadLine("", 0.0)
             elif script in DATA and box.length_px >= _LEAST_ASPECT * box.height_px:
                 lines[index] = self._foreign(pixels, box, script, chance, lines[index])
+        if usual := _script_of_picture([*lines, *around]):
+            for index, each in zip(doubtful, chances, strict=True):
+                if lines[index].script != usual and each[SCRIPTS.index(usual)] >= _PAGE_LEAST:
+                    lines[index] = self._as_usual(pixels, boxes[index], usual, lines[index])
         return lines
+
+    def _as_usual(self, pixels: NDArray[np.uint8], box: TextBox, script: str, line: ReadLine) -> ReadLine:
+        """What Tesseract reads in the picture's own script if that is likelier than what the line was read as."""
+        if box.length_px < _LEAST_ASPECT * box.height_px:
+            return line
+        read = self._tesseract.read(whole_crop(pixels, box), script)
+        if read is None or read[1] < _PAGE_LEAST_READ or script_of(read[0]) != script:
+            return line
+        is_foreign = line.script in DATA
+        if line.text and not is_foreign and read[1] < line.confidence - _PAGE_MARGIN:
+            return line
+        return ReadLine(read[0], read[1], script)
 
     def _foreign(self, pixels: NDArray[np.uint8], box: TextBox, script: str, chance: float, line: ReadLine) -> ReadLine:
         """What Tesseract reads; else the line as it was if that may be right, else no text."""
@@ -75,6 +103,19 @@ class ScriptRouter:
         if line.confidence >= _PLAUSIBLE and chance < _CERTAIN:
             return line
         return ReadLine("", chance if chance >= _LEAST_UNREAD else 0.0, script)
+
+
+def _script_of_picture(lines: Sequence[ReadLine]) -> str:
+    """The script, of those that PP-OCR cannot read, that most of the lines are in which were surely read; or ""."""
+    sure = [line for line in lines if line.script in DATA and line.confidence >= _PAGE_SURE]
+    letters: Counter[str] = Counter()
+    for line in sure:
+        letters[line.script] += len(line.text)
+    if not letters:
+        return ""
+    script, count = letters.most_common(1)[0]
+    is_enough = count >= _PAGE_LETTERS and sum(line.script == script for line in sure) >= _PAGE_LINES
+    return script if is_enough else ""
 
 
 def is_doubtful(line: ReadLine, box: TextBox) -> bool:

@@ -150,7 +150,8 @@ class _Worker:
         except (OSError, _WorkerLost) as error:
             self._end()
             raise _WorkerLost from error
-        return str(answer["text"]), float(answer["confidence"])
+        # Tesseract writes the Greek letter as the sign for a millionth.
+        return str(answer["text"]).replace("\u00b5", "\u03bc"), float(answer["confidence"])
 
     def _take(self, count: int, deadline: float) -> bytes:
         assert self._process.stdout is not None

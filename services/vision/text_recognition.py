@@ -47,8 +47,10 @@ class ReadLine:
 class LineReader(Protocol):
     """Boxes of a picture -> what each line says."""
 
-    def read(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[ReadLine]:
-        """(h, w, 3) uint8 BGR and boxes in it -> one line for each box."""
+    def read(
+        self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()
+    ) -> list[ReadLine]:
+        """(h, w, 3) uint8 BGR and boxes in it -> one line for each box; `around` is what else the picture says."""
 
 
 def read_keys(path: Path) -> list[str]:
@@ -65,10 +67,12 @@ class TextRecognizer:
         self._output = engine.outputs[0].name
         self._keys = ["", *keys]
 
-    def read(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[ReadLine]:
+    def read(
+        self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()
+    ) -> list[ReadLine]:
         """(h, w, 3) uint8 BGR and boxes in it -> one line for each box.
 
-        A line's padding depends on its own width alone, so its text does not depend on its neighbours.
+        A line's padding depends on its own width alone: neither its neighbours nor what is `around` change its text.
         """
         buckets: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
         for index, box in enumerate(boxes):

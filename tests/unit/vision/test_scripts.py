@@ -55,10 +55,38 @@ def data() -> None:
     fetch([model_of("Grek"), model_of("Cyrl"), model_of("Thai")])
 
 
-@pytest.mark.parametrize(("script", "text"), [("Cyrl", "Дневник наблюдений"), ("Grek", "Καλημέρα σε όλους")])
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [("Cyrl", "Дневник наблюдений"), ("Grek", "Καλημέρα σε όλους"), ("Grek", "Εισερχόμενα μηνύματα")],
+)
 def test_cyrillic_and_greek_are_read(expert: VisionExpert, data: None, script: str, text: str) -> None:
     (region,) = regions(expert, written(text))
     assert (region.text, region.script) == (text, script)
+
+
+@pytest.mark.parametrize(
+    ("lines", "word", "alone"),
+    [
+        (("Дневник наблюдений", "Входящие сообщения"), "Тест", "Tect"),
+        (("Καλημέρα σε όλους", "Ρυθμίσεις και προβολή"), "Ναι", "Nal"),
+    ],
+)
+def test_a_short_word_is_read_in_the_script_of_its_page(
+    expert: VisionExpert, data: None, lines: tuple[str, str], word: str, alone: str
+) -> None:
+    (region,) = regions(expert, written(word))
+    assert region.text == alone
+    page = np.vstack([*map(written, lines), written("Weekly report"), written(word)])
+    assert [region.text for region in regions(expert, page)] == [*lines, "Weekly report", word]
+
+
+def test_a_word_that_comes_later_is_read_in_the_script_of_what_is_there(expert: VisionExpert, data: None) -> None:
+    stage = expert.open_stage(StageConfig(tasks=("ocr",)))
+    before = np.vstack([written("Дневник наблюдений"), written("Входящие сообщения"), written("")])
+    stage.push_frame(Frame(before, 0))
+    after = np.vstack([before[:160], written("Тест")])
+    states = [percept for percept in stage.push_frame(Frame(after, 1600)) if isinstance(percept, ScreenState)]
+    assert states[-1].regions[-1].text == "Тест"
 
 
 def test_thai_is_read_without_spaces_between_its_letters(expert: VisionExpert, data: None) -> None:
