@@ -17,6 +17,7 @@ from engines.export.qdq import in_eight_bits, quantised_inputs
 from engines.fetch import fetch
 from engines.manifest import MANIFESTS, manifest, manifests, parse
 from engines.plain_graphs import difference, plain_graph
+from tools.calibrate import ranges
 
 SEGMENTATION = ("segmentation-3.0", "segmentation.onnx")
 
@@ -74,6 +75,20 @@ def test_products_with_constant_weights_are_in_eight_bits_but_the_first_and_the_
         onnx.save(each, tmp_path / f"{index}.onnx")
         results.append(OnnxRuntimeEngine(tmp_path / f"{index}.onnx").run(feeds))
     assert 0 < difference(results[1], results[0], ["y"]) < 0.05
+
+
+def test_a_range_is_a_part_of_the_largest_magnitude_that_came(tmp_path: Path) -> None:
+    model = products()
+    random = np.random.default_rng(2)
+    feeds = [{"x": random.standard_normal((2, 3, 8, 8)).astype(np.float32)} for _ in range(3)]
+    found = ranges(model, feeds)
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in found)
+    onnx.save(model, tmp_path / "asked.onnx")
+    engine = OnnxRuntimeEngine(tmp_path / "asked.onnx")
+    came = [engine.run(one) for one in feeds]
+    for name, chosen in found.items():
+        largest = max(float(np.abs(one[name]).max()) for one in came)
+        assert 0.2 * largest <= chosen * 1.0001 and chosen <= largest * 1.0001
 
 
 def test_a_value_without_a_range_says_what_to_run() -> None:
