@@ -52,6 +52,28 @@ class DecoderRun:
         logits: NDArray[np.float32] = result["logits"][0]
         return logits
 
+    def branch(self, rows: NDArray[np.intp], tokens: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Go on with several texts at once: (n,) `tokens`, each after the text that was in that one of `rows`.
+
+        Scores before softmax, (n, vocabulary). From the first call on there are as many texts as there were tokens,
+        and `step` reads no more.
+        """
+        n = len(tokens)
+        feeds: dict[str, NDArray[np.generic]] = {
+            "tokens": tokens[:, None].astype(np.int64),
+            "positions": np.full((n, 1), self.length, np.int64),
+            "self_bias": np.zeros((n, 1, 1, self.length + 1), np.float32),
+        }
+        past = {name: np.ascontiguousarray(cache[rows]) for name, cache in self.past.items()}
+        if len(next(iter(self._fixed.values()))) != n:
+            self._fixed = {name: np.repeat(value[:1], n, axis=0) for name, value in self._fixed.items()}
+        wanted = ["logits", *(f"present_{name}" for name in self._names)]
+        result = self._decoder.run({**feeds, **past, **self._fixed}, wanted)
+        self.past = {f"past_{name}": result[f"present_{name}"] for name in self._names}
+        self.length += 1
+        logits: NDArray[np.float32] = result["logits"][:, 0]
+        return logits
+
     def note_step(self, attentions: Sequence[NDArray[np.float32]]) -> None:
         """One token was read in a batch: what it looked at, (heads, 1, frames) a layer, padded frames at the end."""
         self.length += 1

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from engines.lanes import Lanes, Urgency
 from engines.models import model_file, open_engine
 from services.asr.alignment import AlignmentHeads, Hypothesis, to_words
+from services.asr.beam import likeliest
 from services.asr.confidence import Calibration
 from services.asr.decoding import DecoderRun, log_softmax
 from services.asr.together import Together
@@ -45,12 +46,13 @@ class Moonshine:
         *,
         draft: Sequence[int] = (),
         align: bool = False,
+        search: bool = False,
         urgency: Urgency = Urgency.FINAL,
     ) -> Hypothesis:
         """Greedy decoding of (n,) samples at 16 kHz, n >= MIN_SAMPLES.
 
-        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all. `urgency` is FINAL
-        or PARTIAL.
+        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all. With `search` a likelier
+        text takes the place of the greedy one (`beam.likeliest`). `urgency` is FINAL or PARTIAL.
         """
         encoded = self._encoders[urgency].run({"audio": samples[None]})
         run = DecoderRun(self._decoder, encoded, align=align)
@@ -65,12 +67,19 @@ class Moonshine:
         rest = self.together.finish(run, scores[agreed], end=_END, room=limit - agreed)
         tokens += rest.tokens
         log_probs += rest.log_probs
+        end_log_prob, cut = rest.end_log_prob, len(tokens) >= limit
+        # What the limit cut is a loop: anything would be likelier.
+        if search and not cut:
+            found = likeliest(self._decoder, encoded, tokens, begin=_BEGIN, end=_END, room=limit)
+            if found != tuple(tokens):
+                run, tokens = DecoderRun(self._decoder, encoded, align=align), list(found)
+                scores = log_softmax(run.step([_BEGIN, *tokens]))
+                *log_probs, end_log_prob = map(float, scores[np.arange(len(tokens) + 1), [*tokens, _END]])
         alignment = HEADS.align(run.attention(), samples) if align else None
-        cut = len(tokens) >= limit
         return Hypothesis(
             tuple(tokens),
             np.array(log_probs, np.float32),
-            rest.end_log_prob,
+            end_log_prob,
             alignment,
             cut,
             states=encoded["hidden"][0],

@@ -104,9 +104,10 @@ class _Utterance:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What Moonshine wrote for all of an utterance."""
+    """What Moonshine wrote for all of an utterance; `is_searched`: the likeliest, not only the greedy text."""
 
     utterance: _Utterance
+    is_searched: bool
     hypothesis: Hypothesis
     transcript: Transcript | None
 
@@ -321,19 +322,19 @@ class AsrStage:
             return []
         return [] if self._needs_check(reading) else self._say(reading.utterance, reading.transcript)
 
-    def _read(self, utterance: _Utterance) -> _Reading | None:
-        """All of it by Moonshine, once; None when there is no speech in it."""
+    def _read(self, utterance: _Utterance, *, search: bool = False) -> _Reading | None:
+        """All of it by Moonshine, once (again to `search`); None when there is no speech in it."""
         if utterance.active.sum() < MIN_SPEECH or len(utterance.audio) < MIN_SAMPLES:
             return None
         before = self._reading
-        if before is None or before.utterance.end_sample != utterance.end_sample:
+        if before is None or before.utterance.end_sample != utterance.end_sample or search > before.is_searched:
             draft = () if before is None else before.hypothesis.tokens
             if self._reader is not None:
                 draft += self._reader.tokens
             moonshine = self._recognisers.moonshine
-            hypothesis = moonshine.transcribe(utterance.audio, draft=draft, align=True)
+            hypothesis = moonshine.transcribe(utterance.audio, draft=draft, align=True, search=search)
             words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
-            self._reading = _Reading(utterance, hypothesis, utterance.transcript(hypothesis, words, "en"))
+            self._reading = _Reading(utterance, search, hypothesis, utterance.transcript(hypothesis, words, "en"))
         return self._reading
 
     def _needs_check(self, reading: _Reading) -> bool:
@@ -361,7 +362,7 @@ class AsrStage:
             encoded = whisper.encode(utterance.audio)
             transcript = _by_whisper(whisper, utterance, encoded, self._pinned)[1]
             return self._with_phrases(whisper, utterance, encoded, transcript)
-        if (reading := self._read(utterance)) is None:
+        if (reading := self._read(utterance, search=True)) is None:
             return None
         if self._needs_check(reading) and (whisper := self._recognisers.whisper) is not None:
             return self._checked(whisper, reading)

@@ -1,0 +1,74 @@
+"""The beam's text is likelier than the greedy one and ends where the decoder would end."""
+
+import numpy as np
+import pytest
+
+from engines.engine import Engine
+from services.asr.beam import likeliest
+from services.asr.decoding import DecoderRun, log_softmax
+from services.asr.service import AsrExpert
+from tests.unit.asr.conftest import Samples
+from tests.unit.asr.test_together import BEGIN, END, graphs  # noqa: F401 (a fixture)
+
+
+@pytest.fixture
+def unclear(speech: Samples) -> Samples:
+    """Speech in as much noise: many texts are about as likely."""
+    noise = np.random.default_rng(1).normal(0, float(np.sqrt(np.mean(speech**2))), len(speech))
+    return speech + noise.astype(np.float32)
+
+
+def total(engines: tuple[Engine, Engine], samples: Samples, tokens: tuple[int, ...]) -> float:
+    """Log-probability of a text and its end."""
+    run = DecoderRun(engines[1], engines[0].run({"audio": samples[None]}))
+    scores = log_softmax(run.step([BEGIN, *tokens]))
+    return float(scores[np.arange(len(tokens) + 1), [*tokens, END]].sum())
+
+
+def test_an_unclear_utterance_gets_a_likelier_text(
+    graphs: tuple[Engine, Engine],  # noqa: F811
+    expert: AsrExpert,
+    unclear: Samples,
+) -> None:
+    greedy = expert.moonshine.transcribe(unclear)
+    found = expert.moonshine.transcribe(unclear, search=True, align=True)
+    assert found.tokens != greedy.tokens
+    assert total(graphs, unclear, found.tokens) > total(graphs, unclear, greedy.tokens)
+    # What is told of it is its own.
+    assert found.log_probs.sum() + found.end_log_prob == pytest.approx(total(graphs, unclear, found.tokens), abs=0.02)
+    assert found.alignment is not None and len(found.alignment.shares) == len(found.tokens) + 1
+
+
+def test_a_text_ends_only_where_its_end_is_likeliest(
+    graphs: tuple[Engine, Engine],  # noqa: F811
+    expert: AsrExpert,
+    unclear: Samples,
+) -> None:
+    found = expert.moonshine.transcribe(unclear, search=True).tokens
+    run = DecoderRun(graphs[1], graphs[0].run({"audio": unclear[None]}))
+    assert run.step([BEGIN, *found])[-1].argmax() == END
+
+
+def test_texts_followed_together_score_as_each_alone(
+    graphs: tuple[Engine, Engine],  # noqa: F811
+    speech: Samples,
+) -> None:
+    encoded = graphs[0].run({"audio": speech[None]})
+    run = DecoderRun(graphs[1], encoded)
+    run.step([BEGIN, 500])
+    run.branch(np.array([0, 0, 0]), np.array([600, 700, 800]))
+    both = run.branch(np.array([2, 0]), np.array([900, 1000]))
+    alone = [DecoderRun(graphs[1], encoded).step([BEGIN, *t])[-1] for t in ([500, 800, 900], [500, 600, 1000])]
+    # Eight-bit products differ a little from batch to batch.
+    distance = np.sqrt(np.mean((both[:, None] - np.array(alone)[None]) ** 2, axis=2))
+    assert distance.diagonal().max() < 0.15 < 1 < distance[[0, 1], [1, 0]].min()
+
+
+def test_a_clear_utterance_is_not_searched(
+    graphs: tuple[Engine, Engine],  # noqa: F811
+    expert: AsrExpert,
+    speech: Samples,
+) -> None:
+    tokens = expert.moonshine.transcribe(speech).tokens
+    encoded = graphs[0].run({"audio": speech[None]})
+    assert likeliest(graphs[1], encoded, tokens, begin=BEGIN, end=END, room=60) == tokens
