@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from tools.train_gui.render import ARGUMENTS
-from tools.train_icon.material import DEVELOPMENT, HELD_OUT, TRAINED, files, name, tags
+from tools.train_icon.material import DEVELOPMENT, HELD_OUT, TRAINED, Drawing, drawings
 
 DRAWN_PX = 48
 _COLUMNS = 30
@@ -29,13 +29,13 @@ def draw(packages: Path, out: Path) -> int:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
         tab = browser.new_page(viewport={"width": _COLUMNS * DRAWN_PX, "height": _ROWS * DRAWN_PX})
         sheet = out / "sheet.html"
-        for icons in (HELD_OUT, DEVELOPMENT, *TRAINED):
+        for icons in (*HELD_OUT, *DEVELOPMENT, *TRAINED):
             target = out / icons.source.folder
             if target.with_name(f"{target.name}.json").exists():
                 continue
-            paths, pictures = files(icons, packages), []
-            for first in range(0, len(paths), _COLUMNS * _ROWS):
-                part = paths[first : first + _COLUMNS * _ROWS]
+            found, pictures = drawings(icons, packages), []
+            for first in range(0, len(found), _COLUMNS * _ROWS):
+                part = found[first : first + _COLUMNS * _ROWS]
                 sheet.write_text(_html(part))
                 tab.goto(sheet.absolute().as_uri(), timeout=120_000)
                 shot = tab.screenshot(timeout=120_000)
@@ -43,12 +43,10 @@ def draw(packages: Path, out: Path) -> int:
                 assert grey is not None
                 cells = grey.reshape(_ROWS, DRAWN_PX, _COLUMNS, DRAWN_PX).swapaxes(1, 2)
                 pictures.append(cells.reshape(-1, DRAWN_PX, DRAWN_PX)[: len(part)])
-            by_stem = tags(icons, packages)
-            listed = [[name(path.stem, icons), *by_stem.get(path.stem, ())] for path in paths]
             np.savez_compressed(target.with_name(f"{target.name}.npz"), pictures=np.concatenate(pictures))
-            target.with_name(f"{target.name}.json").write_text(json.dumps(listed))
-            count += len(paths)
-            print(f"{icons.package}: {len(paths)} icons", flush=True)
+            target.with_name(f"{target.name}.json").write_text(json.dumps([one.called for one in found]))
+            count += len(found)
+            print(f"{icons.source.name}: {len(found)} icons", flush=True)
         browser.close()
         sheet.unlink(missing_ok=True)
     return count
@@ -62,10 +60,9 @@ def chromium() -> str:
     return path
 
 
-def _html(paths: Sequence[Path]) -> str:
+def _html(found: Sequence[Drawing]) -> str:
     # Inline: a document for each drawing would take ten times as long.
-    drawings = [path.read_text() for path in paths]
-    cells = "".join(f"<i>{text[text.index('<svg') :]}</i>" for text in drawings)
+    cells = "".join(f"<i>{one.svg}</i>" for one in found)
     size = f"width:{DRAWN_PX}px;height:{DRAWN_PX}px"
     style = f"body{{margin:0;color:#000;background:#fff;line-height:0}}i{{float:left}}i,svg{{{size}}}"
     return f'<!doctype html><meta charset="utf-8"><style>{style}</style>{cells}'

@@ -10,20 +10,17 @@ from numpy.typing import NDArray
 
 from engines.models import open_engine
 from services.vision.icons import MODEL, ink_of
-from tools.train_icon.material import HELD_OUT, TRAINED, listed
+from tools.train_icon.material import HELD_OUT, TRAINED, IconSet, listed
+from tools.train_icon.texts import Words
 
 NAMES = 300
 _DRAWS = 5
 _SHOWN_PX = (16, 20, 24, 32)
 
 
-class Words:
-    """Texts that icons are called, as unit vectors: `vectors` (n, 384) float32, `row` of each text."""
-
-    def __init__(self, path: Path) -> None:
-        held = np.load(path)
-        self.vectors: NDArray[np.float32] = held["vectors"].astype(np.float32)
-        self.row = {str(text): row for row, text in enumerate(held["texts"])}
+def load(drawn: Path, icons: IconSet) -> tuple[NDArray[np.uint8], list[list[str]]]:
+    """A set's pictures (n, 48, 48) and the texts of each."""
+    return np.load(drawn / f"{icons.source.folder}.npz")["pictures"], listed(drawn, icons)
 
 
 def zero_shot(
@@ -64,7 +61,6 @@ def measure(drawn: Path, texts: Path) -> None:
     """Print top-1 and top-5 of the installed weights on the held-out set, five draws of 300 names, and the cost."""
     cv2.setNumThreads(1)
     words = Words(texts)
-    pictures, called = np.load(drawn / f"{HELD_OUT.source.folder}.npz")["pictures"], listed(drawn, HELD_OUT)
     engine = open_engine(MODEL, "icon-encoder.onnx", threads=1)
     spent_s, encoded = 0.0, 0
 
@@ -75,12 +71,16 @@ def measure(drawn: Path, texts: Path) -> None:
         spent_s, encoded = spent_s + time.process_time() - began, encoded + len(ink)
         return vectors
 
-    trained = {name for icons in TRAINED for name, *_ in listed(drawn, icons)}
-    for what, kept in (
-        ("all names", range(len(called))),
-        ("names that a trained set has too", [row for row, (name, *_) in enumerate(called) if name in trained]),
-    ):
-        part = pictures[list(kept)], [called[row] for row in kept]
-        top1, top5 = np.mean([zero_shot(encode, part, words, seed) for seed in range(_DRAWS)], axis=0)
-        print(f"{what}: mean of {_DRAWS} draws: top1 {top1:.3f} top5 {top5:.3f}")
+    trained = {" ".join(sorted(name.split())) for icons in TRAINED for name, *_ in listed(drawn, icons)}
+    for icons in HELD_OUT:
+        pictures, called = load(drawn, icons)
+        known = [row for row, (name, *_) in enumerate(called) if " ".join(sorted(name.split())) in trained]
+        for what, kept in (
+            ("all names", list(range(len(called)))),
+            ("names that a trained set has too", known),
+            ("names that none has", sorted(set(range(len(called))) - set(known))),
+        ):
+            part = pictures[kept], [called[row] for row in kept]
+            top1, top5 = np.mean([zero_shot(encode, part, words, seed) for seed in range(_DRAWS)], axis=0)
+            print(f"{icons.source.name}, {what}: mean of {_DRAWS} draws: top1 {top1:.3f} top5 {top5:.3f}")
     print(f"{spent_s / encoded * 1000:.2f} CPU-ms an icon")

@@ -1,4 +1,4 @@
-"""Ink of an icon -> MiniLM's space: six plain convolutions, then all that is left of the picture at once."""
+"""Ink of an icon -> MiniLM's space: a small residual network, then all that is left of the picture at once."""
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +12,35 @@ class IconNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _layer(1, 24, 5, 2)
-        self.middle = nn.Sequential(_layer(24, 40, 3, 1), _layer(40, 80, 3, 2))
-        self.same = _layer(80, 80, 3, 1)
-        self.end = nn.Sequential(_layer(80, 144, 3, 2), _layer(144, 64, 1, 1))
-        # Where a stroke is tells left from right: the cells are not averaged.
-        self.head = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.1), nn.Linear(64 * 16, 160), nn.ReLU(), nn.Linear(160, _DIMENSION)
+        self.body = nn.Sequential(
+            _layer(1, 32, 5, 2),
+            _layer(32, 64, 3, 1),
+            _layer(64, 96, 3, 2),
+            _Residual(96),
+            _layer(96, 160, 3, 2),
+            _Residual(160),
+            _layer(160, 96, 1, 1),
         )
+        # Where a stroke is tells left from right: the cells are not averaged.
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(96 * 16, _DIMENSION))
 
     def forward(self, ink: Tensor) -> Tensor:
         """See the class."""
-        cells = self.middle(self.stem(ink))
-        return functional.normalize(torch.as_tensor(self.head(self.end(cells + self.same(cells)))), dim=1)
+        return functional.normalize(torch.as_tensor(self.head(self.body(ink))), dim=1)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(_layer(width, width, 3, 1), _conv(width, width, 3, 1))
+
+    def forward(self, cells: Tensor) -> Tensor:
+        return functional.relu(cells + self.inner(cells))
+
+
+def _conv(before: int, after: int, size: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, size, stride, size // 2, bias=False), nn.BatchNorm2d(after))
 
 
 def _layer(before: int, after: int, size: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, size, stride, size // 2, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(*_conv(before, after, size, stride), nn.ReLU(inplace=True))

@@ -41,7 +41,7 @@ def draw(packages: Path, out: Path, seeds: Iterable[int]) -> int:
             truth = []
             for kind, x0, y0, x1, y1, _ in tab.evaluate(TRUTH):
                 words, icon = said.get((kind, x0, y0), ("", ""))
-                truth.append([kind, x0, y0, x1, y1, " ".join(words.split()), name(icon, HELD_OUT) if icon else ""])
+                truth.append([kind, x0, y0, x1, y1, " ".join(words.split()), name(icon, HELD_OUT[0]) if icon else ""])
             tab.screenshot(path=out / f"{seed}.png", timeout=60_000)
             source.unlink()
             (out / f"{seed}.json").write_text(json.dumps(truth, ensure_ascii=False))
