@@ -1,4 +1,4 @@
-"""`python -m tools.train_gui`: fetch the packages, draw pages, train, export, measure."""
+"""`python -m tools.train_gui`: fetch the packages, draw pages and windows, train, export, measure."""
 
 import argparse
 from pathlib import Path
@@ -16,6 +16,12 @@ def main() -> None:
     render.add_argument("--first", type=int, default=0)
     render.add_argument("--count", type=int, required=True)
     render.add_argument("--held-out", action="store_true", help="the framework and icons that are never trained on")
+    windows = steps.add_parser("windows", help="draw the Qt windows of some seeds (with Debian's python3: docs/gui.md)")
+    windows.add_argument("--packages", type=Path, required=True)
+    windows.add_argument("--out", type=Path, required=True)
+    windows.add_argument("--first", type=int, default=500_000)
+    windows.add_argument("--count", type=int, required=True)
+    windows.add_argument("--held-out", action="store_true", help="the style and icons that are never trained on")
     train = steps.add_parser("train", help="train, or go on from the checkpoint")
     train.add_argument("--pages", type=Path, required=True)
     train.add_argument("--checkpoint", type=Path, required=True)
@@ -41,6 +47,11 @@ def main() -> None:
         seeds = range(chosen.first, chosen.first + chosen.count)
         size = HELD_OUT_SIZE if chosen.held_out else None
         print(draw(chosen.out, seeds, chosen.packages, held_out=chosen.held_out, size=size), "pages drawn")
+    elif chosen.step == "windows":
+        from tools.train_gui.qt import render as draw_windows
+
+        seeds = range(chosen.first, chosen.first + chosen.count)
+        print(draw_windows(chosen.out, seeds, chosen.packages, held_out=chosen.held_out), "windows drawn")
     elif chosen.step == "train":
         from tools.train_gui.train import train as fit
 

@@ -11,7 +11,7 @@ from tools.train_gui import sources
 from tools.train_gui.frameworks import FAMILIES, HELD_OUT_FRAMEWORK, HELD_OUT_ICONS, Framework
 from tools.train_gui.words import FONT_OF, LABELS, PROSE, RIGHT_TO_LEFT
 
-_ICON_FOLDERS = {
+ICON_FOLDERS = {
     "bootstrap-icons": "package/icons",
     "@tabler/icons": "package/icons",
     "ionicons": "package/dist/svg",
@@ -26,15 +26,16 @@ _ICON_FOLDERS = {
     "@twemoji/svg": "package",
     "flag-icons": "package/flags",
 }
-_COLOURED = ("@twemoji/svg", "flag-icons")
+COLOURED = ("@twemoji/svg", "flag-icons")
 _FONTS = tuple(
     source.name.split("/")[1] for source in sources.FONTS if source.name.split("/")[1] not in FONT_OF.values()
 )
 
 
 @cache
-def _icon_files(packages: Path, name: str) -> tuple[Path, ...]:
-    folder = packages / sources.named(name).folder / _ICON_FOLDERS[name]
+def icon_files(packages: Path, name: str) -> tuple[Path, ...]:
+    """The SVG files of one icon package. Raises FileNotFoundError where it was not fetched."""
+    folder = packages / sources.named(name).folder / ICON_FOLDERS[name]
     found = tuple(sorted(path for path in folder.rglob("*.svg") if path.stat().st_size < 6000))
     if not found:
         raise FileNotFoundError(f"no icons in {folder}: run `python -m tools.train_gui fetch`")
@@ -69,7 +70,7 @@ class Pen:
         self.language = rng.choice(("en",) * 12 + tuple(LABELS))
         self._labels = LABELS[self.language].split(";")
         self.framework = self._choose_framework(held_out)
-        trainable = [name for name in _ICON_FOLDERS if name not in (*_COLOURED, HELD_OUT_ICONS)]
+        trainable = [name for name in ICON_FOLDERS if name not in (*COLOURED, HELD_OUT_ICONS)]
         self._icon_set = HELD_OUT_ICONS if held_out else rng.choice(trainable)
         self._icon_px = rng.choice((12, 14, 16, 16, 18, 20, 20, 24, 24, 28))
         self.font = rng.choice((*_FONTS, "Liberation Sans", "DejaVu Sans", "system-ui", "Liberation Serif"))
@@ -122,8 +123,8 @@ class Pen:
     def svg(self, size_px: int | None = None, mark: str = "", *, coloured: bool = False, style: str = "") -> str:
         """One icon as inline SVG; marked only when `mark` says what it is."""
         size = size_px or self._icon_px
-        name = self.rng.choice(_COLOURED) if coloured else self._icon_set
-        path = self.rng.choice(_icon_files(self._packages, name))
+        name = self.rng.choice(COLOURED) if coloured else self._icon_set
+        path = self.rng.choice(icon_files(self._packages, name))
         text = path.read_text()
         text = text[text.index("<svg") :]
         head, tail = text.split(">", 1)
