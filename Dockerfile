@@ -30,6 +30,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --target /tmp/cuda \
     && export PYTHONPATH=/tmp/cuda \
     && /opt/venv/bin/python -m engines.kernels.simulator /tmp/driver \
     && /opt/venv/bin/python -m tools.build_pycuda --driver /tmp/driver \
+    && SENSORIUM_KERNELS=/opt/kernels /opt/venv/bin/python -m engines.kernels.build \
     && rm -rf /tmp/cuda /tmp/driver
 # NVIDIA's licence lets nobody pass TensorRT on: keep the image to yourself. Another version, or TensorRT for RTX
 # (tensorrt-rtx-cu13==1.7.1.116): --build-arg TENSORRT=...
@@ -58,7 +59,8 @@ CMD ["sensorium", "--help"]
 FROM system AS gpu
 COPY --from=build-gpu /opt /opt
 # what NVIDIA's container runtime is to bring in: the driver's libcuda and nvidia-smi
-ENV NVIDIA_VISIBLE_DEVICES=all \
+ENV SENSORIUM_KERNELS=/opt/kernels \
+    NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 FROM system

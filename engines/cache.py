@@ -26,5 +26,12 @@ def tuning_file() -> Path:
     return _ours() / "tuning.toml"
 
 
+def kernels_root() -> Path:
+    """Folder of the kernels' fat binaries: $SENSORIUM_KERNELS, else $XDG_CACHE_HOME/sensorium/kernels."""
+    if chosen := os.environ.get("SENSORIUM_KERNELS"):
+        return Path(chosen).expanduser()
+    return _ours() / "kernels"
+
+
 def _ours() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sensorium"

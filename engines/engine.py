@@ -8,10 +8,12 @@ EngineError
 └── TensorError         a feed has the wrong name, dtype or shape
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -48,6 +50,50 @@ class TensorSpec:
     shape: tuple[int | str, ...]
 
 
+class Workplace(Protocol):
+    """Where a tensor is made on a card, on the stream of the run that needs it; arrays are as kernels take them."""
+
+    def put(self, name: str, values: NDArray[Any]) -> Any:
+        """Copy values to the card. Raises DeviceError."""
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+        """An array of any contents. Raises DeviceError."""
+
+    def tensor(self, shape: tuple[int, ...]) -> Any:
+        """The graph's own input, float32. Raises DeviceError."""
+
+    def run(self, launch: Any) -> None:
+        """Queue a checked launch. Raises DeviceError."""
+
+
+class Raw(ABC):
+    """What a float32 tensor is made of, fed in its place: the backend makes it where it computes."""
+
+    __slots__ = ()
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of the tensor."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of the tensor's axes."""
+        return len(self.shape)
+
+    @abstractmethod
+    def on_host(self) -> NDArray[np.float32]:
+        """The tensor, made by the processor."""
+
+    @abstractmethod
+    def on_card(self, workplace: Workplace) -> None:
+        """Queue what makes the tensor on a card. Raises DeviceError, TensorError."""
+
+
+Feeds = Mapping[str, NDArray[Any] | Raw]
+
+
 class Engine(Protocol):
     """A loaded graph. Safe to call from several threads."""
 
@@ -63,5 +109,5 @@ class Engine(Protocol):
     def outputs(self) -> Sequence[TensorSpec]:
         """What `run` can give."""
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""

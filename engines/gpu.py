@@ -14,6 +14,8 @@ from engines import plans
 from engines.backends import tensorrt_build
 from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import EngineError
+from engines.kernels import letterbox, spectrum
+from engines.kernels.build import fatbin
 from engines.kernels.device import CudaDevice
 from engines.manifest import manifest
 from engines.plain_graphs import PlainGraphMissingError, profile_of
@@ -38,8 +40,11 @@ def backends() -> tuple[str, ...]:
 
 @cache
 def first_card() -> CudaDevice:
-    """The card of this process. Raises DeviceError."""
-    return CudaDevice()
+    """The card of this process, with the kernels that make networks' inputs. Raises DeviceError, KernelBuildError."""
+    card = CudaDevice()
+    for kernels in (letterbox.KERNELS, spectrum.KERNELS):
+        card.load(fatbin(kernels[0].source), [kernel.name for kernel in kernels])
+    return card
 
 
 def open_preferred(name: str, graph: str) -> TensorRTEngine | None:
@@ -59,7 +64,8 @@ def open_preferred(name: str, graph: str) -> TensorRTEngine | None:
 def open_plan(name: str, graph: str, module: str, precision: str = "", *, workers: int = 2) -> TensorRTEngine:
     """Load the plan of one graph onto the card; `precision` as in `plans.find`.
 
-    Raises TensorRTMissingError, DeviceError, PlanMissingError, PlanCorruptError, PlainGraphMissingError, ManifestError.
+    Raises TensorRTMissingError, DeviceError, KernelBuildError, PlanMissingError, PlanCorruptError,
+    PlainGraphMissingError, ManifestError.
     """
     profile = profile_of(manifest(name), graph)
     trt = tensorrt_build.load(module)

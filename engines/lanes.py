@@ -1,7 +1,7 @@
 """Who computes next: at most so many graph runs at a time, the most urgent first."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.engine import Engine, TensorSpec
+from engines.engine import Engine, Feeds, TensorSpec
 
 
 def cores() -> int:
@@ -102,6 +102,6 @@ class _QueuedEngine:
     def outputs(self) -> Sequence[TensorSpec]:
         return self._engine.outputs
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         with self._lanes.turn(self._urgency):
             return self._engine.run(feeds, outputs)

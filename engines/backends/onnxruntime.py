@@ -1,6 +1,6 @@
 """ONNX Runtime on the CPU: the default."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.engine import TensorError, TensorSpec
+from engines.engine import Feeds, Raw, TensorError, TensorSpec
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -47,7 +47,7 @@ class OnnxRuntimeEngine:
         self._expected = {spec.name: (np.dtype(spec.dtype), len(spec.shape)) for spec in self.inputs}
         self._output_names = [spec.name for spec in self.outputs]
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
         for name, value in feeds.items():
             if name not in self._expected:
@@ -59,7 +59,8 @@ class OnnxRuntimeEngine:
                 )
         names = list(outputs) if outputs is not None else self._output_names
         try:
-            values = self.session.run(names, dict(feeds))
+            made = {name: value.on_host() if isinstance(value, Raw) else value for name, value in feeds.items()}
+            values = self.session.run(names, made)
         except (ort.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
             raise TensorError(str(error)) from error
         return dict(zip(names, values, strict=True))

@@ -1,11 +1,14 @@
 """Memory between host and card for one worker: page-locked and device buffers that grow and are used again."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.engine import Raw
 from engines.kernels.device import CudaDevice
+from engines.kernels.launch import Launch
 
 # Buffers grow to the next power of two, so that sizes which creep up do not allocate at every call.
 _LEAST_BYTES = 256
@@ -49,6 +52,10 @@ class Staging:
             self._device.copy_to_card(address, host, self.stream)
         return address
 
+    def make(self, name: str, raw: Raw) -> None:
+        """Queue what makes a tensor on the card; `raw` may change afterwards. Raises DeviceError, TensorError."""
+        raw.on_card(_Workplace(self, self._device, name))
+
     def fetch(self, name: str, nbytes: int) -> None:
         """Queue a copy to the host; `result` has it after `wait`. Raises DeviceError."""
         if nbytes:
@@ -71,3 +78,42 @@ class Staging:
     @staticmethod
     def _capacity(nbytes: int) -> int:
         return max(_LEAST_BYTES, 1 << (nbytes - 1).bit_length() if nbytes else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnCard:
+    """A buffer as kernels take it: PyCUDA looks for `gpudata`."""
+
+    gpudata: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    c_contiguous: bool = True
+
+    @property
+    def flags(self) -> "_OnCard":
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Workplace:
+    """Buffers beside those of the input `name`, which no tensor of a graph is called."""
+
+    staging: Staging
+    device: CudaDevice
+    name: str
+
+    def put(self, name: str, values: NDArray[Any]) -> _OnCard:
+        return _OnCard(self.staging.put(f"{self.name}:{name}", values), values.shape, values.dtype)
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: str) -> _OnCard:
+        return self._array(f"{self.name}:{name}", shape, np.dtype(dtype))
+
+    def tensor(self, shape: tuple[int, ...]) -> _OnCard:
+        return self._array(self.name, shape, Raw.dtype)
+
+    def run(self, launch: Launch) -> None:
+        self.device.run(launch, self.staging.stream)
+
+    def _array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _OnCard:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return _OnCard(self.staging.reserve(name, nbytes), shape, dtype)

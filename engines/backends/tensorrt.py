@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from engines.backends.cuda_graph import CudaGraph
 from engines.backends.staging import Staging
 from engines.backends.tensorrt_build import last, logger
-from engines.engine import TensorError, TensorSpec
+from engines.engine import Feeds, Raw, TensorError, TensorSpec
 from engines.kernels.device import CudaDevice, DeviceError
 
 # Shapes that came this often are recorded as a CUDA graph; so many graphs, and counts of shapes, a worker keeps.
 GRAPH_AFTER = 3
 MAX_GRAPHS = 16
 MAX_SEEN = 64
-Feeds = Mapping[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -141,7 +140,7 @@ def checked_feeds(
         spec = specs.get(name)
         if spec is None:
             raise TensorError(f"no input {name!r}; inputs are {sorted(specs)}")
-        if name in fixed:
+        if name in fixed and not isinstance(value, Raw):
             if np.any(value != fixed[name]):
                 raise TensorError(f"input {name!r} is {value.tolist()}, must be {fixed[name]} on this backend")
             continue
@@ -181,11 +180,14 @@ class _Worker:
         self.staging.wait()
 
     def run(self, feeds: Feeds, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Copy in, compute, copy out, wait."""
+        """Copy or make what goes in, compute, copy out, wait."""
         try:
             with self._device.current():
                 for name, values in feeds.items():
-                    self.staging.put(name, values)
+                    if isinstance(values, Raw):
+                        self.staging.make(name, values)
+                    else:
+                        self.staging.put(name, values)
                 shapes = self._compute({name: values.shape for name, values in feeds.items()})
                 for name in wanted:
                     self.staging.fetch(name, _size(shapes[name]) * self._dtypes[name].itemsize)

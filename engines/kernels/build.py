@@ -1,12 +1,18 @@
-"""From .cu to one fat binary with nvcc: machine code for every supported card and PTX for later ones."""
+"""From .cu to one fat binary with nvcc: machine code for every supported card and PTX for later ones.
 
+`python -m engines.kernels.build` makes those that the engines load, so that nvcc is not needed where they run.
+"""
+
+import hashlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.cache import kernels_root
 from engines.engine import EngineError
 
 FOLDER = Path(__file__).parent
@@ -55,6 +61,18 @@ def build(source: str, out: Path, architectures: tuple[int, ...] = ARCHITECTURES
     return _usage(done.stderr)
 
 
+def fatbin(source: str) -> Path:
+    """The fat binary of one of SOURCES in the cache, made at its first use. Raises KernelBuildError."""
+    digest = hashlib.sha256(b"".join((FOLDER / name).read_bytes() for name in (source, "portable.cuh"))).hexdigest()
+    kept = kernels_root() / f"{Path(source).stem}-{digest[:12]}{FATBIN_SUFFIX}"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            build(source, Path(folder))
+            (Path(folder) / source).with_suffix(FATBIN_SUFFIX).replace(kept)
+    return kept
+
+
 _ENTRY = re.compile(r"Compiling entry function '(?P<kernel>\w+)' for '(?P<architecture>\w+)'")
 _SPILLS = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
 _USED = re.compile(r"Used (\d+) registers(?:.*?(\d+) bytes smem)?")
@@ -72,3 +90,8 @@ def _usage(log: str) -> list[Usage]:
         elif used := _USED.search(line):
             found.append(Usage(kernel, architecture, int(used[1]), spilled, int(used[2] or 0)))
     return found
+
+
+if __name__ == "__main__":
+    for name in SOURCES:
+        fatbin(name)

@@ -47,6 +47,12 @@ def _pictures(random: np.random.Generator) -> list[Case]:
         made.append(Case(box.bgra(pixels, planes), (box.reference(rgb),), tolerance))
         expected = box.reference(rgb_of_nv12(luma, chroma, width))
         made.append(Case(box.nv12(luma, chroma, planes), (expected,), tolerance))
+    for averages in (False, True):
+        size = (0, 0, 401, 223)
+        box = Letterbox(width, height, 416, 256, 114.0, place=size, averages=averages, repeats_edge=averages)
+        rows = np.ascontiguousarray(pixels[:, : 3 * width])
+        expected = box.reference(rows.reshape(height, width, 3).astype(np.float64))
+        made.append(Case(box.in_order(rows, np.zeros((3, 256, 416), np.float32)), (expected,), _TOLERANCE["float32"]))
     return made
 
 

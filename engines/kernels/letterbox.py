@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar, blocks
 
 _BLOCK = (16, 16, 1)
-_PLACE = ("width", "height", "inner_width", "inner_height", "left", "top")
+_PLACE = ("width", "height", "inner_width", "inner_height", "left", "top", "averages", "repeats_edge")
 _COLOUR = ("fill", "mean_r", "mean_g", "mean_b", "scale_r", "scale_g", "scale_b")
 _GEOMETRY = (*(Scalar(name, "int32") for name in _PLACE), *(Scalar(name, "float32") for name in _COLOUR))
 _FORMATS = {"float32": "f32", "float16": "f16"}
@@ -28,12 +28,17 @@ _NV12 = {
     )
     for t in _FORMATS
 }
-KERNELS = (*_BGRA.values(), *_NV12.values())
+_IN_ORDER = {"float32": _kernel("in_order", (Buffer("pixels", "uint8", ("height", "pitch")),), "float32")}
+KERNELS = (*_BGRA.values(), *_NV12.values(), *_IN_ORDER.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a picture lies in the frame, and how it is normalised: (value / 255 - mean) * scale, RGB."""
+    """Where a picture lies in the frame, and how it is normalised: (value / 255 - mean) * scale, by plane.
+
+    `place` is left, top, width and height of the scaled picture; None: as large as fits, in the middle. With `averages`
+    pixels are means of what they cover, which may be no less than one; with `repeats_edge` its edge goes on beyond it.
+    """
 
     width: int
     height: int
@@ -42,10 +47,15 @@ class Letterbox:
     fill: float = 114.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    place: tuple[int, int, int, int] | None = None
+    averages: bool = False
+    repeats_edge: bool = False
 
     @property
     def inner(self) -> tuple[int, int, int, int]:
         """Left, top, width and height of the scaled picture in the frame."""
+        if self.place is not None:
+            return self.place
         ratio = min(self.out_width / self.width, self.out_height / self.height)
         width = max(1, min(self.out_width, round(self.width * ratio)))
         height = max(1, min(self.out_height, round(self.height * ratio)))
@@ -58,6 +68,13 @@ class Letterbox:
         """
         return self._launch(_BGRA, (pixels,), pixels.shape[1], planes)
 
+    def in_order(self, pixels: Array, planes: Array) -> Launch:
+        """(height, pitch) uint8 rows of three bytes a pixel -> `planes` in the order of the bytes, float32.
+
+        Raises TensorError.
+        """
+        return self._launch(_IN_ORDER, (pixels,), pixels.shape[1], planes)
+
     def nv12(self, luma: Array, chroma: Array, planes: Array) -> Launch:
         """(height, pitch) and (ceil(height / 2), pitch) uint8 -> `planes` as in `bgra`. Raises TensorError."""
         return self._launch(_NV12, (luma, chroma), luma.shape[1], planes)
@@ -66,23 +83,30 @@ class Letterbox:
         left, top, width, height = self.inner
         kernel = kernels.get(np.dtype(planes.dtype).name, kernels["float32"])
         grid = (blocks(self.out_width, _BLOCK[0]), blocks(self.out_height, _BLOCK[1]))
-        geometry = (self.width, self.height, width, height, left, top, self.fill, *self.mean, *self.scale)
-        return kernel.launch(grid, *pixels, int(pitch), *geometry, planes, self.out_width, self.out_height)
+        geometry = (self.width, self.height, width, height, left, top, int(self.averages), int(self.repeats_edge))
+        colours = (self.fill, *self.mean, *self.scale)
+        return kernel.launch(grid, *pixels, int(pitch), *geometry, *colours, planes, self.out_width, self.out_height)
 
-    def reference(self, rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    def reference(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """(height, width, 3) colours of 0 to 255 -> (3, out_height, out_width), in double precision."""
         left, top, width, height = self.inner
-        x = np.clip((np.arange(width) + 0.5) * self.width / width - 0.5, 0, self.width - 1)
-        y = np.clip((np.arange(height) + 0.5) * self.height / height - 0.5, 0, self.height - 1)
-        x0, y0 = x.astype(int), y.astype(int)
-        x1, y1 = np.minimum(x0 + 1, self.width - 1), np.minimum(y0 + 1, self.height - 1)
-        across, down = (x - x0)[None, :, None], (y - y0)[:, None, None]
-        upper = rgb[y0][:, x0] * (1 - across) + rgb[y0][:, x1] * across
-        lower = rgb[y1][:, x0] * (1 - across) + rgb[y1][:, x1] * across
-        frame = np.full((self.out_height, self.out_width, 3), self.fill)
-        frame[top : top + height, left : left + width] = upper * (1 - down) + lower * down
+        down, across = self._shares(self.height, height), self._shares(self.width, width)
+        inner = np.einsum("yh,hwc,xw->yxc", down, pixels, across, optimize=True)
+        around = ((top, self.out_height - top - height), (left, self.out_width - left - width), (0, 0))
+        frame = np.pad(inner, around, "edge") if self.repeats_edge else np.pad(inner, around, constant_values=self.fill)
         planes: NDArray[np.float64] = ((frame / 255 - self.mean) * self.scale).transpose(2, 0, 1)
         return planes
+
+    def _shares(self, size: int, inner: int) -> NDArray[np.float64]:
+        """(inner, size): how much of each pixel along one side is in each of the scaled picture."""
+        if self.averages:
+            edges = np.arange(inner + 1)[:, None] * size / inner
+            at = np.arange(size)
+            covered = np.clip(np.minimum(at + 1, edges[1:]) - np.maximum(at, edges[:-1]), 0, None)
+            return np.asarray(covered * inner / size)
+        middle: NDArray[np.float64] = np.clip((np.arange(inner) + 0.5) * size / inner - 0.5, 0, size - 1)
+        shares: NDArray[np.float64] = np.clip(1 - np.abs(middle[:, None] - np.arange(size)), 0, None)
+        return shares
 
 
 def rgb_of_nv12(luma: NDArray[np.uint8], chroma: NDArray[np.uint8], width: int) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.models import open_engine
+from engines.pictures import Picture
 from services.runtime.percept import BoxXyxy
 
 MODEL = "gui-elements"
@@ -50,13 +51,10 @@ class GuiDetector:
         height, width = pixels.shape[:2]
         scale = min(scale, math.sqrt(_MOST_PX / (height * width)))
         small_w, small_h = max(1, round(width * scale)), max(1, round(height * scale))
-        how = cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR
-        small = cv2.resize(pixels, (small_w, small_h), interpolation=how)
         # Nothing lies beyond the edges of a screen: the rest is grey, as in training.
         net_w, net_h = (-(-side // _STRIDES_PX[-1]) * _STRIDES_PX[-1] for side in (small_w, small_h))
-        grey = (114, 114, 114)
-        whole = cv2.copyMakeBorder(small, 0, net_h - small_h, 0, net_w - small_w, cv2.BORDER_CONSTANT, value=grey)
-        out = self._engine.run({"image": np.asarray(cv2.dnn.blobFromImage(whole), np.float32)})
+        image = Picture(pixels, (small_w, small_h), (net_w, net_h), averages=scale < 0.7, fill=114)
+        out = self._engine.run({"image": image})
         scores = np.concatenate([out[f"scores_{stride}"][0] for stride in _STRIDES_PX])
         boxes = np.concatenate([_boxes(out[f"edges_{stride}"][0], stride, net_w // stride) for stride in _STRIDES_PX])
         kinds = scores[:, : len(CLASS_NAMES)]

@@ -2,16 +2,15 @@
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.models import open_engine
+from engines.pictures import Levels, Picture
 from services.runtime.percept import DetectedObject
 
 MODEL = "nanodet-g"
-_MEAN = (103.53, 116.28, 123.675)  # BGR
-_DEVIATION = (57.375, 57.12, 58.395)
+_LEVELS = Levels((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))  # BGR
 _STRIDES_PX = (8, 16, 32)
 _BINS = 11  # distances of an edge are 0 to 10 strides
 # Pictures are brought to this many pixels in their own proportions (COCO val2017 part: mAP50 .47;
@@ -32,11 +31,6 @@ CLASS_NAMES = tuple(
     ).split(",")
 )
 
-_LUT = [
-    ((np.arange(256, dtype=np.float32) - mean) / deviation).astype(np.float32)
-    for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)
-]
-
 
 class ObjectDetector:
     """Pixels -> things of the 80 COCO classes. Safe to share between streams."""
@@ -51,11 +45,7 @@ class ObjectDetector:
         scale = math.sqrt(_AREA_PX / (height * width))
         # A strip of a picture would be blown up without bound on its long side otherwise.
         net_w, net_h = (min(1024, max(32, round(side * scale / 32) * 32)) for side in (width, height))
-        small = cv2.resize(pixels, (net_w, net_h), interpolation=cv2.INTER_LINEAR)
-        blob = np.empty((1, 3, net_h, net_w), np.float32)
-        for channel, lut in enumerate(_LUT):
-            cv2.LUT(np.ascontiguousarray(small[..., channel]), lut, blob[0, channel])
-        out = self._engine.run({"image": blob})
+        out = self._engine.run({"image": Picture(pixels, (net_w, net_h), (net_w, net_h), _LEVELS)})
         found = [
             _decode(out[f"scores_{stride}"][0], out[f"edges_{stride}"][0], stride, net_w // stride)
             for stride in _STRIDES_PX

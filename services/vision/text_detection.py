@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
+from engines.pictures import Levels, Picture
 from services.runtime.percept import BoxXyxy
 
 # From the models' own inference.yml: BGR means and deviations, bitmap threshold and unclip ratio.
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
+_LEVELS = Levels((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), unit=255)
 _BITMAP_THRESHOLD = 0.2
 _UNCLIP_RATIO = 1.4
 _STRIDE_PX = 32
@@ -25,11 +25,6 @@ _LEVEL_RISE_PX = 1.5
 # The network sees at most this many pixels: 1080p as it is, 4K at half size. Memory grows with it
 # (about 350 bytes a pixel in the tiny model), so this is also the bound on memory.
 MAX_DETECTION_PX = 2_100_000
-
-_LUT = [
-    ((np.arange(256, dtype=np.float32) / 255 - mean) / deviation).astype(np.float32)
-    for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +65,13 @@ class TextDetector:
         """(h, w, 3) uint8 BGR -> boxes in its pixels; more than MAX_DETECTION_PX are looked at scaled down."""
         height, width = pixels.shape[:2]
         scale = min(1.0, math.sqrt(MAX_DETECTION_PX / (height * width)))
-        if scale < 1:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-        probability = self._probability(pixels)
-        return [_scaled(box, 1 / scale) for box in boxes_of(probability, self._box_threshold)]
-
-    def _probability(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        height, width = pixels.shape[:2]
-        padded_h, padded_w = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in (height, width))
+        size = (width, height) if scale == 1 else (max(1, round(width * scale)), max(1, round(height * scale)))
+        padded_w, padded_h = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in size)
         # Edge pixels go on outwards, so that the border of the padding is no edge of its own.
-        padded = cv2.copyMakeBorder(pixels, 0, padded_h - height, 0, padded_w - width, cv2.BORDER_REPLICATE)
-        blob = np.empty((1, 3, padded_h, padded_w), np.float32)
-        for channel, lut in enumerate(_LUT):
-            cv2.LUT(np.ascontiguousarray(padded[..., channel]), lut, blob[0, channel])
-        out = self._engine.run({self._input: blob}, [self._output])[self._output]
-        return np.asarray(out[0, 0, :height, :width], np.float32)
+        image = Picture(pixels, size, (padded_w, padded_h), _LEVELS, averages=True)
+        out = self._engine.run({self._input: image}, [self._output])[self._output]
+        probability = np.asarray(out[0, 0, : size[1], : size[0]], np.float32)
+        return [_scaled(box, 1 / scale) for box in boxes_of(probability, self._box_threshold)]
 
 
 def boxes_of(probability: NDArray[np.float32], box_threshold: float) -> list[TextBox]:

@@ -69,6 +69,15 @@ def _letterbox(source: str, dtype: str) -> Case:
     return Case(box.nv12(luma, chroma, planes), (box.reference(rgb),), tolerance)
 
 
+def _in_order() -> Case:
+    """Made smaller by means, at the left top, its edge going on."""
+    look = (MEAN, (1 / 0.229, 1 / 0.224, 1 / 0.225))
+    box = letterbox.Letterbox(71, 39, 52, 49, 0.0, *look, place=(0, 0, 47, 26), averages=True, repeats_edge=True)
+    bgr = picture(39, 71)
+    planes = np.zeros((3, 49, 52), np.float32)
+    return Case(box.in_order(bgr.reshape(39, 213), planes), (box.reference(bgr.astype(float)),), 2e-5)
+
+
 def grey_pair() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A grey picture of no whole number of tiles, and the same with a change."""
     before = np.ascontiguousarray(picture(75, 107)[..., 1])
@@ -149,6 +158,7 @@ CASES: dict[str, Callable[..., Case]] = {
     "letterbox_bgra_f16": lambda: _letterbox("bgra", "float16"),
     "letterbox_nv12_f32": lambda: _letterbox("nv12", "float32"),
     "letterbox_nv12_f16": lambda: _letterbox("nv12", "float16"),
+    "letterbox_in_order_f32": _in_order,
     "grey_bgra": _grey,
     "tile_difference": _difference,
     "row_signatures": _signatures,

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from engines.engine import TensorError
 from engines.kernels import change, heads, letterbox, spectrum
 from engines.kernels.build import FOLDER, SOURCES
+from engines.kernels.launch import Launch
 from engines.kernels.simulator import Runner, SimulationError
+from engines.pictures import Picture
 from tests.gpu.conftest import KERNELS, MEAN, Case, bgra_rows, mel_filters, nv12_planes, picture, whisper_spectrum
 
 Cases = Callable[[str], Case]
@@ -55,6 +57,7 @@ MUTANTS = [
     ("best_class_f32", RACE, "thread", "data race"),
     ("letterbox_bgra_f32", ("x >= out_width", "x > out_width"), "address", "heap-buffer-overflow"),
     ("letterbox_nv12_f32", ("min(x0 + 1, width - 1)", "x0 + 2"), "address", "heap-buffer-overflow"),
+    ("letterbox_in_order_f32", ("min(int(ceilf(bottom)), height)", "height + 1"), "address", "heap-buffer-overflow"),
     ("grey_bgra", ("y >= height) return", "y > height) return"), "address", "heap-buffer-overflow"),
     ("tile_difference", ("y < height", "y <= height"), "address", "heap-buffer-overflow"),
     ("row_signatures", ("x < width; x += 32", "x <= width; x += 32"), "address", "heap-buffer-overflow"),
@@ -102,6 +105,26 @@ def test_letterbox_is_opencv_s_within_one_grey_level(runner: Runners) -> None:
     inside = 255 * planes.transpose(1, 2, 0)[top : top + height, left : left + width]
     assert np.abs(inside - resized).max() <= 1.0
     assert np.allclose(planes[:, 0, 0], 114 / 255)
+
+
+@pytest.mark.parametrize("averages", [False, True])
+def test_a_picture_on_the_card_is_opencv_s_within_one_grey_level(runner: Runners, averages: bool) -> None:
+    bgr = picture(183, 322)
+    image = Picture(bgr, (197, 109), (224, 128), averages=averages, fill=None if averages else 114)
+
+    class Simulated:
+        def put(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+            return np.ascontiguousarray(values)
+
+        def tensor(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+            return np.zeros(shape, np.float32)
+
+        def run(self, launch: Launch) -> None:
+            (self.planes,) = runner("letterbox.cu", "none").run(launch)
+
+    place = Simulated()
+    image.on_card(place)
+    assert np.abs(place.planes - image.on_host()[0]).max() <= 1.0
 
 
 def test_nv12_is_opencv_s_within_two_grey_levels(runner: Runners) -> None:
