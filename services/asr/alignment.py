@@ -1,6 +1,6 @@
 """When each word was spoken: cross-attention of chosen heads, and silence where the sound is low. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,8 @@ class Hypothesis:
 
     `end_log_prob` is that of the end token; `is_cut` tells that the limit ended the text instead.
     `alignment` is None when it was not asked for. `no_speech` is the recogniser's probability that nobody speaks, 0 of
-    one that does not tell. `states` (frames, width) are what its encoder made of the sound, where it is kept.
+    one that does not tell. `encoded` is what its encoder made of the sound, by name, where it is kept: hidden states
+    (1, frames, width) and the decoder's keys and values.
     """
 
     tokens: tuple[int, ...]
@@ -77,7 +78,7 @@ class Hypothesis:
     alignment: Alignment | None = None
     is_cut: bool = False
     no_speech: float = 0.0
-    states: NDArray[np.float32] | None = None
+    encoded: Mapping[str, NDArray[np.float32]] | None = None
 
     @property
     def mean_log_prob(self) -> float:

@@ -46,17 +46,16 @@ class Moonshine:
         *,
         draft: Sequence[int] = (),
         align: bool = False,
-        search: bool = False,
         urgency: Urgency = Urgency.FINAL,
     ) -> Hypothesis:
         """Greedy decoding of (n,) samples at 16 kHz, n >= MIN_SAMPLES.
 
-        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all. With `search` a likelier
-        text takes the place of the greedy one (`beam.likeliest`). `urgency` is FINAL or PARTIAL.
+        The tokens of `draft` are taken as far as the decoder agrees: one step reads them all. `urgency` is FINAL
+        or PARTIAL.
         """
         encoded = self._encoders[urgency].run({"audio": samples[None]})
         run = DecoderRun(self._decoder, encoded, align=align)
-        limit = max(8, int(len(samples) / 16_000 * TOKENS_PER_S) + 2)
+        limit = _room(samples)
         tokens = list(draft[:limit])
         scores = log_softmax(run.step([_BEGIN, *tokens]))
         best = scores.argmax(axis=1)
@@ -67,23 +66,28 @@ class Moonshine:
         rest = self.together.finish(run, scores[agreed], end=_END, room=limit - agreed)
         tokens += rest.tokens
         log_probs += rest.log_probs
-        end_log_prob, cut = rest.end_log_prob, len(tokens) >= limit
-        # What the limit cut is a loop: anything would be likelier.
-        if search and not cut:
-            found = likeliest(self._decoder, encoded, tokens, begin=_BEGIN, end=_END, room=limit)
-            if found != tuple(tokens):
-                run, tokens = DecoderRun(self._decoder, encoded, align=align), list(found)
-                scores = log_softmax(run.step([_BEGIN, *tokens]))
-                *log_probs, end_log_prob = map(float, scores[np.arange(len(tokens) + 1), [*tokens, _END]])
         alignment = HEADS.align(run.attention(), samples) if align else None
-        return Hypothesis(
-            tuple(tokens),
-            np.array(log_probs, np.float32),
-            end_log_prob,
-            alignment,
-            cut,
-            states=encoded["hidden"][0],
-        )
+        is_cut = len(tokens) >= limit
+        scored = np.array(log_probs, np.float32)
+        return Hypothesis(tuple(tokens), scored, rest.end_log_prob, alignment, is_cut, encoded=encoded)
+
+    def likeliest(self, greedy: Hypothesis, samples: NDArray[np.float32]) -> Hypothesis:
+        """A likelier text than that of a reading of these samples (`beam.likeliest`), aligned; or the reading itself.
+
+        What the encoder made of the sound is used again.
+        """
+        # What the limit cut is a loop: anything would be likelier.
+        if greedy.is_cut or greedy.encoded is None:
+            return greedy
+        room = _room(samples)
+        tokens = likeliest(self._decoder, greedy.encoded, greedy.tokens, begin=_BEGIN, end=_END, room=room)
+        if tokens == greedy.tokens:
+            return greedy
+        run = DecoderRun(self._decoder, greedy.encoded, align=True)
+        scores = log_softmax(run.step([_BEGIN, *tokens]))
+        *log_probs, end_log_prob = map(float, scores[np.arange(len(tokens) + 1), [*tokens, _END]])
+        alignment = HEADS.align(run.attention(), samples)
+        return Hypothesis(tokens, np.array(log_probs, np.float32), end_log_prob, alignment, encoded=greedy.encoded)
 
     def words(
         self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]
@@ -96,6 +100,10 @@ class Moonshine:
                 groups.append((self._tokenizer.decode(hypothesis.tokens[begin:i]).strip(), i - begin))
                 begin = i
         return to_words(hypothesis, groups, start_sample, end_sample, active, CALIBRATION)
+
+
+def _room(samples: NDArray[np.float32]) -> int:
+    return max(8, int(len(samples) / 16_000 * TOKENS_PER_S) + 2)
 
 
 def _word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:

@@ -254,9 +254,11 @@ class AsrStage:
             end_sample = min(utterance.start_sample + last * WINDOW, utterance.end_sample)
             results.append(SpeechActivity(event, end_sample, utterance_id(begin_sample)))
         results += said
-        if self._options.embeddings and self._reading is not None and self._reading.hypothesis.states is not None:
-            states = self._reading.hypothesis.states
-            results += self._recognisers.adapter.spans(states, self._reading.utterance.start_sample, said)
+        if self._options.embeddings and self._reading is not None:
+            encoded = self._reading.hypothesis.encoded
+            if encoded is not None:
+                states = encoded["hidden"][0]
+                results += self._recognisers.adapter.spans(states, self._reading.utterance.start_sample, said)
         if self._shown and not has_final:
             results.append(_nothing(begin_sample, utterance.end_sample))
         self._voice, self._reader, self._shown = None, None, False
@@ -323,18 +325,24 @@ class AsrStage:
         return [] if self._needs_check(reading) else self._say(reading.utterance, reading.transcript)
 
     def _read(self, utterance: _Utterance, *, search: bool = False) -> _Reading | None:
-        """All of it by Moonshine, once (again to `search`); None when there is no speech in it."""
+        """All of it by Moonshine, once; with `search` its likeliest text. None when there is no speech in it."""
         if utterance.active.sum() < MIN_SPEECH or len(utterance.audio) < MIN_SAMPLES:
             return None
-        before = self._reading
-        if before is None or before.utterance.end_sample != utterance.end_sample or search > before.is_searched:
+        before, moonshine = self._reading, self._recognisers.moonshine
+        is_same = before is not None and before.utterance.end_sample == utterance.end_sample
+        if before is not None and is_same and before.is_searched >= search:
+            return before
+        if before is not None and is_same:
+            hypothesis = before.hypothesis
+        else:
             draft = () if before is None else before.hypothesis.tokens
             if self._reader is not None:
                 draft += self._reader.tokens
-            moonshine = self._recognisers.moonshine
-            hypothesis = moonshine.transcribe(utterance.audio, draft=draft, align=True, search=search)
-            words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
-            self._reading = _Reading(utterance, search, hypothesis, utterance.transcript(hypothesis, words, "en"))
+            hypothesis = moonshine.transcribe(utterance.audio, draft=draft, align=True)
+        if search:
+            hypothesis = moonshine.likeliest(hypothesis, utterance.audio)
+        words = moonshine.words(hypothesis, utterance.start_sample, utterance.end_sample, utterance.active)
+        self._reading = _Reading(utterance, search, hypothesis, utterance.transcript(hypothesis, words, "en"))
         return self._reading
 
     def _needs_check(self, reading: _Reading) -> bool:
@@ -362,7 +370,7 @@ class AsrStage:
             encoded = whisper.encode(utterance.audio)
             transcript = _by_whisper(whisper, utterance, encoded, self._pinned)[1]
             return self._with_phrases(whisper, utterance, encoded, transcript)
-        if (reading := self._read(utterance, search=True)) is None:
+        if (reading := self._read(utterance, search=self._shed.has_second_pass)) is None:
             return None
         if self._needs_check(reading) and (whisper := self._recognisers.whisper) is not None:
             return self._checked(whisper, reading)

@@ -22,7 +22,10 @@ STANDING_S, RETRY_AFTER_S = 2.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """What a late stream does: every `partial_every`-th partial (0: none), and whether finals get a second pass."""
+    """What a late stream does: every `partial_every`-th partial (0: none), and whether finals get a second look.
+
+    That is a recogniser's search for a likelier text and the second pass of a larger one.
+    """
 
     partial_every: int = 1
     has_second_pass: bool = True

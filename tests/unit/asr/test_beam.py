@@ -1,10 +1,11 @@
 """The beam's text is likelier than the greedy one and ends where the decoder would end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engines.engine import Engine
-from services.asr.beam import likeliest
 from services.asr.decoding import DecoderRun, log_softmax
 from services.asr.service import AsrExpert
 from tests.unit.asr.conftest import Samples
@@ -31,7 +32,7 @@ def test_an_unclear_utterance_gets_a_likelier_text(
     unclear: Samples,
 ) -> None:
     greedy = expert.moonshine.transcribe(unclear)
-    found = expert.moonshine.transcribe(unclear, search=True, align=True)
+    found = expert.moonshine.likeliest(greedy, unclear)
     assert found.tokens != greedy.tokens
     assert total(graphs, unclear, found.tokens) > total(graphs, unclear, greedy.tokens)
     # What is told of it is its own.
@@ -44,7 +45,7 @@ def test_a_text_ends_only_where_its_end_is_likeliest(
     expert: AsrExpert,
     unclear: Samples,
 ) -> None:
-    found = expert.moonshine.transcribe(unclear, search=True).tokens
+    found = expert.moonshine.likeliest(expert.moonshine.transcribe(unclear), unclear).tokens
     run = DecoderRun(graphs[1], graphs[0].run({"audio": unclear[None]}))
     assert run.step([BEGIN, *found])[-1].argmax() == END
 
@@ -69,6 +70,10 @@ def test_a_clear_utterance_is_not_searched(
     expert: AsrExpert,
     speech: Samples,
 ) -> None:
-    tokens = expert.moonshine.transcribe(speech).tokens
-    encoded = graphs[0].run({"audio": speech[None]})
-    assert likeliest(graphs[1], encoded, tokens, begin=BEGIN, end=END, room=60) == tokens
+    greedy = expert.moonshine.transcribe(speech)
+    assert expert.moonshine.likeliest(greedy, speech) is greedy
+
+
+def test_a_loop_that_the_limit_cut_is_not_searched(expert: AsrExpert, unclear: Samples) -> None:
+    cut = replace(expert.moonshine.transcribe(unclear), is_cut=True)
+    assert expert.moonshine.likeliest(cut, unclear) is cut
