@@ -16,7 +16,8 @@ def main() -> None:
     render.add_argument("--first", type=int, default=0)
     render.add_argument("--count", type=int, required=True)
     render.add_argument("--held-out", action="store_true", help="the framework and icons that are never trained on")
-    windows = steps.add_parser("windows", help="draw the Qt windows of some seeds (with Debian's python3: docs/gui.md)")
+    windows = steps.add_parser("windows", help="draw the windows of some seeds (with Debian's python3: docs/gui.md)")
+    windows.add_argument("--toolkit", choices=("qt", "gtk"), default="qt", help="gtk: held out as a whole")
     windows.add_argument("--packages", type=Path, required=True)
     windows.add_argument("--out", type=Path, required=True)
     windows.add_argument("--first", type=int, default=500_000)
@@ -48,10 +49,16 @@ def main() -> None:
         size = HELD_OUT_SIZE if chosen.held_out else None
         print(draw(chosen.out, seeds, chosen.packages, held_out=chosen.held_out, size=size), "pages drawn")
     elif chosen.step == "windows":
-        from tools.train_gui.qt import render as draw_windows
-
         seeds = range(chosen.first, chosen.first + chosen.count)
-        print(draw_windows(chosen.out, seeds, chosen.packages, held_out=chosen.held_out), "windows drawn")
+        if chosen.toolkit == "gtk":
+            from tools.train_gui.gtk import render as draw_gtk
+
+            count = draw_gtk(chosen.out, seeds, chosen.packages)
+        else:
+            from tools.train_gui.qt import render as draw_qt
+
+            count = draw_qt(chosen.out, seeds, chosen.packages, held_out=chosen.held_out)
+        print(count, "windows drawn")
     elif chosen.step == "train":
         from tools.train_gui.train import train as fit
 
