@@ -73,7 +73,7 @@ def _best_paths(utterances: Sequence[NDArray[np.uint8]], codes: NDArray[np.intp]
         costs[: len(rows), :, i] = rows[:, wanted]
     in_letter = np.full((len(codes), len(utterances)), _NEVER)
     after_letter = in_letter.copy()
-    best = in_letter[0].copy()
+    best: NDArray[np.float32] = in_letter[0].copy()
     # the same letter twice needs a silence between
     doubled = np.flatnonzero(codes[1:] == codes[:-1])
     for moment in costs:

@@ -468,9 +468,6 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
         options.setdefault("stop_history_eou", "0")
     if name == "vision" and config.queries:
         options["queries"] = query_lines(config.queries)
-    if name == "asr":
-        # Words that nobody wrote are found in them.
-        options.setdefault("embeddings", "auto")
     if name == "diarization":
         # The recogniser needs them; they go no further.
         options.setdefault("voices", "on")

@@ -505,8 +505,6 @@ class Sessions:
         """
         # Nobody is to be recognised in what others send here.
         config.options["diarization.voices"] = "off"
-        # Nor is anybody to search what they say.
-        config.options["asr.embeddings"] = "off"
         opening = asyncio.create_task(self.open(config))
 
         async def forget() -> None:

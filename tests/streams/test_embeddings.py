@@ -46,7 +46,7 @@ def _evidence(house: House, session_id: str) -> list[str]:
 
 
 async def test_a_word_that_was_recognised_wrong_is_found_in_the_sound(house: House, sound: bytes) -> None:
-    session_id = await _meeting(house, sound)
+    session_id = await _meeting(house, sound, embeddings="on")
     found = _evidence(house, session_id)
     assert found and "Tell me what happened" in found[0]
     house.kill("decoder")
@@ -54,5 +54,5 @@ async def test_a_word_that_was_recognised_wrong_is_found_in_the_sound(house: Hou
     assert _evidence(house, session_id) == found
 
 
-async def test_with_embeddings_off_nobody_heard_it(house: House, sound: bytes) -> None:
-    assert not _evidence(house, await _meeting(house, sound, embeddings="off"))
+async def test_without_embeddings_nobody_heard_it(house: House, sound: bytes) -> None:
+    assert not _evidence(house, await _meeting(house, sound))
