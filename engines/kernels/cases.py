@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engines.kernels import change, heads
 from engines.kernels.launch import Launch
 from engines.kernels.letterbox import Letterbox, rgb_of_nv12
-from engines.kernels.spectrum import Spectrum
+from engines.kernels.spectrum import Spectrum, largest, reference_whisper_scale, whisper_scale
 
 # Neighbours in noise differ by up to 255 levels, so the rounding of a place shows. Half: 11 bits of values up to 2.7.
 _TOLERANCE = {"float32": 5e-4, "float16": 2e-3}
@@ -31,7 +31,7 @@ class Case:
 def cases() -> list[Case]:
     """Every kernel once, on noise of a fixed seed and odd sizes."""
     random = np.random.default_rng(0)
-    return [*_pictures(random), *_changes(random), _sound(random), *_heads(random)]
+    return [*_pictures(random), *_changes(random), *_sound(random), *_heads(random)]
 
 
 def _pictures(random: np.random.Generator) -> list[Case]:
@@ -69,12 +69,20 @@ def _changes(random: np.random.Generator) -> list[Case]:
     ]
 
 
-def _sound(random: np.random.Generator) -> Case:
+def _sound(random: np.random.Generator) -> list[Case]:
     filters = (np.clip(random.standard_normal((80, 201)), 0, None) / 100).astype(np.float32)
     kind = Spectrum(400, 160, np.hanning(401)[:-1].astype(np.float32), filters)
     sound = random.integers(-8000, 8000, 1100).astype(np.int16)
     launch = kind.launch(sound, -200, kind.tables(), np.zeros((7, 80), np.float32))
-    return Case(launch, (kind.reference(sound, -200, 7),), 2e-3)
+    log_mel = kind.reference(sound, -200, 7)
+    given, most = log_mel.astype(np.float32), log_mel.max(keepdims=True)[0].astype(np.float32)
+    features = np.zeros((80, 150), np.float32)
+    scaled = reference_whisper_scale(log_mel, log_mel.max(), 150)
+    return [
+        Case(launch, (log_mel,), 2e-3),
+        Case(largest(given, np.zeros(1, np.float32)), (most,)),
+        Case(whisper_scale(given, most, features), (scaled,), 1e-5),
+    ]
 
 
 def _heads(random: np.random.Generator) -> list[Case]:

@@ -65,4 +65,33 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     features[size_t(index) * mels + mel] = logf(fmaxf(energy, least));
   }
 }
+
+// The largest of `rows` times `columns` values, by one block.
+extern "C" __global__ void __launch_bounds__(THREADS) largest_f32(const float *values, float *largest, int rows,
+                                                                  int columns) {
+  __shared__ float part[THREADS];
+  int self = threadIdx.x;
+  float most = values[0];
+  for (int i = self; i < rows * columns; i += THREADS) most = fmaxf(most, values[i]);
+  part[self] = most;
+  __syncthreads();
+  for (int half = THREADS / 2; half; half >>= 1) {
+    if (self < half) part[self] = fmaxf(part[self], part[self + half]);
+    __syncthreads();
+  }
+  if (self == 0) *largest = part[0];
+}
+
+// What Whisper's encoder takes, (mels, all_frames), of `log_mel_s16`'s (frames, mels): decimal logarithms, no less than
+// 8 below the largest, brought to about -1 to 1; frames beyond are silence.
+extern "C" __global__ void whisper_scale(const float *log_mel, const float *largest, float *features, int frames, int mels,
+                                         int all_frames) {
+  constexpr float TO_DECIMAL = 0.4342944819f, SILENCE = -10.f;
+  int frame = blockIdx.x * blockDim.x + threadIdx.x, mel = blockIdx.y;
+  if (frame >= all_frames) return;
+  float value = frame < frames ? log_mel[size_t(frame) * mels + mel] * TO_DECIMAL : SILENCE;
+  features[size_t(mel) * all_frames + frame] = (fmaxf(value, *largest * TO_DECIMAL - 8.f) + 4.f) / 4.f;
+}
 REGISTER_KERNEL(log_mel_s16)
+REGISTER_KERNEL(largest_f32)
+REGISTER_KERNEL(whisper_scale)

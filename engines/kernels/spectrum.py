@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import TensorError
-from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar
+from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar, blocks
 
 MAX_SIZE = 512  # as in spectrum.cu
 
@@ -37,7 +37,31 @@ LOG_MEL = Kernel(
         Scalar("mels", "int32"),
     ),
 )
-KERNELS = (LOG_MEL,)
+LARGEST = Kernel(
+    "largest_f32",
+    "spectrum.cu",
+    (128, 1, 1),
+    (
+        Buffer("values", "float32", ("rows", "columns")),
+        Buffer("largest", "float32", (1,), is_written=True),
+        Scalar("rows", "int32"),
+        Scalar("columns", "int32"),
+    ),
+)
+WHISPER_SCALE = Kernel(
+    "whisper_scale",
+    "spectrum.cu",
+    (128, 1, 1),
+    (
+        Buffer("log_mel", "float32", ("frames", "mels")),
+        Buffer("largest", "float32", (1,)),
+        Buffer("features", "float32", ("mels", "all_frames"), is_written=True),
+        Scalar("frames", "int32"),
+        Scalar("mels", "int32"),
+        Scalar("all_frames", "int32"),
+    ),
+)
+KERNELS = (LOG_MEL, LARGEST, WHISPER_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +150,30 @@ class Spectrum:
         power = np.abs(np.fft.rfft(shaped, self.size, axis=1)) ** 2
         mel: NDArray[np.float64] = np.log(np.maximum(power @ self.filters.T.astype(np.float64), self.least))
         return mel
+
+
+def largest(values: Array, result: Array) -> Launch:
+    """(rows, columns) float32 -> (1,), the largest of all. Raises TensorError."""
+    rows, columns = values.shape
+    return LARGEST.launch((1,), values, result, int(rows), int(columns))
+
+
+def whisper_scale(log_mel: Array, most: Array, features: Array) -> Launch:
+    """(frames, mels) of `Spectrum.launch` and its `largest` -> (mels, all frames) as Whisper takes them.
+
+    Raises TensorError.
+    """
+    (frames, mels), all_frames = log_mel.shape, int(features.shape[1])
+    grid = (blocks(all_frames, WHISPER_SCALE.block[0]), int(mels))
+    return WHISPER_SCALE.launch(grid, log_mel, most, features, int(frames), int(mels), all_frames)
+
+
+def reference_whisper_scale(log_mel: NDArray[np.floating], most: float, all_frames: int) -> NDArray[np.float64]:
+    """As `whisper_scale`."""
+    decimal = np.full((all_frames, log_mel.shape[1]), -10.0)
+    decimal[: len(log_mel)] = log_mel / np.log(10)
+    features: NDArray[np.float64] = ((np.maximum(decimal, most / np.log(10) - 8) + 4) / 4).T
+    return features
 
 
 class FrameCutter:

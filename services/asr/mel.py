@@ -1,9 +1,13 @@
-"""Whisper's log-mel spectrogram (arXiv 2212.04356, section 2.2; audio.py of openai/whisper), in numpy."""
+"""Whisper's log-mel spectrogram (arXiv 2212.04356, section 2.2; audio.py of openai/whisper), in numpy or by kernels."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engines.engine import Raw, Workplace
+from engines.kernels import spectrum
 
 SAMPLE_RATE = 16_000
 MAX_SAMPLES = 30 * SAMPLE_RATE
@@ -46,3 +50,41 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     log[:frames] = np.log10(np.maximum(power @ _filters(), 1e-10))
     log = np.maximum(log, log.max() - 8)
     return np.ascontiguousarray(((log + 4) / 4).T)
+
+
+@cache
+def _spectrum() -> tuple[spectrum.Spectrum, tuple[NDArray[np.float32] | NDArray[np.int32], ...]]:
+    """The same for `spectrum.cu`, with its tables."""
+    hann = np.hanning(_FFT + 1)[:-1].astype(np.float32)
+    kind = spectrum.Spectrum(_FFT, _HOP, hann, np.ascontiguousarray(_filters().T))
+    return kind, kind.tables()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogMel(Raw):
+    """(n,) samples at 16 kHz as `log_mel` makes them, (1, 80, 3000); a card takes them in 16 bits, as they came."""
+
+    samples: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(1, 80, 3000)."""
+        return 1, _BINS, _FRAMES
+
+    def on_host(self) -> NDArray[np.float32]:
+        """By numpy."""
+        return log_mel(self.samples)[None]
+
+    def on_card(self, workplace: Workplace) -> None:
+        """By the kernels; the sound crosses the bus."""
+        lead = _FFT // 2
+        head = self.samples[1 : lead + 1][::-1]
+        whole = np.concatenate([np.zeros(lead - len(head), np.float32), head, self.samples])
+        sound = workplace.put("sound", np.clip(np.rint(whole * 32_768), -32_768, 32_767).astype(np.int16))
+        kind, values = _spectrum()
+        tables = tuple(workplace.put(f"table {i}", value) for i, value in enumerate(values))
+        frames = min(_FRAMES, len(self.samples) // _HOP + 3)
+        log, most = workplace.empty("log", (frames, _BINS), "float32"), workplace.empty("most", (1,), "float32")
+        workplace.run(kind.launch(sound, 0, tables, log))
+        workplace.run(spectrum.largest(log, most))
+        workplace.run(spectrum.whisper_scale(log, most, workplace.tensor(self.shape[1:])))

@@ -13,7 +13,7 @@ from engines.models import model_file, open_engine
 from services.asr.alignment import AlignmentHeads, Hypothesis, to_words
 from services.asr.confidence import Calibration
 from services.asr.decoding import DecoderRun, log_softmax
-from services.asr.mel import log_mel
+from services.asr.mel import LogMel
 from services.runtime.percept import Word
 
 MODEL = "whisper-base"
@@ -72,7 +72,7 @@ class Whisper:
 
     def encode(self, samples: NDArray[np.float32]) -> Encoded:
         """Run the encoder on (n,) samples at 16 kHz, at most 30 s, with silence up to 30 s."""
-        return Encoded(self._encoder.run({"mel": log_mel(samples)[None]}), samples)
+        return Encoded(self._encoder.run({"mel": LogMel(samples)}), samples)
 
     def identify(self, encoded: Encoded) -> dict[str, float]:
         """Probability of each language, most likely first."""

@@ -153,6 +153,18 @@ def _normalise(dtype: str) -> Case:
     return Case(launch, (heads.reference_normalise(values, 0.05, 1e-5),), 1e-5)
 
 
+def _largest() -> Case:
+    values = np.ascontiguousarray(_rows("float32")[:, :80])
+    return Case(spectrum.largest(values, np.zeros(1, np.float32)), (values.max(keepdims=True)[0],))
+
+
+def _whisper_scale() -> Case:
+    values = np.ascontiguousarray(5 * _rows("float32")[:, :80])
+    most = values.max(keepdims=True)[0]
+    launch = spectrum.whisper_scale(values, most, np.zeros((80, 150), np.float32))
+    return Case(launch, (spectrum.reference_whisper_scale(values, float(most[0]), 150),), 1e-5)
+
+
 CASES: dict[str, Callable[..., Case]] = {
     "letterbox_bgra_f32": lambda: _letterbox("bgra", "float32"),
     "letterbox_bgra_f16": lambda: _letterbox("bgra", "float16"),
@@ -162,6 +174,8 @@ CASES: dict[str, Callable[..., Case]] = {
     "grey_bgra": _grey,
     "tile_difference": _difference,
     "row_signatures": _signatures,
+    "largest_f32": _largest,
+    "whisper_scale": _whisper_scale,
     "top_k_f32": lambda: _top_k("float32"),
     "top_k_f16": lambda: _top_k("float16"),
     "best_class_f32": lambda: _best_class("float32"),

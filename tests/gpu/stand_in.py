@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 __name__ = "stand_in"
 __version__ = "0"
+# By input, what lay at its address when a plan ran last.
+fed: dict[str, NDArray[np.generic]] = {}
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
@@ -89,6 +91,7 @@ class ExecutionContext:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._inferred_of: list[tuple[int, ...]] = []
         self._addresses: dict[str, int] = {}
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
@@ -99,6 +102,10 @@ class ExecutionContext:
         return True
 
     def infer_shapes(self) -> list[str]:
+        shapes = [self._shapes[name] for name in self._engine.given]
+        if shapes == self._inferred_of:
+            return []
+        self._inferred_of = shapes
         given = {name: np.zeros(self._shapes[name], self._engine.get_tensor_dtype(name)) for name in self._engine.given}
         self._shapes |= {name: value.shape for name, value in self._run(given).items()}
         return []
@@ -111,7 +118,8 @@ class ExecutionContext:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
-        for name, value in self._run({name: self._at(name) for name in self._engine.given}).items():
+        fed.update({name: self._at(name).copy() for name in self._engine.given})
+        for name, value in self._run({name: fed[name] for name in self._engine.given}).items():
             self._at(name)[...] = value
         return True
 

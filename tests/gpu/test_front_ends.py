@@ -82,6 +82,27 @@ for host, card in zip(on_the_host, found(), strict=True):
         assert all(contains(those, thing) for thing in sure), (host, card)
 """
 
+SPEECH = """
+import wave
+from engines.lanes import Lanes
+from services.asr import mel
+from services.asr.whisper import Whisper
+from tests.conftest import DATA
+
+with wave.open(str(DATA / "speech.wav")) as file:
+    samples = np.frombuffer(file.readframes(32_000), np.int16).astype(np.float32) / 32_768
+
+
+sounds = [samples, samples[:150]]
+on_the_host = [mel.LogMel(sound).on_host() for sound in sounds]
+os.environ["SENSORIUM_BACKEND"] = "tensorrt"
+mel.log_mel = forbidden
+whisper = Whisper(1, Lanes(1))
+for sound, features in zip(sounds, on_the_host, strict=True):
+    assert whisper.encode(sound).outputs
+    assert np.abs(stand_in.fed["mel"] - features).max() < 2e-3
+"""
+
 WITHOUT_A_DRIVER = """
 from services.vision.objects import ObjectDetector
 
@@ -113,6 +134,13 @@ def run(program: str, *, library: Path | None = None, **environment: str) -> sub
 def test_pictures_are_prepared_by_the_card_and_detections_stay(driver: Path) -> None:
     fetch(["nanodet-g", "gui-elements", "ppocrv6-tiny"])
     done = run(PREPARED + PICTURES, library=driver)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "leaked" not in done.stderr
+
+
+def test_whisper_s_features_are_made_by_the_card_and_stay(driver: Path) -> None:
+    fetch(["whisper-base"])
+    done = run(PREPARED + SPEECH, library=driver)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "leaked" not in done.stderr
 

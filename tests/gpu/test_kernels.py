@@ -63,6 +63,8 @@ MUTANTS = [
     ("row_signatures", ("x < width; x += 32", "x <= width; x += 32"), "address", "heap-buffer-overflow"),
     ("log_mel_s16", ("at < samples", "at <= samples"), "address", "heap-buffer-overflow"),
     ("log_mel_s16", ("power[MAX_SIZE / 2 + 1]", "power[200]"), "address", "out of bounds"),
+    ("largest_f32", ("i < rows * columns", "i <= rows * columns"), "address", "heap-buffer-overflow"),
+    ("whisper_scale", ("frame >= all_frames", "frame > all_frames"), "address", "heap-buffer-overflow"),
     ("top_k_f32", ("i < columns; i += THREADS", "i <= columns; i += THREADS"), "address", "heap-buffer-overflow"),
     ("normalise_rows_i8", ("i < columns; i += WARP) normal", "i <= columns; i += WARP) normal"), "address", "overflow"),
 ]
