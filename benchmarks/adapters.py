@@ -171,7 +171,9 @@ def ties(expert: AsrExpert, clips: Sequence[tuple[str, NDArray[np.float32]]]) ->
             " ".join(w.text for w in expert.moonshine.words(ours, 0, len(samples), active)),
             " ".join(w.text for w in whisper.words(theirs, "en", 0, len(samples), active)),
         )
-        rows = expert.adapter.spell(ours.states) if ours.states is not None else np.zeros((0, len(LETTERS)), np.float32)
+        if ours.encoded is None:
+            raise ValueError("the recogniser kept nothing of what its encoder made")
+        rows = expert.adapter.spell(ours.encoded["hidden"][0])
         letters = [spelled(reading) for reading in readings]
         is_surer = theirs.mean_log_prob > ours.mean_log_prob + SECOND_PASS_MARGIN
         # digits are said otherwise than they are written
