@@ -1,6 +1,7 @@
 """Riva's clients at the gateway: words and speakers, over a session that is forgotten after the call."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import grpc
@@ -19,6 +20,8 @@ from services.runtime.streams import Streams
 SPEAKERS_LATE_SAMPLES = 2 * SAMPLE_RATE
 # More than a session lets its sender be ahead of its experts.
 SOUND_LATE_SAMPLES = 15 * SAMPLE_RATE
+# And so long after it came, in seconds: when the recogniser is the later one, the decoder has yet to join the two.
+JOINED_S = 2.0
 
 
 class SessionRecogniser:
@@ -59,9 +62,12 @@ class SessionRecogniser:
 class Waiting:
     """Finals of a live call in order of time, each given once, when it has its speakers or had its time."""
 
-    def __init__(self, has_speakers: bool) -> None:
+    def __init__(self, has_speakers: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
         self._has_speakers = has_speakers
+        self._clock = clock
         self._finals: dict[str, Transcript] = {}
+        self._came_s: dict[str, float] = {}
         self._given: set[str] = set()
         self._speakers_sample = 0
         self._sound_sample = 0
@@ -71,7 +77,9 @@ class Waiting:
         """What can be given after this event."""
         match event.WhichOneof("event"):
             case "utterance" if event.utterance.utterance_id not in self._given:
-                self._finals[event.utterance.utterance_id] = wire.transcript_from_proto(event.utterance)
+                name = event.utterance.utterance_id
+                self._finals[name] = wire.transcript_from_proto(event.utterance)
+                self._came_s.setdefault(name, self._clock())
             case "turn":
                 self._speakers_sample = max(self._speakers_sample, event.turn.end_sample)
             case "progress":
@@ -83,17 +91,18 @@ class Waiting:
             if not self._is_ready(self._finals[name]):
                 break
             ready.append(self._finals.pop(name))
+            del self._came_s[name]
             self._given.add(name)
         return ready
 
     def _is_ready(self, final: Transcript) -> bool:
-        return (
-            self._has_ended
-            or not self._has_speakers
-            or all(word.speaker for word in final.words)
-            or self._speakers_sample >= final.end_sample + SPEAKERS_LATE_SAMPLES
+        if self._has_ended or not self._has_speakers or all(word.speaker for word in final.words):
+            return True
+        is_late = (
+            self._speakers_sample >= final.end_sample + SPEAKERS_LATE_SAMPLES
             or self._sound_sample >= final.end_sample + SOUND_LATE_SAMPLES
         )
+        return is_late and self._clock() >= self._came_s[final.utterance_id] + JOINED_S
 
 
 async def _pcm(sound: AsyncIterator[Samples]) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
-from services.gateway.riva import SOUND_LATE_SAMPLES, SPEAKERS_LATE_SAMPLES, Waiting
+from services.gateway.riva import JOINED_S, SOUND_LATE_SAMPLES, SPEAKERS_LATE_SAMPLES, Waiting
 from services.runtime.percept import Transcript
 
 
@@ -22,10 +22,14 @@ def progress(sample: int) -> pb.Event:
     return pb.Event(progress=pb.Progress(received_sample=sample))
 
 
-def given(events: list[pb.Event], has_speakers: bool = True) -> list[list[str]]:
-    """Words and speakers that come out after each event."""
-    waiting = Waiting(has_speakers)
-    return [[_shown(final) for final in waiting.take(event)] for event in events]
+def given(events: list[pb.Event], has_speakers: bool = True, each_s: float = JOINED_S) -> list[list[str]]:
+    """Words and speakers that come out after each event, `each_s` after the one before."""
+    now = [0.0]
+    waiting, shown = Waiting(has_speakers, lambda: now[0]), []
+    for event in events:
+        shown.append([_shown(final) for final in waiting.take(event)])
+        now[0] += each_s
+    return shown
 
 
 def _shown(final: Transcript) -> str:
@@ -51,6 +55,12 @@ def test_a_final_whose_speaker_does_not_come_is_let_go() -> None:
     assert given([utterance("a", 0), *late]) == [[], [], ["a:"]]
     late = [progress(1_000 + SOUND_LATE_SAMPLES - 1), progress(1_000 + SOUND_LATE_SAMPLES)]
     assert given([utterance("a", 0), *late]) == [[], [], ["a:"]]
+
+
+def test_a_final_that_comes_after_the_turns_waits_for_the_decoder_to_join_them() -> None:
+    turns = turn(1_000 + SPEAKERS_LATE_SAMPLES)
+    assert given([turns, utterance("a", 0), progress(1), utterance("a", 0, "S1")], each_s=0.1)[-1] == ["a:S1"]
+    assert given([turns, utterance("a", 0), progress(1)])[-1] == ["a:"]
 
 
 def test_the_end_lets_everything_go() -> None:
