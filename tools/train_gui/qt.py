@@ -630,8 +630,8 @@ def _elements(widget: QtWidgets.QWidget) -> Iterator[Found]:
         for action in widget.actions():
             if not action.isSeparator():
                 yield "menu item", widget.actionGeometry(action), _action_states(action, widget.activeAction())
-    elif isinstance(widget, QtWidgets.QAbstractItemView):
-        yield from _items(widget)
+    elif isinstance(parent, QtWidgets.QAbstractItemView) and widget is parent.viewport():
+        yield from _items(parent)
     elif isinstance(widget, QtWidgets.QMdiSubWindow):
         yield from _title_bar(widget)
     elif isinstance(widget, (QtWidgets.QCheckBox, QtWidgets.QRadioButton)):
@@ -697,7 +697,7 @@ def _tool_button(widget: QtWidgets.QToolButton, states: set[str]) -> Iterator[Fo
 
 
 def _items(view: QtWidgets.QAbstractItemView) -> Iterator[Found]:
-    """Rows of lists and trees of one column; boxes and icons of rows that have more."""
+    """Rows of lists and trees of one column, boxes and icons of rows that have more, in the pixels of the viewport."""
     model, port = view.model(), view.viewport()
     if isinstance(view, QtWidgets.QHeaderView) or model is None:
         return
@@ -705,35 +705,30 @@ def _items(view: QtWidgets.QAbstractItemView) -> Iterator[Found]:
     # A list's model will not say how many columns it has.
     columns = 1 if isinstance(view, QtWidgets.QListView) else model.columnCount()
     rows_are_items = not isinstance(view, QtWidgets.QTableView) and columns == 1 and not is_grid
-    shift = port.mapTo(view, QtCore.QPoint(0, 0))
     for index in _indexes(model, QtCore.QModelIndex(), columns):
-        rect = view.visualRect(index).intersected(port.rect())
-        if rect.isEmpty():
+        rect = view.visualRect(index)
+        if not rect.intersects(port.rect()):
             continue
-        option = QtWidgets.QStyleOptionViewItem()
-        option.initFrom(view)
-        option.rect = view.visualRect(index)
+        option = view.viewOptions()
+        option.rect = rect
         option.widget = view
-        option.decorationSize = view.iconSize() if view.iconSize().isValid() else QtCore.QSize(16, 16)
-        if is_grid:
-            option.decorationPosition = QtWidgets.QStyleOptionViewItem.Top
         delegate = view.itemDelegate()
         delegate.initStyleOption(option, index)
         style, states = view.style(), set[str]()
         if option.features & QtWidgets.QStyleOptionViewItem.HasCheckIndicator:
             box = style.subElementRect(QtWidgets.QStyle.SE_ItemViewItemCheckIndicator, option, view)
             on = {"checked"} if option.checkState == QtCore.Qt.Checked else states
-            yield "checkbox", box.translated(shift), on
+            yield "checkbox", box, on
         elif rows_are_items:
             if view.selectionModel().isSelected(index):
                 states = {"selected"}
             if isinstance(view, QtWidgets.QTreeView):
                 rect = QtCore.QRect(0, rect.y(), port.width(), rect.height())
-            yield "menu item", rect.translated(shift), states
+            yield "menu item", rect, states
         elif option.features & QtWidgets.QStyleOptionViewItem.HasDecoration:
             box = QtCore.QRect(QtCore.QPoint(0, 0), option.decorationSize)
             box.moveCenter(style.subElementRect(QtWidgets.QStyle.SE_ItemViewItemDecoration, option, view).center())
-            yield "icon", box.translated(shift), states
+            yield "icon", box, states
 
 
 def _indexes(
