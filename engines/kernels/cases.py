@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from engines.kernels import change, heads
 from engines.kernels.launch import Launch
 from engines.kernels.letterbox import Letterbox, rgb_of_nv12
-from engines.kernels.spectrum import Spectrum, largest, reference_whisper_scale, whisper_scale
+from engines.kernels.spectrum import (
+    Spectrum,
+    chosen_less_mean,
+    largest,
+    reference_chosen_less_mean,
+    reference_whisper_scale,
+    whisper_scale,
+)
 
 # Neighbours in noise differ by up to 255 levels, so the rounding of a place shows. Half: 11 bits of values up to 2.7.
 _TOLERANCE = {"float32": 5e-4, "float16": 2e-3}
@@ -77,11 +84,14 @@ def _sound(random: np.random.Generator) -> list[Case]:
     log_mel = kind.reference(sound, -200, 7)
     given, most = log_mel.astype(np.float32), log_mel.max(keepdims=True)[0].astype(np.float32)
     features = np.zeros((80, 150), np.float32)
+    chosen = np.array([0, 2, 3, 6], np.int32)
+    rest = reference_chosen_less_mean(given, chosen)
     scaled = reference_whisper_scale(log_mel, log_mel.max(), 150)
     return [
         Case(launch, (log_mel,), 2e-3),
         Case(largest(given, np.zeros(1, np.float32)), (most,)),
         Case(whisper_scale(given, most, features), (scaled,), 1e-5),
+        Case(chosen_less_mean(given, chosen, np.zeros((4, 80), np.float32)), (rest,), 1e-5),
     ]
 
 

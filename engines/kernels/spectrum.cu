@@ -92,6 +92,26 @@ extern "C" __global__ void whisper_scale(const float *log_mel, const float *larg
   float value = frame < frames ? log_mel[size_t(frame) * mels + mel] * TO_DECIMAL : SILENCE;
   features[size_t(mel) * all_frames + frame] = (fmaxf(value, *largest * TO_DECIMAL - 8.f) + 4.f) / 4.f;
 }
+
+// The chosen rows of `features`, (frames, mels), less their mean. One block makes one column.
+extern "C" __global__ void __launch_bounds__(THREADS) chosen_less_mean(const float *features, const int *rows,
+                                                                       float *result, int mels, int chosen) {
+  __shared__ float part[THREADS];
+  int self = threadIdx.x, mel = blockIdx.x;
+  if (mel >= mels) return;  // the whole block
+  float sum = 0.f;
+  for (int i = self; i < chosen; i += THREADS) sum += features[size_t(rows[i]) * mels + mel];
+  part[self] = sum;
+  __syncthreads();
+  for (int half = THREADS / 2; half; half >>= 1) {
+    if (self < half) part[self] += part[self + half];
+    __syncthreads();
+  }
+  float mean = part[0] / chosen;
+  for (int i = self; i < chosen; i += THREADS)
+    result[size_t(i) * mels + mel] = features[size_t(rows[i]) * mels + mel] - mean;
+}
 REGISTER_KERNEL(log_mel_s16)
 REGISTER_KERNEL(largest_f32)
 REGISTER_KERNEL(whisper_scale)
+REGISTER_KERNEL(chosen_less_mean)

@@ -61,7 +61,19 @@ WHISPER_SCALE = Kernel(
         Scalar("all_frames", "int32"),
     ),
 )
-KERNELS = (LOG_MEL, LARGEST, WHISPER_SCALE)
+CHOSEN_LESS_MEAN = Kernel(
+    "chosen_less_mean",
+    "spectrum.cu",
+    (128, 1, 1),
+    (
+        Buffer("features", "float32", ("frames", "mels")),
+        Buffer("rows", "int32", ("chosen",)),
+        Buffer("result", "float32", ("chosen", "mels"), is_written=True),
+        Scalar("mels", "int32"),
+        Scalar("chosen", "int32"),
+    ),
+)
+KERNELS = (LOG_MEL, LARGEST, WHISPER_SCALE, CHOSEN_LESS_MEAN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,36 @@ class Spectrum:
         power = np.abs(np.fft.rfft(shaped, self.size, axis=1)) ** 2
         mel: NDArray[np.float64] = np.log(np.maximum(power @ self.filters.T.astype(np.float64), self.least))
         return mel
+
+
+def kaldi_fbank() -> Spectrum:
+    """Kaldi's fbank at 16 kHz: 25 ms every 10, Povey's window, 80 mels from 20 Hz, of 16-bit values."""
+    povey = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 399)) ** 0.85
+    low, high = 1127 * np.log(1 + np.array([20, 8_000]) / 700)
+    edges = np.linspace(low, high, 82)
+    bins = 1127 * np.log(1 + np.arange(257) * (16_000 / 512 / 700))
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    filters = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    filters[:, 256] = 0  # Kaldi leaves the last bin out
+    least = float(np.finfo(np.float32).eps)
+    return Spectrum(512, 160, povey.astype(np.float32), filters, 1.0, True, 0.97, least)
+
+
+def chosen_less_mean(features: Array, rows: Array, result: Array) -> Launch:
+    """(frames, mels) float32 and (chosen,) int32 rows of it -> (chosen, mels), those rows less their mean.
+
+    That each row is one of the frames is the caller's to see to. Raises TensorError.
+    """
+    chosen, mels = result.shape
+    return CHOSEN_LESS_MEAN.launch((int(mels),), features, rows, result, int(mels), int(chosen))
+
+
+def reference_chosen_less_mean(features: NDArray[np.floating], rows: NDArray[np.int32]) -> NDArray[np.float64]:
+    """As `chosen_less_mean`."""
+    wide = features.astype(np.float64)[rows]
+    result: NDArray[np.float64] = wide - wide.mean(axis=0)
+    return result
 
 
 def largest(values: Array, result: Array) -> Launch:

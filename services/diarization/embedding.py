@@ -6,13 +6,15 @@ the width of its vectors is that of all state.
 
 import json
 import os
+from dataclasses import dataclass
 from functools import cache
 
 import kaldi_native_fbank as knf
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import Engine
+from engines.engine import Engine, Raw, Workplace
+from engines.kernels import spectrum
 from engines.manifest import manifest
 from engines.models import model_file
 from services.diarization.segmentation import FRAME_STEP, frames_at
@@ -27,6 +29,7 @@ WINDOW = 400
 MIN_ROWS = 30
 # More than this (6 s) cost time and add little.
 MAX_ROWS = 600
+_BINS = 80
 
 
 @cache
@@ -53,10 +56,10 @@ class Features:
         options.frame_opts.samp_freq = 16_000
         options.frame_opts.dither = 0.0
         options.frame_opts.window_type = _window_type()
-        options.mel_opts.num_bins = 80
+        options.mel_opts.num_bins = _BINS
         self._extractor = knf.OnlineFbank(options)
         self._fed = 0
-        self._rows: list[NDArray[np.float32]] = []
+        self._rows = np.zeros((0, _BINS), np.float32)
 
     def rows(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features of the sound so far, (t,) float32 in [-1, 1] at 16 kHz -> (rows of 10 ms, 80) float32.
@@ -67,11 +70,9 @@ class Features:
             # The network was trained on 16-bit values.
             self._extractor.accept_waveform(16_000, samples[self._fed :] * 32_768.0)
             self._fed = len(samples)
-            self._rows += [
-                self._extractor.get_frame(i) for i in range(len(self._rows), self._extractor.num_frames_ready)
-            ]
-        count = 0 if len(samples) < WINDOW else 1 + (len(samples) - WINDOW) // HOP
-        return np.stack(self._rows[:count]) if count else np.zeros((0, 80), np.float32)
+            ready = range(len(self._rows), self._extractor.num_frames_ready)
+            self._rows = np.vstack([self._rows, *(self._extractor.get_frame(i) for i in ready)])
+        return self._rows[: _row_count(samples)]
 
 
 def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,19 +80,63 @@ def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return Features().rows(samples)
 
 
-def embed(engine: Engine, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+def _row_count(samples: NDArray[np.float32]) -> int:
+    return 0 if len(samples) < WINDOW else 1 + (len(samples) - WINDOW) // HOP
+
+
+@cache
+def _spectrum() -> tuple[spectrum.Spectrum, tuple[NDArray[np.float32] | NDArray[np.int32], ...]]:
+    """CAM++'s features for `spectrum.cu`, with its tables; an imported embedding has no plan and needs none."""
+    kind = spectrum.kaldi_fbank()
+    return kind, kind.tables()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voiced(Raw):
+    """`rows` (n,), ascending, of the features of `samples` (t,), less their mean: (1, n, 80)."""
+
+    features: Features
+    samples: NDArray[np.float32]
+    rows: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(1, n, 80)."""
+        return 1, len(self.rows), _BINS
+
+    def on_host(self) -> NDArray[np.float32]:
+        """By Kaldi's own code, each row of a sound once."""
+        rows = self.features.rows(self.samples)[self.rows]
+        centred: NDArray[np.float32] = rows - rows.mean(axis=0)
+        return centred[None]
+
+    def on_card(self, workplace: Workplace) -> None:
+        """By the kernels, from the first row to the last; the sound crosses the bus in 16 bits, as it came."""
+        first, last = int(self.rows[0]), int(self.rows[-1])
+        stretch = np.rint(self.samples[first * HOP : last * HOP + WINDOW] * 32_768)
+        sound = workplace.put("sound", np.clip(stretch, -32_768, 32_767).astype(np.int16))
+        kind, values = _spectrum()
+        tables = tuple(workplace.put(f"table {i}", value) for i, value in enumerate(values))
+        fbank = workplace.empty("fbank", (last - first + 1, _BINS), "float32")
+        rows = workplace.put("rows", (self.rows - first).astype(np.int32))
+        workplace.run(kind.launch(sound, 0, tables, fbank))
+        workplace.run(spectrum.chosen_less_mean(fbank, rows, workplace.tensor(self.shape[1:])))
+
+
+def embed(
+    engine: Engine, features: Features, samples: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> NDArray[np.float32] | None:
     """Unit vector (DIMENSION,) float32 of the voice in a window.
 
-    `features` are the window's fbank rows, `mask` (frames,) tells where the voice is alone; None when
-    less than 0.3 s is left.
+    `samples` (t,) are the window's, as `features.rows` takes them; `mask` (frames,) tells where the voice is alone.
+    None when less than 0.3 s is left.
     """
-    centre = np.arange(len(features)) * HOP + WINDOW // 2
+    centre = np.arange(_row_count(samples)) * HOP + WINDOW // 2
     frames = np.minimum(frames_at(centre), len(mask) - 1)
-    rows = features[mask[frames]][:MAX_ROWS]
+    rows = np.flatnonzero(mask[frames])[:MAX_ROWS]
     if len(rows) < MIN_ROWS:
         return None
-    rows = rows - rows.mean(axis=0)
-    vector = engine.run({"fbank": rows[None]})["embedding"][0]
+    vector = engine.run({"fbank": Voiced(features, samples, rows)})["embedding"][0]
     unit: NDArray[np.float32] = vector / np.linalg.norm(vector)
     return unit
 

@@ -149,7 +149,7 @@ class DiarizationStage:
         if not active.any():
             return []
         alone = active & (active.sum(axis=1) == 1)[:, None]
-        features = self._features.rows(self._samples[: self._steps * STEP])
+        samples = self._samples[: self._steps * STEP]
         voices: dict[int, _Heard] = {}
         for track in range(active.shape[1]):
             heard = self._heard.setdefault(track, _Heard())
@@ -157,7 +157,7 @@ class DiarizationStage:
             fresh[: heard.frames] = False
             fresh_s = seconds(fresh)
             if heard.speech_s < ENOUGH_S and fresh_s >= max(MIN_ALONE_S, heard.speech_s):
-                unit = embed(self._embedding, features, fresh)
+                unit = embed(self._embedding, self._features, samples, fresh)
                 if unit is not None:
                     heard.sum += fresh_s * unit
                     heard.speech_s += fresh_s
@@ -199,8 +199,8 @@ class DiarizationStage:
         """Finals of the block's first `length` samples, and of earlier turns that get another speaker."""
         if not active.any():
             return []
-        features = self._features.rows(self._samples[:length])
-        tracks = [self._hear(features, active, track) for track in range(active.shape[1])]
+        samples = self._samples[:length]
+        tracks = [self._hear(samples, active, track) for track in range(active.shape[1])]
         groups = [group for utterances in tracks for group in by_voice(utterances)]
         groups.sort(key=lambda group: group[0].start_sample)
         order = sorted((u.start_sample, index) for index, group in enumerate(groups) for u in group)
@@ -227,7 +227,7 @@ class DiarizationStage:
             ]
         return out
 
-    def _hear(self, features: NDArray[np.float32], active: NDArray[np.bool_], track: int) -> list[Utterance]:
+    def _hear(self, samples: NDArray[np.float32], active: NDArray[np.bool_], track: int) -> list[Utterance]:
         """The utterances of one track that are long enough to know a voice by."""
         alone = active[:, track] & (active.sum(axis=1) == 1)
         heard = []
@@ -237,7 +237,7 @@ class DiarizationStage:
             alone_s = seconds(mask & alone)
             if alone_s >= MIN_ALONE_S:
                 mask &= alone
-            unit = embed(self._embedding, features, mask)
+            unit = embed(self._embedding, self._features, samples, mask)
             if unit is not None:
                 # A voice that is heard through another's counts for little.
                 heard.append(Utterance(*self._span(first, last), max(alone_s, MIN_TURN_S), unit))

@@ -165,6 +165,13 @@ def _whisper_scale() -> Case:
     return Case(launch, (spectrum.reference_whisper_scale(values, float(most[0]), 150),), 1e-5)
 
 
+def _chosen() -> Case:
+    features = np.ascontiguousarray(_rows("float32", 200)[:, :80])
+    rows = np.arange(3, 200, 1, np.int32)
+    launch = spectrum.chosen_less_mean(features, rows, np.zeros((197, 80), np.float32))
+    return Case(launch, (spectrum.reference_chosen_less_mean(features, rows),), 1e-5)
+
+
 CASES: dict[str, Callable[..., Case]] = {
     "letterbox_bgra_f32": lambda: _letterbox("bgra", "float32"),
     "letterbox_bgra_f16": lambda: _letterbox("bgra", "float16"),
@@ -176,6 +183,7 @@ CASES: dict[str, Callable[..., Case]] = {
     "row_signatures": _signatures,
     "largest_f32": _largest,
     "whisper_scale": _whisper_scale,
+    "chosen_less_mean": _chosen,
     "top_k_f32": lambda: _top_k("float32"),
     "top_k_f16": lambda: _top_k("float16"),
     "best_class_f32": lambda: _best_class("float32"),

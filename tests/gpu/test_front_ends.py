@@ -103,6 +103,34 @@ for sound, features in zip(sounds, on_the_host, strict=True):
     assert np.abs(stand_in.fed["mel"] - features).max() < 2e-3
 """
 
+VOICES = """
+import wave
+from engines.models import open_engine
+from services.diarization.embedding import MODEL, Features, Voiced, embed
+from services.diarization.segmentation import frames_at
+from tests.conftest import DATA
+
+with wave.open(str(DATA / "speech.wav")) as file:
+    samples = np.frombuffer(file.readframes(48_000), np.int16).astype(np.float32) / 32_768
+mask = np.ones(int(frames_at(np.array([len(samples)]))[0]), np.bool_)
+mask[20:60] = mask[:5] = False
+
+
+def voice():
+    return embed(open_engine(MODEL, "campplus.onnx"), Features(), samples, mask)
+
+
+made = []
+on_host = Voiced.on_host
+Voiced.on_host = lambda self: made.append(on_host(self)) or made[-1]
+host = voice()
+os.environ["SENSORIUM_BACKEND"] = "tensorrt"
+Voiced.on_host = Features.rows = forbidden
+card = voice()
+assert np.abs(stand_in.fed["fbank"] - made[0]).max() < 0.01
+assert host @ card > 0.9999, host @ card
+"""
+
 WITHOUT_A_DRIVER = """
 from services.vision.objects import ObjectDetector
 
@@ -141,6 +169,13 @@ def test_pictures_are_prepared_by_the_card_and_detections_stay(driver: Path) -> 
 def test_whisper_s_features_are_made_by_the_card_and_stay(driver: Path) -> None:
     fetch(["whisper-base"])
     done = run(PREPARED + SPEECH, library=driver)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "leaked" not in done.stderr
+
+
+def test_features_of_voices_are_made_by_the_card_and_voices_stay(driver: Path) -> None:
+    fetch(["campplus"])
+    done = run(PREPARED + VOICES, library=driver)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "leaked" not in done.stderr
 

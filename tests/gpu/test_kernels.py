@@ -65,6 +65,7 @@ MUTANTS = [
     ("log_mel_s16", ("power[MAX_SIZE / 2 + 1]", "power[200]"), "address", "out of bounds"),
     ("largest_f32", ("i < rows * columns", "i <= rows * columns"), "address", "heap-buffer-overflow"),
     ("whisper_scale", ("frame >= all_frames", "frame > all_frames"), "address", "heap-buffer-overflow"),
+    ("chosen_less_mean", ("i < chosen", "i <= chosen"), "address", "heap-buffer-overflow"),
     ("top_k_f32", ("i < columns; i += THREADS", "i <= columns; i += THREADS"), "address", "heap-buffer-overflow"),
     ("normalise_rows_i8", ("i < columns; i += WARP) normal", "i <= columns; i += WARP) normal"), "address", "overflow"),
 ]
@@ -150,28 +151,9 @@ def test_log_mel_is_librosa_s(runner: Runners, speech_s16: NDArray[np.int16]) ->
     assert np.abs(ours.T - np.log(np.maximum(theirs, 1e-10))[:, :98]).max() < 5e-3
 
 
-def kaldi_spectrum() -> spectrum.Spectrum:
-    """Kaldi's fbank as CAM++ takes it: 25 ms, Povey's window, 80 mels from 20 Hz."""
-    place = np.arange(400)
-    povey = (0.5 - 0.5 * np.cos(2 * np.pi * place / 399)) ** 0.85
-
-    def mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        return np.asarray(1127 * np.log(1 + np.asarray(hertz) / 700))
-
-    edges = np.linspace(mel(20.0), mel(8_000.0), 82)
-    bins = mel(np.arange(257) * 16_000 / 512)
-    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
-    filters = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-    filters[:, 256] = 0  # Kaldi leaves the last bin out
-    return spectrum.Spectrum(
-        512, 160, povey.astype(np.float32), filters, 1.0, True, 0.97, float(np.finfo(np.float32).eps)
-    )
-
-
 def test_fbank_is_kaldi_s(runner: Runners, speech_s16: NDArray[np.int16]) -> None:
     sound = speech_s16[8_000:24_000].copy()
-    kind = kaldi_spectrum()
+    kind = spectrum.kaldi_fbank()
     (ours,) = runner("spectrum.cu", "none").run(kind.launch(sound, 0, kind.tables(), np.zeros((98, 80), np.float32)))
     options = knf.FbankOptions()
     options.frame_opts.dither = 0.0
