@@ -1,7 +1,8 @@
 """`python -m tools.gpu_selftest`: the whole GPU path on a machine with a card, with a report that says pass or fail.
 
-Builds every plan, runs every model and every kernel against golden outputs, measures them beside ONNX Runtime on the
-CPU (and on CUDA, where it is installed), and looks for memory that is not given back.
+Builds every plan, runs every model and every kernel against golden outputs, makes what networks are fed and compares
+it with the processor's, measures models beside ONNX Runtime on the CPU (and on CUDA, where it is installed), and looks
+for memory that is not given back.
 
 `--simulate` does without a card what can be done: the kernels on the CPU simulator, the plans by TensorRT-RTX ahead of
 time, the very graphs of the plans on ONNX Runtime. It measures nothing of a card, and the report says "simulated".
@@ -9,6 +10,7 @@ time, the very graphs of the plans on ONNX Runtime. It measures nothing of a car
 
 import argparse
 import json
+import math
 import os
 import platform
 import sys
@@ -26,18 +28,22 @@ import onnxruntime as ort
 
 from engines import fetch, gpu, plain_graphs, plans
 from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.backends.staging import Staging
 from engines.backends.tensorrt import TensorRTEngine
-from engines.engine import Engine, EngineError
+from engines.engine import Engine, EngineError, Raw
 from engines.fetch import GOLDEN
 from engines.kernels.build import FATBIN_SUFFIX, FOLDER, SOURCES, build
 from engines.kernels.cases import Case, cases
 from engines.kernels.device import CudaDevice
 from engines.kernels.launch import Buffer
-from engines.kernels.simulator import Runner
+from engines.kernels.simulator import Runner, SimulatedPlace
 from engines.manifest import Profile, manifest, manifests
 from engines.models import model_file
+from engines.pictures import Picture
 from engines.plain_graphs import Feeds
 from engines.plans import Target
+from services.asr.mel import LogMel
+from services.diarization.embedding import Features, Voiced
 
 # TF32 rounds what goes into a product to 11 bits; beside the tolerance of the graph itself.
 CARD_TOLERANCE = 0.02
@@ -83,7 +89,7 @@ def main() -> None:
 
 def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, iterations: int) -> dict[str, Any]:
     """All checks, each said on stdout as it ends; the report for JSON."""
-    checks: dict[str, list[Check]] = {"kernels": [], "plans": [], "models": [], "leaks": []}
+    checks: dict[str, list[Check]] = {"kernels": [], "inputs": [], "plans": [], "models": [], "leaks": []}
 
     def check(kind: str, what: str, do: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -97,6 +103,8 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, ite
         tested.prepare(Path(folder))
         for case in cases():
             check("kernels", case.launch.kernel.name, partial(_kernel, tested, case))
+        for what, raw, tolerance in _inputs_to_make():
+            check("inputs", what, partial(_made, tested, raw, tolerance))
     for name in names:
         for profile in manifest(name).profile:
             if plain_graphs.allowed_difference(profile, precision) is None:
@@ -137,6 +145,12 @@ class Simulated:
     def launch(self, case: Case) -> tuple[Any, ...]:
         """What the kernel writes. Raises SimulationError."""
         return self._runners[case.launch.kernel.source].run(case.launch)
+
+    def make(self, raw: Raw) -> Any:
+        """The tensor that the kernels make. Raises SimulationError."""
+        place = SimulatedPlace(self._runners, {})
+        raw.on_card(place)
+        return place.made[""].reshape(raw.shape)
 
     def open(self, name: str, graph: str, precision: str) -> Engine:
         """The graph of the plan on ONNX Runtime."""
@@ -179,6 +193,18 @@ class Card:
         kept = zip(kernel.parameters, arguments, strict=True)
         return tuple(self._card.download(array) for part, array in kept if isinstance(part, Buffer) and part.is_written)
 
+    def make(self, raw: Raw) -> Any:
+        """The tensor that the kernels make in the buffers of a plan's worker. Raises DeviceError."""
+        staging = Staging(self._card)
+        with self._card.current():
+            try:
+                staging.make("input", raw)
+                staging.fetch("input", math.prod(raw.shape) * raw.dtype.itemsize)
+                staging.wait()
+                return staging.result("input", raw.dtype, raw.shape)
+            finally:
+                staging.close()
+
     def open(self, name: str, graph: str, precision: str) -> Engine:
         """The plan on the card. Raises DeviceError, PlanMissingError."""
         return gpu.open_plan(name, graph, self.module, precision, workers=WORKERS)
@@ -194,6 +220,27 @@ def _kernel(tested: Simulated | Card, case: Case) -> dict[str, Any]:
     error = case.error(tested.launch(case))
     if not error <= case.tolerance:
         raise EngineError(f"differs by {error:.2e} from its reference, at most {case.tolerance} is allowed")
+    return {"largest_difference": error}
+
+
+def _inputs_to_make() -> list[tuple[str, Raw, float]]:
+    """What services feed, and by how much a card's tensor may differ from the processor's."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (179, 321, 3), np.uint8)
+    sound = (random.integers(-8_000, 8_000, 8_000) / 32_768).astype(np.float32)
+    rows = np.array([*range(3, 20), *range(25, 45)])
+    return [
+        ("picture, linear", Picture(pixels, (281, 157), (288, 160), fill=114), 1.0),
+        ("picture, by means", Picture(pixels, (160, 90), (160, 96), averages=True), 1.0),
+        ("Whisper's features", LogMel(sound), 2e-3),
+        ("features of a voice", Voiced(Features(), sound, rows), 0.01),
+    ]
+
+
+def _made(tested: Simulated | Card, raw: Raw, tolerance: float) -> dict[str, Any]:
+    error = float(np.abs(tested.make(raw) - raw.on_host()).max())
+    if not error <= tolerance:
+        raise EngineError(f"differs by {error:.2e} from what the processor makes, at most {tolerance} is allowed")
     return {"largest_difference": error}
 
 

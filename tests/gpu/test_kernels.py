@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from engines.engine import TensorError
 from engines.kernels import change, heads, letterbox, spectrum
 from engines.kernels.build import FOLDER, SOURCES
-from engines.kernels.launch import Launch
-from engines.kernels.simulator import Runner, SimulationError
+from engines.kernels.simulator import Runner, SimulatedPlace, SimulationError
 from engines.pictures import Picture
 from tests.gpu.conftest import KERNELS, MEAN, Case, bgra_rows, mel_filters, nv12_planes, picture, whisper_spectrum
 
@@ -115,19 +114,9 @@ def test_a_picture_on_the_card_is_opencv_s_within_one_grey_level(runner: Runners
     bgr = picture(183, 322)
     image = Picture(bgr, (197, 109), (224, 128), averages=averages, fill=None if averages else 114)
 
-    class Simulated:
-        def put(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
-            return np.ascontiguousarray(values)
-
-        def tensor(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-            return np.zeros(shape, np.float32)
-
-        def run(self, launch: Launch) -> None:
-            (self.planes,) = runner("letterbox.cu", "none").run(launch)
-
-    place = Simulated()
+    place = SimulatedPlace({"letterbox.cu": runner("letterbox.cu", "none")}, {})
     image.on_card(place)
-    assert np.abs(place.planes - image.on_host()[0]).max() <= 1.0
+    assert np.abs(place.made[""] - image.on_host()[0]).max() <= 1.0
 
 
 def test_nv12_is_opencv_s_within_two_grey_levels(runner: Runners) -> None:

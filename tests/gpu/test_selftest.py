@@ -31,6 +31,7 @@ def test_without_a_card_it_is_simulated_and_says_so(own_cache: Path) -> None:
     found = json.loads(report.read_text())
     assert found["passed"] and found["mode"] == "simulated" and "No card was used" in found["note"]
     assert {check["what"] for check in found["kernels"]} == set(KERNELS)
+    assert len(found["inputs"]) == 4 and all(check["figures"]["largest_difference"] <= 1 for check in found["inputs"])
     wanted = {"silero-vad/silero_vad.onnx", "gui-elements/gui-elements.onnx"}
     assert {check["what"] for check in found["plans"]} == {check["what"] for check in found["models"]} == wanted
     assert all(check["figures"]["backend"] == "onnxruntime-cpu" for check in found["models"])
@@ -52,6 +53,8 @@ def test_what_is_wrong_fails(own_cache: Path, tmp_path: Path) -> None:
     wrong = replace(right, expected=tuple(np.asarray(values) + 1 for values in right.expected))
     with pytest.raises(EngineError, match="differs by 1.00e"):
         gpu_selftest._kernel(tested, wrong)
+    with pytest.raises(EngineError, match="differs by .* from what the processor makes"):
+        gpu_selftest._made(tested, gpu_selftest._inputs_to_make()[2][1], 0.0)
     (profile,) = manifest("silero-vad").profile
     with pytest.raises(EngineError, match="differs by .* at most -1.00e"):
         gpu_selftest._model(tested, "silero-vad", replace(profile, tolerance=-1.0), precision="float32")

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,33 @@ class Runner:
                     written.append(values.reshape(argument.shape).copy())
                 offset += argument.nbytes
         return tuple(written)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPlace:
+    """Where a `Raw` is made by runners, by source file; `made` gets the graph's input under ""."""
+
+    runners: Mapping[str, Runner]
+    made: dict[str, NDArray[Any]]
+
+    def put(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """A copy."""
+        return np.ascontiguousarray(values).copy()
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """An array of nines, so that what is not written shows."""
+        return self.made.setdefault(name, np.full(shape, 9, dtype))
+
+    def tensor(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The graph's input."""
+        return self.empty("", shape, "float32")
+
+    def run(self, launch: Launch) -> None:
+        """Run it at once, and keep what it writes. Raises SimulationError."""
+        results = iter(self.runners[launch.kernel.source].run(launch))
+        for parameter, array in zip(launch.kernel.parameters, launch.arguments, strict=True):
+            if isinstance(parameter, Buffer) and parameter.is_written:
+                array[...] = next(results)
 
 
 def build_driver(folder: Path) -> Path:
