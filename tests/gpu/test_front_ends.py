@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engines.fetch import fetch
+from engines.kernels.build import KernelBuildError, fatbin
 from engines.kernels.simulator import build_driver
 from tests.conftest import ROOT
 
@@ -185,3 +186,14 @@ def test_without_a_driver_a_service_says_so_and_never_quietly_runs_on_the_proces
     fetch(["nanodet-g"])
     done = run(WITHOUT_A_DRIVER, SENSORIUM_BACKEND=setting)
     assert done.returncode != 0 and "there is no NVIDIA driver on this machine" in done.stderr
+
+
+def test_without_the_kernels_and_nvcc_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SENSORIUM_KERNELS", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(KernelBuildError, match="nvcc was not found; install CUDA 13"):
+        fatbin("letterbox.cu")
+    assert list(tmp_path.iterdir()) == []
