@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.engine import Raw
 from engines.export.qdq import LARGEST, quantised_inputs
 from engines.fetch import fetch
 from engines.manifest import manifest
@@ -187,7 +188,9 @@ def feeds_of(graphs: Sequence[str], media: Path, part: int) -> dict[str, list[Fe
         counts[name] += 1
         place = len(heard[name]) if len(heard[name]) < MAX_RUNS else draw.randrange(counts[name])
         if place < MAX_RUNS:
-            heard[name][place : place + 1] = [{key: np.array(value) for key, value in feeds.items()}]
+            heard[name][place : place + 1] = [
+                {key: value.on_host() if isinstance(value, Raw) else np.array(value) for key, value in feeds.items()}
+            ]
 
     with _listening(hear):
         for play in dict.fromkeys(GRAPHS[graph] for graph in graphs):

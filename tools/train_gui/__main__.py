@@ -30,6 +30,8 @@ def main() -> None:
     train.add_argument("--threads", type=int, default=2)
     export = steps.add_parser("export", help="write the ONNX graph and its recorded run")
     export.add_argument("--checkpoint", type=Path, required=True)
+    export.add_argument("--second", type=Path, help="a training that went on from the checkpoint")
+    export.add_argument("--share", type=float, default=0.0, help="how much of the second is mixed in, 0 to 1")
     export.add_argument("--graph", type=Path, required=True)
     export.add_argument("--golden", type=Path, required=True)
     measure = steps.add_parser("measure", help="average precision of the installed weights on drawn pages")
@@ -66,7 +68,8 @@ def main() -> None:
     elif chosen.step == "export":
         from tools.train_gui.export import export as write
 
-        print(write(chosen.checkpoint, chosen.graph, chosen.golden), "parameters")
+        count = write(chosen.checkpoint, chosen.graph, chosen.golden, second=chosen.second, share=chosen.share)
+        print(count, "parameters")
     else:
         from tools.train_gui.measure import measure as figures_of
 

@@ -28,10 +28,17 @@ class _Flat(nn.Module):
         return tuple(out)
 
 
-def export(checkpoint: Path, graph: Path, golden: Path) -> int:
-    """Write the averaged weights of `checkpoint` as `graph` and a run of them as `golden`; returns their number."""
+def export(checkpoint: Path, graph: Path, golden: Path, *, second: Path | None = None, share: float = 0.0) -> int:
+    """Write the averaged weights of `checkpoint` as `graph` and a run of them as `golden`; returns their number.
+
+    `share` of 0 to 1 of what `second`, a training that went on from it, has learnt is mixed in (Wortsman et al. 2022).
+    """
+    weights = torch.load(checkpoint)["average"]
+    if second is not None:
+        for name, value in torch.load(second)["average"].items():
+            weights[name] = weights[name].lerp(value, share) if value.is_floating_point() else value
     network = GuiDetector().eval()
-    network.load_state_dict(torch.load(checkpoint)["average"])
+    network.load_state_dict(weights)
     flat = _Flat(network).eval()
     names = [f"{kind}_{stride}" for stride in STRIDES_PX for kind in ("scores", "edges")]
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 96, 128)).astype(np.float32))

@@ -12,7 +12,8 @@ from tools.train_gui.crops import Pool
 from tools.train_gui.loss import loss, stack
 from tools.train_gui.network import GuiDetector
 
-_WIDTH_PX, _HEIGHT_PX = 352, 320
+# Width and height of the crops of a batch. Wide ones show whole fields and sliders, which may span a window.
+_SHAPES_PX = ((352, 320), (352, 320), (704, 160))
 _BATCH = 8
 _RATE = 2e-3
 _WARM_STEPS = 60
@@ -42,7 +43,7 @@ def train(pages: Path, checkpoint: Path, *, minutes: float, threads: int = 2, se
         rate = _RATE * min(1.0, (step + 1) / _WARM_STEPS) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        crops = pool.batch(_BATCH, _WIDTH_PX, _HEIGHT_PX)
+        crops = pool.batch(_BATCH, *_SHAPES_PX[step % len(_SHAPES_PX)])
         total, parts = loss(model(stack([crop.pixels for crop in crops])), [crop.truth for crop in crops])
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
