@@ -28,10 +28,10 @@ from tools.errors import InputError
 
 RTX = "tensorrt_rtx"
 ADA = Target(("SM89",))
+GENERATIONS = ("SM120", "SM80", "SM86", "SM89")
 PROFILES = {
     f"{name}/{profile.graph}": (name, profile) for name, model in manifests().items() for profile in model.profile
 }
-SMALL = ("gui-elements/gui-elements.onnx", "silero-vad/silero_vad.onnx", "ppocrv6-tiny/det.onnx")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,12 +83,19 @@ def test_it_gives_the_same_at_sizes_that_it_was_not_compared_at(graph: str) -> N
     assert plain_graphs.difference(got, wanted, list(wanted)) <= profile.tolerance
 
 
-def test_tensorrt_builds_it_ahead_of_time(profiled: tuple[str, Profile]) -> None:
+def test_tensorrt_builds_it_ahead_of_time_for_every_generation(profiled: tuple[str, Profile]) -> None:
     name, profile = profiled
-    plan = plans.build(name, profile.graph, RTX, ADA)
+    plan = plans.build(name, profile.graph, RTX, Target(GENERATIONS))
     plans.verify(plan)
     assert plan in plans.plans() and plans.is_current(plan)
+    assert plan.capabilities == GENERATIONS
     assert plans.find(name, profile.graph, plan.module, plan.version, Target(("SM89",), "some card")) == plan
+
+
+def test_and_for_turing_in_half_precision(profiled: tuple[str, Profile]) -> None:
+    name, profile = profiled
+    plan = plans.build(name, profile.graph, RTX, Target(("SM75",)), precision="float16")
+    assert plan.precision == "float16" and plan.capabilities == ("SM75",)
 
 
 EIGHT_BITS = [graph for graph, (_, profile) in PROFILES.items() if profile.int8 is not None]
@@ -97,18 +104,9 @@ EIGHT_BITS = [graph for graph, (_, profile) in PROFILES.items() if profile.int8 
 @pytest.mark.parametrize("graph", EIGHT_BITS)
 def test_in_eight_bits_it_builds_for_every_generation_that_has_them(graph: str) -> None:
     name, profile = PROFILES[graph]
-    target = Target(("SM120", "SM80", "SM86", "SM89"))
-    plan = plans.build(name, profile.graph, RTX, target, precision="int8")
+    plan = plans.build(name, profile.graph, RTX, Target(GENERATIONS), precision="int8")
     assert plan.precision == "int8" and plans.is_current(plan)
     assert plans.find(name, profile.graph, RTX, plan.version, ADA, "int8") == plan
-
-
-@pytest.mark.parametrize("graph", SMALL)
-def test_small_ones_build_for_every_generation_at_once_and_for_turing_in_half_precision(graph: str) -> None:
-    name, profile = PROFILES[graph]
-    generations = ("SM80", "SM86", "SM89", "SM120")
-    assert plans.build(name, profile.graph, RTX, Target(generations)).capabilities == tuple(sorted(generations))
-    assert plans.build(name, profile.graph, RTX, Target(("SM75",)), precision="float16").precision == "float16"
 
 
 def test_a_plan_is_built_once_and_leaves_nothing_half_written(own_cache: Path) -> None:
