@@ -1,16 +1,13 @@
 """Writes the trained network as plain ONNX (opset 17), with a recorded run that every copy must repeat."""
 
-import io
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
+from tools.onnx_export import write
 from tools.train_gui.network import STRIDES_PX, GuiDetector
-
-_OPSET = 17
 
 
 class _Flat(nn.Module):
@@ -37,26 +34,10 @@ def export(checkpoint: Path, graph: Path, golden: Path, *, second: Path | None =
     if second is not None:
         for name, value in torch.load(second)["average"].items():
             weights[name] = weights[name].lerp(value, share) if value.is_floating_point() else value
-    network = GuiDetector().eval()
+    network = GuiDetector()
     network.load_state_dict(weights)
-    flat = _Flat(network).eval()
     names = [f"{kind}_{stride}" for stride in STRIDES_PX for kind in ("scores", "edges")]
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 96, 128)).astype(np.float32))
-    file = io.BytesIO()
-    torch.onnx.export(
-        flat,
-        (image,),
-        file,
-        input_names=["image"],
-        output_names=names,
-        dynamic_axes={"image": {2: "height", 3: "width"}} | {name: {1: "cells"} for name in names},
-        opset_version=_OPSET,
-        dynamo=False,
-    )
-    model = onnx.load_from_string(file.getvalue())
-    onnx.checker.check_model(model)
-    onnx.save(model, graph)
-    with torch.no_grad():
-        results = {f"out:{name}": value.numpy() for name, value in zip(names, flat(image), strict=True)}
-    np.savez_compressed(golden, **({"in:image": image.numpy()} | results))
+    free = {"image": {2: "height", 3: "width"}} | {name: {1: "cells"} for name in names}
+    write(_Flat(network), {"image": image}, names, free, graph, golden)
     return sum(parameter.numel() for parameter in network.parameters())
