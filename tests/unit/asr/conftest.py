@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.engine import Engine
 from engines.fetch import fetch
+from engines.models import open_engine
 from services.asr.service import AsrExpert, new_expert
 from services.runtime.percept import Percept
 from services.runtime.stage import StageConfig
@@ -20,6 +22,13 @@ def expert() -> AsrExpert:
     """The expert with real weights."""
     fetch(["silero-vad", "moonshine-tiny-en", "whisper-base"])
     return new_expert()
+
+
+@pytest.fixture(scope="session")
+def graphs() -> tuple[Engine, Engine]:
+    """Moonshine's encoder and decoder by themselves."""
+    fetch(["moonshine-tiny-en"])
+    return open_engine("moonshine-tiny-en", "encoder.onnx"), open_engine("moonshine-tiny-en", "decoder.onnx")
 
 
 @pytest.fixture(scope="session")

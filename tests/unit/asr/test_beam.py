@@ -9,7 +9,8 @@ from engines.engine import Engine
 from services.asr.decoding import DecoderRun, log_softmax
 from services.asr.service import AsrExpert
 from tests.unit.asr.conftest import Samples
-from tests.unit.asr.test_together import BEGIN, END, graphs  # noqa: F401 (a fixture)
+
+BEGIN, END = 1, 2
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def total(engines: tuple[Engine, Engine], samples: Samples, tokens: tuple[int, .
 
 
 def test_an_unclear_utterance_gets_a_likelier_text(
-    graphs: tuple[Engine, Engine],  # noqa: F811
+    graphs: tuple[Engine, Engine],
     expert: AsrExpert,
     unclear: Samples,
 ) -> None:
@@ -41,7 +42,7 @@ def test_an_unclear_utterance_gets_a_likelier_text(
 
 
 def test_a_text_ends_only_where_its_end_is_likeliest(
-    graphs: tuple[Engine, Engine],  # noqa: F811
+    graphs: tuple[Engine, Engine],
     expert: AsrExpert,
     unclear: Samples,
 ) -> None:
@@ -51,7 +52,7 @@ def test_a_text_ends_only_where_its_end_is_likeliest(
 
 
 def test_texts_followed_together_score_as_each_alone(
-    graphs: tuple[Engine, Engine],  # noqa: F811
+    graphs: tuple[Engine, Engine],
     speech: Samples,
 ) -> None:
     encoded = graphs[0].run({"audio": speech[None]})
@@ -66,7 +67,7 @@ def test_texts_followed_together_score_as_each_alone(
 
 
 def test_a_clear_utterance_is_not_searched(
-    graphs: tuple[Engine, Engine],  # noqa: F811
+    graphs: tuple[Engine, Engine],
     expert: AsrExpert,
     speech: Samples,
 ) -> None:

@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 
 from engines.engine import Engine, TensorError
-from engines.fetch import fetch
-from engines.models import open_engine
 from services.asr.decoding import DecoderRun
 from services.asr.together import Rest, Together
 from tests.unit.asr.conftest import Samples
 
 BEGIN, END = 1, 2
-
-
-@pytest.fixture(scope="module")
-def graphs() -> tuple[Engine, Engine]:
-    fetch(["moonshine-tiny-en"])
-    return open_engine("moonshine-tiny-en", "encoder.onnx"), open_engine("moonshine-tiny-en", "decoder.onnx")
 
 
 class Gate:
