@@ -26,7 +26,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from tokenizers import Tokenizer
 
 from benchmarks.diarization import errors, spans_of
-from benchmarks.vision import average_precision, missed_characters
+from benchmarks.vision import average_precision, lines_of, missed_characters, objects_precision
 from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.export.qdq import in_eight_bits
@@ -116,23 +116,13 @@ def page_errors(media: Path, *, accurate: bool) -> float:
             percepts += stage.flush()
         words = [word for entry in row["gt"]["words"] for word in entry[0].split()]
         state = [percept for percept in percepts if isinstance(percept, ScreenState)][-1]
-        total, missed = total + sum(map(len, words)), missed + missed_characters(words, state)
+        total, missed = total + sum(map(len, words)), missed + missed_characters(words, lines_of(state))
     return 100 * missed / total
 
 
 def missed_objects(media: Path) -> float:
     """100 - mAP at IoU .5, %."""
-    truths: dict[int, dict[str, list[BoxXyxy]]] = {}
-    found: dict[int, list[tuple[str, float, BoxXyxy]]] = {}
-    for row, pixels in pictures(media, REPORTED_PART, "coco_det"):
-        height, width = pixels.shape[:2]
-        for class_id, x, y, w, h in row["gt"]:
-            box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-            truths.setdefault(int(class_id), {}).setdefault(row["image"], []).append(box)
-        for thing in vision().objects().detect(pixels):
-            found.setdefault(thing.class_id, []).append((row["image"], thing.confidence or 0.0, thing.box))
-    precisions = [average_precision(found.get(class_id, []), boxes) for class_id, boxes in truths.items()]
-    return 100 - 100 * float(np.mean(precisions))
+    return 100 - 100 * objects_precision(vision(), pictures(media, REPORTED_PART, "coco_det"))
 
 
 def missed_controls(media: Path) -> float:

@@ -75,7 +75,7 @@ class SmallReader:
             tokens += decoder.words(message["content"]) + decoder.template("<|im_end|>\n")
         tokens += decoder.template("<|im_start|>assistant\n")
         cache = decoder.new_cache(len(tokens) + MAX_ANSWER_TOKENS)
-        logits, said = decoder.extend(cache, decoder.embed(tokens)), []
+        logits, said = decoder.extend(cache, decoder.embed(tokens)), list[int]()
         while len(said) < MAX_ANSWER_TOKENS and (token := greedy(logits[-1]).token) != decoder.end_token:
             said.append(token)
             logits = decoder.extend(cache, decoder.embed([token]))

@@ -37,7 +37,7 @@ def cpu_s() -> float:
 
 
 def _rapidocr() -> Reader:
-    from rapidocr import RapidOCR  # type: ignore[import-not-found]
+    from rapidocr import RapidOCR
 
     engine = RapidOCR(
         params={
@@ -54,7 +54,7 @@ def _rapidocr() -> Reader:
 
 
 def _faster_paddle() -> Reader:
-    from faster_paddle import OcrEngine  # type: ignore[import-not-found]
+    from faster_paddle import OcrEngine
 
     engine = OcrEngine("tiny", threads=1)
     return lambda pixels: str(engine.ocr(_bmp(pixels))["text"]).splitlines()
