@@ -24,7 +24,7 @@ from services.vision.tesseract import TesseractReader, installed_models
 from services.vision.text_detection import TextDetector
 from services.vision.text_recognition import LineReader, TextRecognizer
 
-# Its networks of Debian's packages are the integer ones.
+# What runs the data of scripts; the networks in Debian's packages are the integer ones.
 _TESSERACT = ("tesseract", "int8")
 
 # The user's own detector, where there is one.
@@ -188,10 +188,7 @@ class VisionExpert:
             ModelInfo(TINY, *runs_as(TINY), self._detector is not None, ("ocr",)),
             ModelInfo(SMALL, *runs_as(SMALL), SMALL in self._recognizers, ("ocr",)),
             ModelInfo(scripts.MODEL, *runs_as(scripts.MODEL), self._scripts is not None, ("ocr",)),
-            *(
-                ModelInfo(name, "tesseract", "int8", name in self._tesseract.used, ("ocr",))
-                for name in installed_models()
-            ),
+            *(ModelInfo(name, *_TESSERACT, name in self._tesseract.used, ("ocr",)) for name in installed_models()),
             ModelInfo(objects.MODEL, *runs_as(objects.MODEL), self._objects is not None, ("objects",)),
             ModelInfo(gui.MODEL, *runs_as(gui.MODEL), self._gui is not None, ("gui",)),
             ModelInfo(icons.MODEL, *runs_as(icons.MODEL), self._icons is not None, ("queries",)),
