@@ -191,10 +191,7 @@ class Session:
 
     async def rename(self, speaker: str, name: str) -> None:
         """Give a speaker a name, which then stays. Raises MediaError."""
-        event = named(speaker, name)
-        # Before anybody is told: what is recognised in the meantime must not come after it.
-        self.recogniser.name(speaker, name, is_recognised=False)
-        await self._append(event, speaker)
+        await self._append(named(speaker, name), speaker)
 
     async def review_names(self) -> None:
         """Other voices are remembered now: recognise everybody anew."""
@@ -322,8 +319,9 @@ class Session:
     # -- events out -------------------------------------------------------------------------------
 
     async def _append(self, event: pb.Event, subject: str = "") -> None:
-        await self.feed.append(event, subject)
+        # Before it is kept: what is compared with the newest meanwhile would come after it and count as newer.
         self._remember(event)
+        await self.feed.append(event, subject)
         if (request := observation(event)) is not None:
             self._decoder.observe(request)
 

@@ -1,0 +1,28 @@
+"""What several sources say of one thing at the same time is kept in the right order."""
+
+import asyncio
+from dataclasses import replace
+
+from protos.session.v1 import session_pb2 as pb
+from services.runtime import wire
+from services.runtime.percept import Transcript, Word
+from tests.unit.gateway.conftest import Gateway
+
+
+def _said(*texts: str) -> Transcript:
+    words = tuple(Word(text, 1_000 * i, 1_000 * (i + 1)) for i, text in enumerate(texts))
+    return Transcript("u1", True, 0, 1_000 * len(words), words, len(words), "en")
+
+
+async def test_a_second_pass_is_not_undone_by_the_speakers_of_the_first(gateway: Gateway) -> None:
+    session = await gateway.sessions.open(pb.LiveConfig())
+    first = _said("Uh,", "we're", "just", "saying")
+    await session._on_percept("asr", first)
+    second = replace(_said("We're", "just", "saying"), revision=1)
+    # The decoder found who said the first while the second is being kept.
+    await asyncio.gather(
+        session._on_percept("asr", second), session._on_fused(wire.transcript_to_proto(replace(first, speaker="S1")))
+    )
+    kept = [event.utterance async for event in session.feed.history()]
+    assert [word.text for word in kept[-1].words] == ["We're", "just", "saying"]
+    assert [utterance.revision for utterance in kept] == [0, 1]
