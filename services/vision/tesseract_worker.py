@@ -1,7 +1,7 @@
 """`python -m services.vision.tesseract_worker`: lines on stdin, what they say on stdout (services/vision/tesseract.py).
 
-A request is two big-endian 32-bit sizes, a JSON head {"folder", "language", "size": [w, h]} and w * h grey bytes; an
-answer two sizes, of which the second is 0, and JSON {"text", "confidence"}. It ends with its input.
+A request is two big-endian 32-bit sizes, a JSON head {"folder", "language", "is_spaced", "size": [w, h]} and w * h grey
+bytes; an answer two sizes, of which the second is 0, and JSON {"text", "confidence"}. It ends with its input.
 """
 
 import json
@@ -24,8 +24,6 @@ _SURE = 0.5
 def main(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer one request after the other."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    # Without this, letters of scripts that put no spaces between words are parted by them.
-    variables = {"preserve_interword_spaces": "1"}
     engines: OrderedDict[tuple[str, str], tesserocr.PyTessBaseAPI] = OrderedDict()
     while sizes := requests.read(_HEADER.size):
         head_size, image_size = _HEADER.unpack(sizes)
@@ -36,8 +34,9 @@ def main(requests: BinaryIO, answers: BinaryIO) -> None:
             if len(engines) == _MOST_OPEN:
                 engines.popitem(last=False)[1].End()
             engines[key] = tesserocr.PyTessBaseAPI(path=key[0], lang=key[1], oem=tesserocr.OEM.LSTM_ONLY)
-            for name, value in variables.items():
-                engines[key].SetVariable(name, value)
+            # Without this, letters of scripts without spaces are parted by them; with it, the last space of a line
+            # from right to left is lost.
+            engines[key].SetVariable("preserve_interword_spaces", "0" if head["is_spaced"] else "1")
         engines.move_to_end(key)
         engine = engines[key]
         width, height = head["size"]

@@ -52,7 +52,7 @@ def line(text: str, script: str, confidence: float = 0.95) -> TextLine:
 
 @pytest.fixture(scope="module")
 def data() -> None:
-    fetch([model_of("Grek"), model_of("Cyrl"), model_of("Thai")])
+    fetch([model_of("Grek"), model_of("Cyrl"), model_of("Thai"), model_of("Hebr")])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,11 @@ def test_thai_is_read_without_spaces_between_its_letters(expert: VisionExpert, d
     assert (region.text, region.script) == ("ภาษาไทยกรุงเทพ", "Thai")
 
 
+def test_a_line_from_right_to_left_keeps_its_spaces(expert: VisionExpert, data: None) -> None:
+    (region,) = regions(expert, drawn("Hebr"))
+    assert (region.text, region.script) == ("הודעה חדשה מצוות העיצוב", "Hebr")
+
+
 def test_japanese_is_read_live_by_the_recogniser_that_knows_kana(expert: VisionExpert) -> None:
     stage = expert.open_stage(StageConfig(tasks=("ocr",), options={"quality": "fast"}))
     (state, *_) = stage.push_frame(Frame(drawn("Jpan"), 0))
@@ -132,10 +137,10 @@ def test_data_that_the_system_has_will_do(monkeypatch: pytest.MonkeyPatch, tmp_p
     folder.mkdir(parents=True)
     for name in ("rus", "srp"):
         (folder / f"{name}.traineddata").touch()
-    assert language_data("Cyrl") == tesseract.LanguageData(folder, "rus+srp")
+    assert language_data("Cyrl") == tesseract.LanguageData(folder, "rus+srp", is_spaced=True)
     (folder / "script").mkdir()
     (folder / "script" / "Cyrillic.traineddata").touch()
-    assert language_data("Cyrl") == tesseract.LanguageData(folder / "script", "Cyrillic")
+    assert language_data("Cyrl") == tesseract.LanguageData(folder / "script", "Cyrillic", is_spaced=True)
 
 
 def test_a_worker_that_dies_is_started_again(data: None) -> None:
@@ -151,7 +156,9 @@ def test_a_line_that_the_worker_dies_of_says_nothing(
     data: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "Greek.traineddata").write_bytes(b"no data of Tesseract")
-    monkeypatch.setattr(tesseract, "language_data", lambda script: tesseract.LanguageData(tmp_path, "Greek"))
+    monkeypatch.setattr(
+        tesseract, "language_data", lambda script: tesseract.LanguageData(tmp_path, "Greek", is_spaced=True)
+    )
     assert TesseractReader().read(written("Καλημέρα"), "Grek") is None
 
 
