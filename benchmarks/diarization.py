@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.asr import finals, read
 from benchmarks.machine import describe_machine
-from benchmarks.made_meetings import Meeting, Span, meetings
+from benchmarks.made_meetings import ALL_VOICES, Meeting, Span, meetings
 from benchmarks.scores import words
 from services.asr.service import new_expert as new_asr
 from services.decoder.timeline import fuse
@@ -107,6 +107,8 @@ def clips(media: Path) -> Iterator[tuple[str, Meeting]]:
             yield row["kind"], Meeting(row["id"], read(base / row["audio"]), truth, texts)
     for meeting in meetings(media, REPORTED_PART):
         yield "made", meeting
+    for meeting in meetings(media, ALL_VOICES, (8,)):
+        yield "made of all voices", meeting
 
 
 def errors(truth: tuple[Span, ...], found: list[Span], kind: str) -> tuple[float, float]:

@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -73,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--tokens", type=int, default=DecoderSettings().context_tokens, help="of a live context")
+    parser.add_argument("--threads", type=int, default=1, help="of a model run")
     parser.add_argument("--rebuild", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--perplexity", type=int, metavar="N", help="of N tokens, within half of them")
@@ -84,7 +86,7 @@ def main() -> None:
     elif flags.memory:
         result = asyncio.run(_memory(flags.hours * 3600))
     else:
-        result = asyncio.run(_session(flags.hours * 3600, flags.tokens, flags.rebuild))
+        result = asyncio.run(_session(flags.hours * 3600, flags.tokens, flags.threads, flags.rebuild))
     print(json.dumps(result, indent=1))
 
 
@@ -150,9 +152,9 @@ def _moments(length_s: float) -> list[float]:
 # -- the session -----------------------------------------------------------------------------------
 
 
-async def _session(length_s: float, tokens: int, rebuild: bool) -> dict[str, Any]:
-    decoder, encoder = SmallDecoder(), SentenceEncoder()
-    service = ServiceSettings("decoder", "127.0.0.1:0", max_streams=8, drain_s=1.0)
+async def _session(length_s: float, tokens: int, threads: int, rebuild: bool) -> dict[str, Any]:
+    decoder, encoder = SmallDecoder(threads), SentenceEncoder(threads)
+    service = ServiceSettings("decoder", "127.0.0.1:0", max_streams=8, drain_s=1.0, threads=threads)
     skin = DecoderSkin(service, DecoderSettings("small", tokens), decoder, encoder)
 
     def add(server: grpc.aio.Server) -> None:
@@ -169,8 +171,9 @@ async def _session(length_s: float, tokens: int, rebuild: bool) -> dict[str, Any
             result["moments"] = rows = [row async for row in _meeting(stub, skin, decoder, moments)]
             context = skin.session("live").context
             assert context is not None
-            result["read_anew_s"] = anew_s = _cpu_s(lambda: _read_anew(decoder, context.tokens))
-            result["first_token_sooner_by"] = round(anew_s * 1000 / rows[-1]["question_23_ms"]["p95"])
+            anew_ms, _ = _taken_ms(partial(_read_anew, decoder, context.tokens))
+            result["read_anew_s"] = round(anew_ms / 1000, 1)
+            result["first_token_sooner_by"] = round(anew_ms / rows[-1]["question_23_ms"]["p95"])
             others = [_full_copy(decoder, context, tokens) for _ in range(3)]
             result["with_four_full_contexts_mb"] = _megabytes()
             del others
@@ -237,10 +240,7 @@ async def _measured(
         with context.branch() as cache:
             greedy(decoder.extend(cache, decoder.embed(words[:count]))[-1])
 
-    def times(job: Callable[[], None], n: int) -> dict[str, float]:
-        return _spread([_cpu_s(job) * 1000 for _ in range(n)])
-
-    append, question = times(lambda: branch(8), 10), times(lambda: branch(23), 10)
+    append, question = ([_taken_ms(partial(branch, count)) for _ in range(10)] for count in (8, 23))
     first, evidence_ms, token_ms, cpu_ms = 0, [], [], []
     numbers = range(math.ceil((moment - _FIRST_FACT_S) / _FACT_S))
     for number in dict.fromkeys([*numbers[:3], *numbers[-3:]]):
@@ -256,8 +256,10 @@ async def _measured(
     return {
         "resident_mb": _megabytes(),
         "live_tokens": context.tokens,
-        "append_8_ms": append,
-        "question_23_ms": question,
+        "append_8_ms": _spread([cpu for cpu, _ in append]),
+        "append_8_wall_ms": _spread([wall for _, wall in append]),
+        "question_23_ms": _spread([cpu for cpu, _ in question]),
+        "question_23_wall_ms": _spread([wall for _, wall in question]),
         "facts_asked": len(cpu_ms),
         "facts_found_first": first,
         "asked_cpu_ms": _spread(cpu_ms),
@@ -282,10 +284,11 @@ def _megabytes() -> float:
     return round(resident_bytes() / 1e6)
 
 
-def _cpu_s(job: Callable[[], None]) -> float:
-    started = time.process_time()
+def _taken_ms(job: Callable[[], None]) -> tuple[float, float]:
+    """Milliseconds of the processor and of the clock."""
+    cpu, wall = time.process_time(), time.perf_counter()
     job()
-    return time.process_time() - started
+    return (time.process_time() - cpu) * 1000, (time.perf_counter() - wall) * 1000
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

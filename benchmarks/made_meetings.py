@@ -5,7 +5,7 @@ parted into two halves that share nobody, one to choose numbers on and one to re
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.asr import read
 
 SAMPLE_RATE = 16_000
+PARTS = ("a", "b", "all")
+ALL_VOICES = 2
 MIN_PAUSE_S = 0.25
 MIN_VOICE_S = 3.5
 LENGTH_S = 90.0
@@ -51,16 +53,19 @@ class _Clip:
     text: str
 
 
-def meetings(media: Path, part: int) -> Iterator[Meeting]:
-    """Two meetings for 2 to 8 speakers of half 0 or 1 of the voices: `calm` of whole clips, `lively` of phrases."""
+def meetings(media: Path, part: int, counts: Sequence[int] = range(2, 9)) -> Iterator[Meeting]:
+    """Two meetings for each number of speakers: `calm` of whole clips, `lively` of phrases.
+
+    Of half 0 or 1 of the voices, as far as it has so many, or of ALL_VOICES.
+    """
     voices = _voices(media / "audio")
-    names = sorted(voices)[part::2]
-    for count in range(2, min(8, len(names)) + 1):
+    names = sorted(voices) if part == ALL_VOICES else sorted(voices)[part::2]
+    for count in (count for count in counts if count <= len(names)):
         for style in ("calm", "lively"):
             generator = np.random.default_rng([part, count, style == "lively"])
             chosen = [names[i] for i in generator.permutation(len(names))[:count]]
             yield _meeting(
-                f"{style}_{count}_{'ab'[part]}", {n: voices[n] for n in chosen}, generator, style == "lively"
+                f"{style}_{count}_{PARTS[part]}", {n: voices[n] for n in chosen}, generator, style == "lively"
             )
 
 

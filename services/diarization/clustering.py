@@ -16,9 +16,9 @@ from services.diarization.embedding import DIMENSION
 from services.diarization.linkage import average_linkage
 
 # Mean cosine of two clusters above which they are one person.
-MIN_SIMILARITY = 0.53
+MIN_SIMILARITY = 0.54
 # Voices of one block were told apart by the segmentation: they must be more alike by this to be one person,
-ONE_BLOCK_DOUBT = 0.06
+ONE_BLOCK_DOUBT = 0.03
 # and never are when both speak at once for longer than this (samples).
 MAX_AT_ONCE = 4800
 # Voices of less speech than this (s) are noisier: one person's are less alike by the second number.

@@ -44,7 +44,7 @@ def test_voices_that_speak_at_once_are_different_people() -> None:
 
 def test_voices_of_one_block_that_take_turns_are_one_person_when_alike_enough() -> None:
     # Cosines of .7 and .55: the first is beyond what the segmentation's word against it weighs.
-    for noise, expected in ((1.0, [1, 1]), (1.4, [1, 2])):
+    for noise, expected in ((1.0, [1, 1]), (1.5, [1, 2])):
         speakers = Speakers()
         speakers.add([voice(0, person(1, 0.0)), voice(0, person(1, noise), start_s=4.0)])
         assert labels(speakers) == expected
