@@ -8,8 +8,8 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
                       the file only feeds the conversion)
     [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
                  keyed by the path inside the package), version, files (what it writes)
-    [[graph]]    file, precision? (of its weights: "float32" if it is not said), [[graph.input]]/[[graph.output]] name,
-                 dtype, shape
+    [[graph]]    file, precision? (of its weights: "float32" if it is not said), threads?, [[graph.input]]/
+                 [[graph.output]] name, dtype, shape
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
@@ -79,12 +79,17 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One ONNX file, its signature, and the number format of most of its weights."""
+    """One ONNX file, its signature, and the number format of most of its weights.
+
+    `threads` of a run on a machine that was not measured: more than one for what runs seldom, while somebody waits,
+    and costs at most a fifth more that way (benchmarks/results/threads.md).
+    """
 
     file: str
     input: tuple[TensorSpec, ...]
     output: tuple[TensorSpec, ...]
     precision: str = "float32"
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from engines import tuning
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
 from engines.engine import Engine, ModelCorruptError, ModelMissingError
-from engines.manifest import Manifest, manifest
+from engines.lanes import cores
+from engines.manifest import Graph, Manifest, manifest
 from engines.residency import ResidentEngine
 
 DIGESTS = "digests.json"
@@ -49,11 +50,14 @@ def model_file(name: str, file: str) -> Path:
 
 
 def threads_for(name: str, graph: str, asked: int = 0) -> int:
-    """Threads that a run of a graph may use: those asked for; 0: as measured on this machine, else one.
+    """Threads that a run of a graph may use: those asked for; 0: as measured here, else as its manifest says.
 
     Raises ManifestError, TuningError.
     """
-    return asked or tuning.chosen().get(file_key(manifest(name), graph), 1)
+    if asked:
+        return asked
+    measured = tuning.chosen().get(file_key(manifest(name), graph))
+    return measured or min(_signature(name, graph).threads, cores())
 
 
 def file_key(model: Manifest, file: str) -> str:
@@ -96,8 +100,12 @@ def _expected(model: Manifest) -> dict[str, RunsAs]:
 
 
 def _on_cpu(name: str, graph: str) -> RunsAs:
+    return RunsAs(OnnxRuntimeEngine.backend, _signature(name, graph).precision)
+
+
+def _signature(name: str, graph: str) -> Graph:
     (signature,) = [known for known in manifest(name).graph if known.file == graph]
-    return RunsAs(OnnxRuntimeEngine.backend, signature.precision)
+    return signature
 
 
 def how_to_get(model: Manifest) -> str:

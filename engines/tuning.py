@@ -1,6 +1,6 @@
 """How many threads each graph gets on this machine: measured by `sensorium engines tune`, read when a graph is opened.
 
-The rule: the fewest milliseconds that do not cost more than 1.15 times the processor time of one thread; of equals the
+The rule: the fewest milliseconds that do not cost more than 1.2 times the processor time of one thread; of equals the
 fewer threads. Several services share the cores, so time that a thread wins alone is not worth any price.
 """
 
@@ -15,7 +15,7 @@ from engines.cache import tuning_file
 from engines.engine import EngineError
 from engines.lanes import cores
 
-MAX_COST = 1.15
+MAX_COST = 1.2
 
 
 class TuningError(EngineError):
@@ -45,7 +45,7 @@ def write(measured: Mapping[str, Sequence[Cost]]) -> Path:
     """
     known = {name: [Cost(**cost) for cost in graph["measured"]] for name, graph in _graphs().items()}
     lines = [
-        "# Written by `sensorium engines tune`; without this file every graph runs on one thread.",
+        "# Written by `sensorium engines tune`; without this file manifests say how many threads.",
         f'processor = "{processor()}"',
         f"cores = {cores()}",
     ]
