@@ -5,12 +5,11 @@ is sure, hardly anything is searched. Short texts have high totals; therefore a 
 likeliest that follows (Hannun et al., arXiv 1904.02619, with a threshold of one).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import Engine
 from services.asr.decoding import DecoderRun, log_softmax
 
 # Texts that are followed at a time.
@@ -18,14 +17,13 @@ WIDTH = 4
 
 
 def likeliest(
-    decoder: Engine, cross: Mapping[str, NDArray[np.float32]], tokens: Sequence[int], *, begin: int, end: int, room: int
+    run: DecoderRun, scores: NDArray[np.float32], tokens: Sequence[int], *, end: int, room: int
 ) -> tuple[int, ...]:
     """A text of at most `room` tokens that is at least as likely as `tokens`, WIDTH followed at a time.
 
-    `cross` are the encoder's keys and values of one utterance, `begin` and `end` the tokens around a text.
+    `run` has read the beginning and `tokens`; `scores` (len(tokens) + 1, vocabulary) are the log-probabilities of what
+    follows each. `run` reads on from where the texts part. `end` is the token after a text.
     """
-    run = DecoderRun(decoder, cross)
-    scores = log_softmax(run.step([begin, *tokens]))
     places = np.arange(len(tokens) + 1)
     known = scores[places, [*tokens, end]]
     before = np.append(0.0, np.cumsum(known[:-1]))
@@ -44,11 +42,12 @@ def likeliest(
             if sums[row, end] > best_total:
                 best, best_total = texts[row], float(sums[row, end])
         sums[:, end] = -np.inf
-        rows, following = np.unravel_index(np.argpartition(sums, -WIDTH, axis=None)[-WIDTH:], sums.shape)
-        totals = sums[rows, following]
-        if not (kept := totals > best_total).any():
+        rows, following = np.nonzero(sums > best_total)
+        if not len(rows):
             break
-        rows, following, totals = rows[kept], following[kept], totals[kept]
+        kept = np.argsort(sums[rows, following])[-WIDTH:]
+        rows, following = rows[kept], following[kept]
+        totals = sums[rows, following]
         texts = [(*texts[row], int(token)) for row, token in zip(rows, following, strict=True)]
         scores = log_softmax(run.branch(rows, following))
     return best

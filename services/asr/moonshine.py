@@ -1,6 +1,6 @@
 """Moonshine tiny (arXiv 2410.15608): English, short utterances, few milliseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,22 +72,28 @@ class Moonshine:
         return Hypothesis(tuple(tokens), scored, rest.end_log_prob, alignment, is_cut, encoded=encoded)
 
     def likeliest(self, greedy: Hypothesis, samples: NDArray[np.float32]) -> Hypothesis:
-        """A likelier text than that of a reading of these samples (`beam.likeliest`), aligned; or the reading itself.
+        """A text at least as likely as that of a reading of these samples (`beam.likeliest`), aligned.
 
-        What the encoder made of the sound is used again.
+        What the encoder made of the sound is used again. Scores and alignment are those of reading the text at once,
+        so they do not depend on the draft, or on the company in which the greedy text was found.
         """
         # What the limit cut is a loop: anything would be likelier.
         if greedy.is_cut or greedy.encoded is None:
             return greedy
-        room = _room(samples)
-        tokens = likeliest(self._decoder, greedy.encoded, greedy.tokens, begin=_BEGIN, end=_END, room=room)
-        if tokens == greedy.tokens:
-            return greedy
-        run = DecoderRun(self._decoder, greedy.encoded, align=True)
+        found, run, scores = self._scored(greedy.tokens, greedy.encoded, samples)
+        tokens = likeliest(run, scores, greedy.tokens, end=_END, room=_room(samples))
+        return found if tokens == greedy.tokens else self._scored(tokens, greedy.encoded, samples)[0]
+
+    def _scored(
+        self, tokens: tuple[int, ...], encoded: Mapping[str, NDArray[np.float32]], samples: NDArray[np.float32]
+    ) -> tuple[Hypothesis, DecoderRun, NDArray[np.float32]]:
+        """A whole text as a hypothesis, with the run that read it and the log-probabilities of what follows."""
+        run = DecoderRun(self._decoder, encoded, align=True)
         scores = log_softmax(run.step([_BEGIN, *tokens]))
         *log_probs, end_log_prob = map(float, scores[np.arange(len(tokens) + 1), [*tokens, _END]])
         alignment = HEADS.align(run.attention(), samples)
-        return Hypothesis(tokens, np.array(log_probs, np.float32), end_log_prob, alignment, encoded=greedy.encoded)
+        found = Hypothesis(tokens, np.array(log_probs, np.float32), end_log_prob, alignment, encoded=encoded)
+        return found, run, scores
 
     def words(
         self, hypothesis: Hypothesis, start_sample: int, end_sample: int, active: NDArray[np.bool_]

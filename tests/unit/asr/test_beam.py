@@ -66,13 +66,20 @@ def test_texts_followed_together_score_as_each_alone(
     assert distance.diagonal().max() < 0.15 < 1 < distance[[0, 1], [1, 0]].min()
 
 
-def test_a_clear_utterance_is_not_searched(
-    graphs: tuple[Engine, Engine],
-    expert: AsrExpert,
-    speech: Samples,
-) -> None:
+def test_a_clear_utterance_keeps_its_text(expert: AsrExpert, speech: Samples) -> None:
     greedy = expert.moonshine.transcribe(speech)
-    assert expert.moonshine.likeliest(greedy, speech) is greedy
+    assert expert.moonshine.likeliest(greedy, speech).tokens == greedy.tokens
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100])
+def test_a_final_does_not_depend_on_the_draft(expert: AsrExpert, unclear: Samples, kept: int) -> None:
+    draft = expert.moonshine.transcribe(unclear).tokens[:kept]
+    found = expert.moonshine.likeliest(expert.moonshine.transcribe(unclear, draft=draft), unclear)
+    alone = expert.moonshine.likeliest(expert.moonshine.transcribe(unclear), unclear)
+    assert found.tokens == alone.tokens
+    assert found.log_probs.tobytes() == alone.log_probs.tobytes() and found.end_log_prob == alone.end_log_prob
+    assert found.alignment is not None and alone.alignment is not None
+    assert found.alignment.shares.tobytes() == alone.alignment.shares.tobytes()
 
 
 def test_a_loop_that_the_limit_cut_is_not_searched(expert: AsrExpert, unclear: Samples) -> None:

@@ -60,6 +60,10 @@ def test_results_do_not_depend_on_chunk_size(
     assert transcribe(talk, pieces=pieces) == told
 
 
+def test_finals_do_not_depend_on_partials(transcribe: Transcribe, talk: Samples, told: list[Percept]) -> None:
+    assert finals(transcribe(talk, options={"second_pass": "off", "partials": "off"})) == finals(told)
+
+
 def test_results_do_not_depend_on_chunk_size_down_to_one_sample(transcribe: Transcribe, speech: Samples) -> None:
     clip = speech[: int(1.2 * SAMPLE_RATE)]
     assert transcribe(clip, pieces=(1,)) == transcribe(clip)
