@@ -34,8 +34,9 @@ from engines.fetch import fetch
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
+from services.decoder.cache import Cache, HostCache
 from services.decoder.context import EVICTED_AT_ONCE, HEADER, LiveContext
-from services.decoder.model import Cache, SmallDecoder, greedy
+from services.decoder.model import SmallDecoder, greedy
 from services.decoder.retrieval import Index
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.decoder.session import Session
@@ -276,8 +277,13 @@ def _read_anew(decoder: SmallDecoder, count: int) -> None:
 def _full_copy(decoder: SmallDecoder, context: LiveContext, tokens: int) -> Cache:
     """The memory of another context that is as long as contexts get."""
     cache = decoder.new_cache(context.cache.capacity)
-    cache.buffers[..., :tokens, :] = context.cache.buffers[..., :tokens, :]
+    _buffers(cache)[..., :tokens, :] = _buffers(context.cache)[..., :tokens, :]
     return cache
+
+
+def _buffers(cache: Cache) -> NDArray[np.float16]:
+    assert isinstance(cache, HostCache), "unset SENSORIUM_BACKEND"
+    return cache.buffers
 
 
 def _megabytes() -> float:
@@ -376,7 +382,8 @@ def perplexity(
 
 
 def _drop_only(cache: Cache, first: int, count: int) -> None:
-    cache.buffers[..., first : cache.length - count, :] = cache.buffers[..., first + count : cache.length, :].copy()
+    buffers = _buffers(cache)
+    buffers[..., first : cache.length - count, :] = buffers[..., first + count : cache.length, :].copy()
     cache.length -= count
 
 

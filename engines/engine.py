@@ -51,7 +51,7 @@ class TensorSpec:
 
 
 class Workplace(Protocol):
-    """Where a tensor is made on a card, on the stream of the run that needs it; arrays are as kernels take them."""
+    """Where something is made on a card, on the stream of the run that needs it; arrays are as kernels take them."""
 
     def put(self, name: str, values: NDArray[Any]) -> Any:
         """Copy values to the card. Raises DeviceError."""
@@ -94,6 +94,42 @@ class Raw(ABC):
 Feeds = Mapping[str, NDArray[Any] | Raw]
 
 
+class Reduced(ABC):
+    """What the graph's `output` comes to, asked for in its place: the backend makes it where it computes."""
+
+    __slots__ = ()
+    output: str
+
+    @abstractmethod
+    def on_host(self, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Of the whole output, by the processor: arrays by names of their own."""
+
+    @abstractmethod
+    def on_card(self, values: Any, workplace: Workplace) -> dict[str, Any]:
+        """Queue what makes them; each is `workplace.empty` of its name. Raises DeviceError, TensorError."""
+
+
+Outputs = Sequence[str | Reduced]
+
+
+def on_host(feeds: Feeds) -> dict[str, NDArray[Any]]:
+    """The tensors themselves."""
+    return {name: value.on_host() if isinstance(value, Raw) else value for name, value in feeds.items()}
+
+
+def names_of(outputs: Outputs) -> list[str]:
+    """The graph's outputs that are asked for."""
+    return [asked.output if isinstance(asked, Reduced) else asked for asked in outputs]
+
+
+def given(outputs: Outputs, values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What `Engine.run` gives of the values of `names_of(outputs)`."""
+    found: dict[str, NDArray[Any]] = {}
+    for asked, value in zip(outputs, values, strict=True):
+        found |= asked.on_host(value) if isinstance(asked, Reduced) else {asked: value}
+    return found
+
+
 class Engine(Protocol):
     """A loaded graph. Safe to call from several threads."""
 
@@ -109,5 +145,5 @@ class Engine(Protocol):
     def outputs(self) -> Sequence[TensorSpec]:
         """What `run` can give."""
 
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Outputs | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""

@@ -4,7 +4,7 @@
     tensorrt, tensorrt_rtx    plans of `sensorium engines build` on the first NVIDIA card, and nothing else
     tensorrt,onnxruntime      the same, and the CPU for graphs without a plan
 
-`Engine.backend` says which one it became. The decoder's language model binds ONNX Runtime's own memory: always CPU.
+`Engine.backend` says which one it became.
 """
 
 import os
@@ -14,7 +14,7 @@ from engines import plans
 from engines.backends import tensorrt_build
 from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import EngineError
-from engines.kernels import letterbox, spectrum
+from engines.kernels import heads, letterbox, past, spectrum
 from engines.kernels.build import fatbin
 from engines.kernels.device import CudaDevice
 from engines.manifest import manifest
@@ -40,9 +40,9 @@ def backends() -> tuple[str, ...]:
 
 @cache
 def first_card() -> CudaDevice:
-    """The card of this process, with the kernels that make networks' inputs. Raises DeviceError, KernelBuildError."""
+    """The card of this process, with the kernels around networks. Raises DeviceError, KernelBuildError."""
     card = CudaDevice()
-    for kernels in (letterbox.KERNELS, spectrum.KERNELS):
+    for kernels in (letterbox.KERNELS, spectrum.KERNELS, heads.KERNELS, past.KERNELS):
         card.load(fatbin(kernels[0].source), [kernel.name for kernel in kernels])
     return card
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.engine import Engine, Feeds, TensorSpec
+from engines.engine import Engine, Feeds, Outputs, TensorSpec
 
 
 def cores() -> int:
@@ -102,6 +102,6 @@ class _QueuedEngine:
     def outputs(self) -> Sequence[TensorSpec]:
         return self._engine.outputs
 
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Outputs | None = None) -> dict[str, NDArray[Any]]:
         with self._lanes.turn(self._urgency):
             return self._engine.run(feeds, outputs)

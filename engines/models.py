@@ -68,7 +68,19 @@ def file_key(model: Manifest, file: str) -> str:
 def open_engine(name: str, graph: str, *, threads: int = 0) -> Engine:
     """One graph file of a fetched model, opened at its first use; `threads` as in `threads_for`.
 
-    Raises ModelMissingError, ManifestError, TuningError.
+    Raises ModelMissingError, ManifestError, TuningError, and as `preferred_engine`.
+    """
+    if (engine := preferred_engine(name, graph)) is not None:
+        return engine
+    path = model_file(name, graph)
+    opener = partial(OnnxRuntimeEngine, path, threads=threads_for(name, graph, threads))
+    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, OnnxRuntimeEngine.backend)
+
+
+def preferred_engine(name: str, graph: str) -> Engine | None:
+    """The engine of another runtime, if the settings want one for this graph; None: it will be ONNX Runtime's.
+
+    Either is noted for `runs_as`. Raises BackendError, and as `gpu.open_plan`.
     """
     if os.environ.get("SENSORIUM_BACKEND"):
         # Here, because it needs this module.
@@ -77,10 +89,8 @@ def open_engine(name: str, graph: str, *, threads: int = 0) -> Engine:
         if (engine := gpu.open_preferred(name, graph)) is not None:
             _opened.setdefault(name, {})[graph] = RunsAs(engine.backend, engine.precision)
             return engine
-    path = model_file(name, graph)
-    opener = partial(OnnxRuntimeEngine, path, threads=threads_for(name, graph, threads))
     _opened.setdefault(name, {})[graph] = _on_cpu(name, graph)
-    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, OnnxRuntimeEngine.backend)
+    return None
 
 
 def runs_as(name: str) -> RunsAs:

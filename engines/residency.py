@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-from engines.engine import Engine, EngineError, Feeds, TensorSpec
+from engines.engine import Engine, EngineError, Feeds, Outputs, TensorSpec
 
 VARIABLE = "SENSORIUM_MEMORY_BUDGET"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -144,7 +144,7 @@ class ResidentEngine:
         with self._resident.use() as engine:
             return engine.outputs
 
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Outputs | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
         with self._resident.use() as engine:
             return engine.run(feeds, outputs)

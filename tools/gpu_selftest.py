@@ -1,8 +1,8 @@
 """`python -m tools.gpu_selftest`: the whole GPU path on a machine with a card, with a report that says pass or fail.
 
-Builds every plan, runs every model and every kernel against golden outputs, makes what networks are fed and compares
-it with the processor's, measures models beside ONNX Runtime on the CPU (and on CUDA, where it is installed), and looks
-for memory that is not given back.
+Builds every plan, runs every model and every kernel against golden outputs, makes what networks are fed and what is
+taken of their outputs and compares it with the processor's, reads on behind what a decoder keeps on the card, measures
+models beside ONNX Runtime on the CPU (and on CUDA, where it is installed), and looks for memory that is not given back.
 
 `--simulate` does without a card what can be done: the kernels on the CPU simulator, the plans by TensorRT-RTX ahead of
 time, the very graphs of the plans on ONNX Runtime. It measures nothing of a card, and the report says "simulated".
@@ -30,7 +30,7 @@ from engines import fetch, gpu, plain_graphs, plans
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.backends.staging import Staging
 from engines.backends.tensorrt import TensorRTEngine
-from engines.engine import Engine, EngineError, Raw
+from engines.engine import Engine, EngineError, Raw, Reduced
 from engines.fetch import GOLDEN
 from engines.kernels.build import FATBIN_SUFFIX, FOLDER, SOURCES, build
 from engines.kernels.cases import Case, cases
@@ -43,7 +43,9 @@ from engines.pictures import Picture
 from engines.plain_graphs import Feeds
 from engines.plans import Target
 from services.asr.mel import LogMel
+from services.decoder.cache import CardCache
 from services.diarization.embedding import Features, Voiced
+from services.vision.text_recognition import BestPath
 
 # TF32 rounds what goes into a product to 11 bits; beside the tolerance of the graph itself.
 CARD_TOLERANCE = 0.02
@@ -89,7 +91,8 @@ def main() -> None:
 
 def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, iterations: int) -> dict[str, Any]:
     """All checks, each said on stdout as it ends; the report for JSON."""
-    checks: dict[str, list[Check]] = {"kernels": [], "inputs": [], "plans": [], "models": [], "leaks": []}
+    kinds = ("kernels", "inputs", "outputs", "plans", "models", "leaks")
+    checks: dict[str, list[Check]] = {kind: [] for kind in kinds}
 
     def check(kind: str, what: str, do: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -105,6 +108,7 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, ite
             check("kernels", case.launch.kernel.name, partial(_kernel, tested, case))
         for what, raw, tolerance in _inputs_to_make():
             check("inputs", what, partial(_made, tested, raw, tolerance))
+        check("outputs", "best path through a line of text", partial(_reduced, tested))
     for name in names:
         for profile in manifest(name).profile:
             if plain_graphs.allowed_difference(profile, precision) is None:
@@ -151,6 +155,10 @@ class Simulated:
         place = SimulatedPlace(self._runners, {})
         raw.on_card(place)
         return place.made[""].reshape(raw.shape)
+
+    def reduce(self, reduced: Reduced, values: Any) -> dict[str, Any]:
+        """What the kernels make of an output. Raises SimulationError."""
+        return reduced.on_card(values, SimulatedPlace(self._runners, {}))
 
     def open(self, name: str, graph: str, precision: str) -> Engine:
         """The graph of the plan on ONNX Runtime."""
@@ -205,6 +213,23 @@ class Card:
             finally:
                 staging.close()
 
+    def reduce(self, reduced: Reduced, values: Any) -> dict[str, Any]:
+        """What the kernels make of an output. Raises DeviceError."""
+        staging = Staging(self._card)
+        with self._card.current():
+            try:
+                staging.put(reduced.output, values)
+                whole = staging.array(reduced.output, values.shape, values.dtype)
+                made = staging.reduce(reduced, whole)
+                for buffer, array in made.values():
+                    staging.fetch(buffer, array.nbytes)
+                staging.wait()
+                return {
+                    name: staging.result(buffer, array.dtype, array.shape) for name, (buffer, array) in made.items()
+                }
+            finally:
+                staging.close()
+
     def open(self, name: str, graph: str, precision: str) -> Engine:
         """The plan on the card. Raises DeviceError, PlanMissingError."""
         return gpu.open_plan(name, graph, self.module, precision, workers=WORKERS)
@@ -244,6 +269,15 @@ def _made(tested: Simulated | Card, raw: Raw, tolerance: float) -> dict[str, Any
     return {"largest_difference": error}
 
 
+def _reduced(tested: Simulated | Card) -> dict[str, Any]:
+    scores = np.random.default_rng(0).standard_normal((2, 21, 301)).astype(np.float32)
+    path = BestPath("scores", 300)
+    got, wanted = tested.reduce(path, scores), path.on_host(scores)
+    if wrong := [name for name in wanted if not np.array_equal(got[name], wanted[name])]:
+        raise EngineError(f"{wrong[0]} is not what the processor makes")
+    return {"bytes": sum(values.nbytes for values in got.values()), "of_bytes": scores.nbytes}
+
+
 def _plan(tested: Simulated | Card, name: str, profile: Profile, precision: str) -> dict[str, Any]:
     plan = plans.build(name, profile.graph, tested.module, tested.target, precision=precision)
     plans.verify(plan)
@@ -273,12 +307,29 @@ def _model(tested: Simulated | Card, name: str, profile: Profile, precision: str
         figures["onnxruntime_cpu"] = _timed(OnnxRuntimeEngine(path), on_cpu, parallel=False)
         if isinstance(engine, TensorRTEngine):
             figures["tensorrt"] = _timed(engine, feeds, parallel=True) | {"memory": asdict(engine.memory())}
+            if "past.0" in feeds:
+                figures["read_in_two_parts"] = in_two_parts(engine, feeds["inputs_embeds"][0], allowed)
             if "CUDAExecutionProvider" in ort.get_available_providers():
                 figures["onnxruntime_cuda_ms"] = _onnx_runtime_cuda_ms(path, on_cpu)
         return figures
     finally:
         if isinstance(engine, TensorRTEngine):
             engine.close()
+
+
+def in_two_parts(engine: TensorRTEngine, embeddings: Any, allowed: float) -> float:
+    """By how much a decoder's logits differ when it keeps what the first half of (n, D) left. Raises EngineError."""
+
+    def logits(*parts: Any) -> Feeds:
+        cache = CardCache(engine, len(embeddings))
+        return [{"logits": cache.run(part, np.array([len(part) - 1]))} for part in parts][-1]
+
+    middle = len(embeddings) // 2
+    in_parts = logits(embeddings[:middle], embeddings[middle:])
+    error = plain_graphs.difference(in_parts, logits(embeddings), ["logits"])
+    if not error <= allowed:
+        raise EngineError(f"read in two parts it differs by {error:.2e}, at most {allowed:.2e} is allowed")
+    return error
 
 
 def _inputs(tested: Simulated | Card, name: str, profile: Profile) -> Feeds:

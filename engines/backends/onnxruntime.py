@@ -1,6 +1,5 @@
 """ONNX Runtime on the CPU: the default."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.engine import Feeds, Raw, TensorError, TensorSpec
+from engines.engine import Feeds, Outputs, TensorError, TensorSpec, given, names_of, on_host
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -47,7 +46,7 @@ class OnnxRuntimeEngine:
         self._expected = {spec.name: (np.dtype(spec.dtype), len(spec.shape)) for spec in self.inputs}
         self._output_names = [spec.name for spec in self.outputs]
 
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, outputs: Outputs | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
         for name, value in feeds.items():
             if name not in self._expected:
@@ -57,13 +56,12 @@ class OnnxRuntimeEngine:
                 raise TensorError(
                     f"input {name!r} is {value.dtype.name}{list(value.shape)}, must be {spec.dtype}{list(spec.shape)}"
                 )
-        names = list(outputs) if outputs is not None else self._output_names
+        asked = self._output_names if outputs is None else outputs
         try:
-            made = {name: value.on_host() if isinstance(value, Raw) else value for name, value in feeds.items()}
-            values = self.session.run(names, made)
+            values = self.session.run(names_of(asked), on_host(feeds))
         except (ort.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
             raise TensorError(str(error)) from error
-        return dict(zip(names, values, strict=True))
+        return given(asked, values)
 
 
 def _spec(value: Any) -> TensorSpec:

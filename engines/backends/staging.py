@@ -1,13 +1,14 @@
 """Memory between host and card for one worker: page-locked and device buffers that grow and are used again."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import Raw
-from engines.kernels.device import CudaDevice
+from engines.engine import Raw, Reduced
+from engines.kernels.device import CudaDevice, OnCard
 from engines.kernels.launch import Launch
 
 # Buffers grow to the next power of two, so that sizes which creep up do not allocate at every call.
@@ -43,6 +44,10 @@ class Staging:
             self.generation += 1
         return int(self._on_card[name])
 
+    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> OnCard:
+        """The buffer of a tensor as an array. Raises DeviceError."""
+        return OnCard(self.reserve(name, math.prod(shape) * dtype.itemsize), shape, dtype)
+
     def put(self, name: str, values: NDArray[Any]) -> int:
         """Queue a copy to the card; returns the address. `values` may change afterwards. Raises DeviceError."""
         address = self.reserve(name, values.nbytes)
@@ -55,6 +60,11 @@ class Staging:
     def make(self, name: str, raw: Raw) -> None:
         """Queue what makes a tensor on the card; `raw` may change afterwards. Raises DeviceError, TensorError."""
         raw.on_card(_Workplace(self, self._device, name))
+
+    def reduce(self, reduced: Reduced, values: OnCard) -> dict[str, tuple[str, OnCard]]:
+        """Queue a reduction of an output; buffers by the names of what it gives. Raises DeviceError, TensorError."""
+        made = reduced.on_card(values, _Workplace(self, self._device, reduced.output))
+        return {name: (f"{reduced.output}:{name}", array) for name, array in made.items()}
 
     def fetch(self, name: str, nbytes: int) -> None:
         """Queue a copy to the host; `result` has it after `wait`. Raises DeviceError."""
@@ -81,39 +91,21 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True)
-class _OnCard:
-    """A buffer as kernels take it: PyCUDA looks for `gpudata`."""
-
-    gpudata: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    c_contiguous: bool = True
-
-    @property
-    def flags(self) -> "_OnCard":
-        return self
-
-
-@dataclass(frozen=True, slots=True)
 class _Workplace:
-    """Buffers beside those of the input `name`, which no tensor of a graph is called."""
+    """Buffers beside those of the tensor `name`, which no tensor of a graph is called."""
 
     staging: Staging
     device: CudaDevice
     name: str
 
-    def put(self, name: str, values: NDArray[Any]) -> _OnCard:
-        return _OnCard(self.staging.put(f"{self.name}:{name}", values), values.shape, values.dtype)
+    def put(self, name: str, values: NDArray[Any]) -> OnCard:
+        return OnCard(self.staging.put(f"{self.name}:{name}", values), values.shape, values.dtype)
 
-    def empty(self, name: str, shape: tuple[int, ...], dtype: str) -> _OnCard:
-        return self._array(f"{self.name}:{name}", shape, np.dtype(dtype))
+    def empty(self, name: str, shape: tuple[int, ...], dtype: str) -> OnCard:
+        return self.staging.array(f"{self.name}:{name}", shape, np.dtype(dtype))
 
-    def tensor(self, shape: tuple[int, ...]) -> _OnCard:
-        return self._array(self.name, shape, Raw.dtype)
+    def tensor(self, shape: tuple[int, ...]) -> OnCard:
+        return self.staging.array(self.name, shape, Raw.dtype)
 
     def run(self, launch: Launch) -> None:
         self.device.run(launch, self.staging.stream)
-
-    def _array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _OnCard:
-        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        return _OnCard(self.staging.reserve(name, nbytes), shape, dtype)

@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from engines.backends.cuda_graph import CudaGraph
 from engines.backends.staging import Staging
 from engines.backends.tensorrt_build import last, logger
-from engines.engine import Feeds, Raw, TensorError, TensorSpec
-from engines.kernels.device import CudaDevice, DeviceError
+from engines.engine import Outputs, Raw, Reduced, TensorError, TensorSpec, names_of
+from engines.kernels.device import CudaDevice, DeviceError, OnCard
+from engines.kernels.launch import Launch
 
 # Shapes that came this often are recorded as a CUDA graph; so many graphs, and counts of shapes, a worker keeps.
 GRAPH_AFTER = 3
 MAX_GRAPHS = 16
 MAX_SEEN = 64
 Shapes = Mapping[str, tuple[int, ...]]
+# An `OnCard` is read where it lies.
+Feeds = Mapping[str, NDArray[Any] | Raw | OnCard]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +78,37 @@ class TensorRTEngine:
         given = tuple(specs[name] for name in names if is_input[name])
         self.inputs = (*given, *(TensorSpec(name, "int64", ()) for name in self._fixed))
         self.outputs = tuple(specs[name] for name in names if not is_input[name])
-        self._limits = {spec.name: engine.get_tensor_profile_shape(spec.name, 0) for spec in given}
+        # By input: the least, usual and most sizes of its axes.
+        self.limits = {spec.name: engine.get_tensor_profile_shape(spec.name, 0) for spec in given}
         self._idle: list[_Worker] = []
         self._missing = workers
         self._changed = Condition()
         self._workers: list[_Worker] = []
 
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-        """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed, DeviceError."""
-        known = [spec.name for spec in self.outputs]
-        wanted = known if outputs is None else list(outputs)
-        if unknown := set(wanted) - set(known):
+    def run(
+        self, feeds: Feeds, outputs: Outputs | None = None, *, into: Mapping[str, OnCard] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed, DeviceError.
+
+        `into`: outputs that are written there, and stay on the card. No call may be under way that reads or writes the
+        same memory.
+        """
+        known, into = [spec.name for spec in self.outputs], into or {}
+        wanted = known if outputs is None else outputs
+        if unknown := {*names_of(wanted), *into} - set(known):
             raise TensorError(f"no output {sorted(unknown)[0]!r}; outputs are {known}")
-        checked = checked_feeds(feeds, self.inputs, self._limits, self._fixed)
+        checked = checked_feeds(feeds, self.inputs, self.limits, self._fixed)
         with self._worker() as worker:
-            return worker.run(checked, wanted)
+            return worker.run(checked, [asked for asked in wanted if asked not in into], into)
+
+    def keep(self, shape: Sequence[int], dtype: str) -> OnCard:
+        """An array on the card, of any contents, for as long as somebody refers to it. Raises DeviceError."""
+        return self._device.keep(shape, dtype)
+
+    def launch(self, launch: Launch) -> None:
+        """Run a kernel over such arrays, and wait for it. Raises DeviceError."""
+        with self._worker() as worker:
+            worker.launch(launch)
 
     def memory(self) -> Memory:
         """What it takes beside the weights."""
@@ -140,7 +159,7 @@ def checked_feeds(
         spec = specs.get(name)
         if spec is None:
             raise TensorError(f"no input {name!r}; inputs are {sorted(specs)}")
-        if name in fixed and not isinstance(value, Raw):
+        if name in fixed and isinstance(value, np.ndarray):
             if np.any(value != fixed[name]):
                 raise TensorError(f"input {name!r} is {value.tolist()}, must be {fixed[name]} on this backend")
             continue
@@ -179,22 +198,35 @@ class _Worker:
         self._context = context
         self.staging.wait()
 
-    def run(self, feeds: Feeds, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Feeds, wanted: Outputs, into: Mapping[str, OnCard]) -> dict[str, NDArray[Any]]:
         """Copy or make what goes in, compute, copy out, wait."""
+        lying = dict(into)
+        # By the name of what is given: its buffer.
+        found: dict[str, tuple[str, OnCard]] = {}
         try:
             with self._device.current():
                 for name, values in feeds.items():
                     if isinstance(values, Raw):
                         self.staging.make(name, values)
+                    elif isinstance(values, OnCard):
+                        lying[name] = values
                     else:
                         self.staging.put(name, values)
-                shapes = self._compute({name: values.shape for name, values in feeds.items()})
-                for name in wanted:
-                    self.staging.fetch(name, _size(shapes[name]) * self._dtypes[name].itemsize)
+                shapes = self._compute({name: values.shape for name, values in feeds.items()}, lying)
+                for asked, name in zip(wanted, names_of(wanted), strict=True):
+                    whole = self.staging.array(name, shapes[name], self._dtypes[name])
+                    found |= self.staging.reduce(asked, whole) if isinstance(asked, Reduced) else {name: (name, whole)}
+                for buffer, array in found.values():
+                    self.staging.fetch(buffer, array.nbytes)
         finally:
             # Also after an error: the next call writes into these buffers.
             self.staging.wait()
-        return {name: self.staging.result(name, self._dtypes[name], shapes[name]) for name in wanted}
+        return {name: self.staging.result(buffer, array.dtype, array.shape) for name, (buffer, array) in found.items()}
+
+    def launch(self, launch: Launch) -> None:
+        """Run a kernel and wait for it."""
+        self._device.run(launch, self.staging.stream)
+        self.staging.wait()
 
     def close(self) -> None:
         """Give memory back; the card's context is current."""
@@ -202,15 +234,20 @@ class _Worker:
         self.staging.close()
         del self._context
 
-    def _compute(self, given: Shapes) -> Shapes:
+    def _compute(self, given: Shapes, lying: Mapping[str, OnCard]) -> Shapes:
         """Queue the computation; returns the shapes of the outputs."""
         self._drop_graphs_of_old_addresses()
+        if lying:
+            # A graph holds addresses, and what lies on the card is another part of it at every call.
+            shapes = self._bind(given, lying)
+            self._enqueue()
+            return shapes
         key = tuple(sorted(given.items()))
         if (recorded := self._graphs.get(key)) is not None:
             self._graphs.move_to_end(key)
             recorded[0].launch(self._handle)
             return recorded[1]
-        shapes = self._bind(given)
+        shapes = self._bind(given, {})
         self._drop_graphs_of_old_addresses()
         count = self._seen[key] = self._seen.pop(key, 0) + 1
         if len(self._seen) > MAX_SEEN:
@@ -231,7 +268,7 @@ class _Worker:
         graph.launch(self._handle)
         return shapes
 
-    def _bind(self, given: Shapes) -> Shapes:
+    def _bind(self, given: Shapes, lying: Mapping[str, OnCard]) -> Shapes:
         """Tell the context shapes and addresses; returns the shapes of the outputs."""
         context = self._context
         for name, shape in given.items():
@@ -241,8 +278,15 @@ class _Worker:
             raise TensorError(f"the shape of {missing[0]!r} does not follow from the inputs")
         shapes = {name: tuple(context.get_tensor_shape(name)) for name in self._dtypes if name not in given}
         for name, dtype in self._dtypes.items():
-            shape = given.get(name) or shapes.get(name, ())
-            if not context.set_tensor_address(name, self.staging.reserve(name, _size(shape) * dtype.itemsize)):
+            shape = given[name] if name in given else shapes[name]
+            place = lying.get(name)
+            if place is not None and (place.shape, place.dtype) != (shape, dtype):
+                raise TensorError(
+                    f"{name!r} is {dtype.name}{list(shape)}, its place is {place.dtype.name}{list(place.shape)}"
+                )
+            nbytes = _size(shape) * dtype.itemsize
+            address = place.gpudata if place is not None else self.staging.reserve(name, nbytes)
+            if not context.set_tensor_address(name, address):
                 raise DeviceError(f"the address of {name!r} is refused by the plan")
         return shapes
 

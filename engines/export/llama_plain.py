@@ -1,8 +1,12 @@
 """A Llama as TensorRT takes it: from the graph of engines/export/llama.py, whose operators are ONNX Runtime's own.
 
-One run takes `inputs_embeds` (1, t, D) at `positions` (1, t) behind the p tokens of `past_*`, and `self_bias`
+One run takes `inputs_embeds` (1, t, D) at `positions` (1, t) behind the p tokens of `past.LAYER`, and `self_bias`
 (1, 1, t, p + t), which is added to the scores (0 = look, -1e9 = do not); it gives `logits` (1, r, V) for the chosen
-`logit_rows` and the longer caches `present_*`.
+`logit_rows` and what of the new tokens has to be kept, `new.LAYER`.
+
+`past.LAYER` (p, 2, kv_heads, head_dim) and `new.LAYER` (t, 2, kv_heads, head_dim) are keys, turned by their positions,
+and values, in float16 as on the CPU, whatever the rest is in. Position comes first, so that in one buffer the new ones
+lie right behind the past: nothing is copied, and only the logits leave the card.
 """
 
 from collections.abc import Mapping
@@ -48,12 +52,15 @@ class _Source:
 def plain_feeds(feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Inputs of llama.py's graph, all tokens of which are new, for this one."""
     tokens = feeds["inputs_embeds"].shape[1]
-    kept = {name: value for name, value in feeds.items() if name.startswith(("inputs_embeds", "logit_rows", "past_"))}
-    look = np.tril(np.ones((tokens, tokens), bool))
-    bias = np.where(look, np.float32(0), np.float32(-1e9))
-    # what llama.py keeps as float16 is float32 here, until engines/export/half.py
-    kept = {name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in kept.items()}
-    return kept | {"positions": np.arange(tokens)[None], "self_bias": bias[None, None]}
+    _, kv_heads, _, head = feeds["past_key.0"].shape
+    layers = sum(name.startswith("past_key.") for name in feeds)
+    return {
+        "inputs_embeds": feeds["inputs_embeds"],
+        "positions": np.arange(tokens)[None],
+        "self_bias": np.triu(np.full((1, 1, tokens, tokens), np.float32(-1e9)), 1),
+        "logit_rows": feeds["logit_rows"],
+        **{f"past.{i}": np.zeros((0, 2, kv_heads, head), np.float16) for i in range(layers)},
+    }
 
 
 def plain(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -84,10 +91,12 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
         qkv = g.linear(norm(x, f"attention_norm.{i}"), projection)
         parts = g.ops("Split", 3, qkv, g.integers(width, kv_heads * head, kv_heads * head), axis=-1)
         q, k, v = (g.heads(part, count, head) for part, count in zip(parts, (heads, kv_heads, kv_heads), strict=True))
-        past = [g.input(f"past_{kind}.{i}", [1, kv_heads, "p", head]) for kind in ("key", "value")]
-        k, v = g.op("Concat", past[0], rotate(k), axis=2), g.op("Concat", past[1], v, axis=2)
-        for kind, value in (("key", k), ("value", v)):
-            g.output(value, f"present_{kind}.{i}", [1, kv_heads, "q", head])
+        past = g.input(f"past.{i}", ["p", 2, kv_heads, head], TensorProto.FLOAT16)
+        new = g.op("Transpose", g.op("Concat", rotate(k), v, axis=0), perm=[2, 0, 1, 3])
+        new = g.op("Cast", new, to=TensorProto.FLOAT16)
+        g.output(new, f"new.{i}", ["t", 2, kv_heads, head], TensorProto.FLOAT16)
+        everything = g.op("Transpose", g.op("Concat", past, new, axis=0), perm=[1, 2, 0, 3])
+        k, v = g.ops("Split", 2, g.op("Cast", everything, to=TensorProto.FLOAT), g.integers(1, 1), axis=0)
         # The queries of the heads that share keys lie one below the other: nothing is copied.
         grouped = g.op("Reshape", rotate(q), g.integers(1, kv_heads, -1, head))
         scores = g.op("MatMul", grouped, g.op("Transpose", k, perm=[0, 1, 3, 2]))

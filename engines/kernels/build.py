@@ -16,7 +16,7 @@ from engines.cache import kernels_root
 from engines.engine import EngineError
 
 FOLDER = Path(__file__).parent
-SOURCES = ("letterbox.cu", "change.cu", "spectrum.cu", "heads.cu")
+SOURCES = ("letterbox.cu", "change.cu", "spectrum.cu", "heads.cu", "past.cu")
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 FATBIN_SUFFIX = ".fatbin"
 

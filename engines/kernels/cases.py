@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.kernels import change, heads
+from engines.kernels import change, heads, past
 from engines.kernels.launch import Launch
 from engines.kernels.letterbox import Letterbox, rgb_of_nv12
 from engines.kernels.spectrum import (
@@ -38,7 +38,7 @@ class Case:
 def cases() -> list[Case]:
     """Every kernel once, on noise of a fixed seed and odd sizes."""
     random = np.random.default_rng(0)
-    return [*_pictures(random), *_changes(random), *_sound(random), *_heads(random)]
+    return [*_pictures(random), *_changes(random), *_sound(random), *_heads(random), *_past(random)]
 
 
 def _pictures(random: np.random.Generator) -> list[Case]:
@@ -107,4 +107,13 @@ def _heads(random: np.random.Generator) -> list[Case]:
         normal = np.zeros(rows.shape, np.float32)
         expected = heads.reference_normalise(rows, 0.05, 1e-5)
         made.append(Case(heads.normalise_rows(rows, 0.05, 1e-5, normal), (expected,), 1e-4))
+    scores = random.standard_normal((301, 5)).astype(np.float32)
+    made.append(Case(heads.column(scores, 3, np.zeros(301, np.float32)), (scores[:, 3],)))
     return made
+
+
+def _past(random: np.random.Generator) -> list[Case]:
+    kept = random.standard_normal((3, 50, 2, 3, 64)).astype(np.float16)
+    dropped = (1e5, 4, 9, 41)
+    # numbers up to 4 in 11 bits
+    return [Case(past.drop_past(kept, *dropped), (past.reference_drop_past(kept, *dropped),), 2e-3)]

@@ -1,7 +1,10 @@
 """Launches on a card through PyCUDA: the primary context, which TensorRT shares, never one of our own."""
 
+import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,53 @@ from engines.kernels.launch import Launch
 
 class DeviceError(EngineError):
     """There is no card, no driver, or it refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnCard:
+    """An array in a card's memory as kernels take it: PyCUDA looks for `gpudata`, its address.
+
+    It holds for as long as somebody keeps `memory`, or it is its owner's to see to.
+    """
+
+    gpudata: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    memory: object = None
+    c_contiguous: bool = True
+
+    @property
+    def flags(self) -> "OnCard":
+        """What tells that it lies in one piece."""
+        return self
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def reshape(self, shape: Sequence[int]) -> "OnCard":
+        """The same numbers with other axes, as many."""
+        return replace(self, shape=tuple(shape))
+
+    def part(self, first: int, end: int) -> "OnCard":
+        """[first, end) of its first axis, in the same memory."""
+        row = math.prod(self.shape[1:]) * self.dtype.itemsize
+        return replace(self, gpudata=self.gpudata + first * row, shape=(end - first, *self.shape[1:]))
+
+
+class _Memory:
+    """What goes back to the card when nobody refers to it, whatever thread that is in."""
+
+    def __init__(self, device: "CudaDevice", nbytes: int) -> None:
+        allocation = device.allocate(nbytes)
+        self.address = int(allocation)
+        weakref.finalize(self, device.free, allocation)
 
 
 def _driver() -> Any:
@@ -120,6 +170,17 @@ class CudaDevice:
     def allocate(self, nbytes: int) -> Any:
         """Memory on the card, whose int is its address. Raises DeviceError: no memory."""
         return self._try(f"{nbytes} bytes", self._driver.mem_alloc, nbytes)
+
+    def free(self, allocation: Any) -> None:
+        """Give what `allocate` gave back; what is under way with it ends first."""
+        with self.current():
+            allocation.free()
+
+    def keep(self, shape: Sequence[int], dtype: str) -> OnCard:
+        """An array of any contents, on the card for as long as somebody refers to it. Raises DeviceError: no memory."""
+        kind = np.dtype(dtype)
+        memory = _Memory(self, math.prod(shape) * kind.itemsize)
+        return OnCard(memory.address, tuple(shape), kind, memory)
 
     def pinned(self, nbytes: int) -> NDArray[np.uint8]:
         """Page-locked memory of the host, which the card copies without the processor. Raises DeviceError."""

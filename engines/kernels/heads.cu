@@ -126,6 +126,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     best_class_f16(const __half *logits, int *classes, float *log_probabilities, int rows, int columns) {
   best_class(logits, classes, log_probabilities, rows, columns);
 }
+extern "C" __global__ void __launch_bounds__(THREADS)
+    column_f32(const float *scores, int index, float *values, int rows, int columns) {
+  int row = blockIdx.x * THREADS + threadIdx.x;
+  if (row < rows) values[row] = scores[size_t(row) * columns + index];
+}
 extern "C" __global__ void normalise_rows_i8(const int8_t *values, float scale, float epsilon, float *normal, int rows,
                                              int columns) {
   normalise(values, scale, epsilon, normal, rows, columns);
@@ -138,5 +143,6 @@ REGISTER_KERNEL(top_k_f32)
 REGISTER_KERNEL(top_k_f16)
 REGISTER_KERNEL(best_class_f32)
 REGISTER_KERNEL(best_class_f16)
+REGISTER_KERNEL(column_f32)
 REGISTER_KERNEL(normalise_rows_i8)
 REGISTER_KERNEL(normalise_rows_f16)

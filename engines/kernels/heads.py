@@ -1,10 +1,10 @@
-"""Twin of heads.cu: best classes, largest entries, normal rows."""
+"""Twin of heads.cu: best classes, largest entries, one column, normal rows."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import TensorError
-from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar
+from engines.kernels.launch import Array, Buffer, Kernel, Launch, Scalar, blocks
 
 MAX_COUNT = 64
 _SIZE = (Scalar("rows", "int32"), Scalar("columns", "int32"))
@@ -46,7 +46,18 @@ def _normalise(dtype: str) -> Kernel:
 _TOP_K = {dtype: _top_k(dtype) for dtype in ("float32", "float16")}
 _BEST_CLASS = {dtype: _best_class(dtype) for dtype in ("float32", "float16")}
 _NORMALISE = {dtype: _normalise(dtype) for dtype in ("int8", "float16")}
-KERNELS = (*_TOP_K.values(), *_BEST_CLASS.values(), *_NORMALISE.values())
+_COLUMN = Kernel(
+    "column_f32",
+    "heads.cu",
+    (128, 1, 1),
+    (
+        Buffer("scores", "float32", ("rows", "columns")),
+        Scalar("index", "int32"),
+        Buffer("values", "float32", ("rows",), is_written=True),
+        *_SIZE,
+    ),
+)
+KERNELS = (*_TOP_K.values(), *_BEST_CLASS.values(), _COLUMN, *_NORMALISE.values())
 
 
 def top_k(scores: Array, values: Array, indices: Array) -> Launch:
@@ -65,6 +76,14 @@ def best_class(logits: Array, classes: Array, log_probabilities: Array) -> Launc
     rows, columns = logits.shape
     kernel = _of(_BEST_CLASS, logits)
     return kernel.launch((int(rows),), logits, classes, log_probabilities, int(rows), int(columns))
+
+
+def column(scores: Array, index: int, values: Array) -> Launch:
+    """(rows, columns) float32 -> (rows,), the entries of one column. Raises TensorError."""
+    rows, columns = (int(size) for size in scores.shape)
+    if not 0 <= index < columns:
+        raise TensorError(f"column: {index} is none of the {columns} columns")
+    return _COLUMN.launch((blocks(rows, _COLUMN.block[0]),), scores, index, values, rows, columns)
 
 
 def normalise_rows(values: Array, scale: float, epsilon: float, normal: Array) -> Launch:

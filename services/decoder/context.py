@@ -14,7 +14,8 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from services.decoder.model import Cache, Float, SmallDecoder
+from services.decoder.cache import Cache, Float
+from services.decoder.model import SmallDecoder
 from services.decoder.text import clock, one_line
 from services.decoder.timeline import ScreenLine
 from services.runtime.percept import SAMPLE_RATE, Transcript

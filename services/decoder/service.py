@@ -18,11 +18,12 @@ from protos.media.v1 import media_pb2
 from services.decoder import model, reader
 from services.decoder.asking import TIERS, Asking
 from services.decoder.audit import AuditLog, audit_file
+from services.decoder.cache import Float
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
 from services.decoder.escalation import Endpoint, EscalationSettings
 from services.decoder.lines import Line
 from services.decoder.minutes import topics_response
-from services.decoder.model import Float, SmallDecoder
+from services.decoder.model import SmallDecoder
 from services.decoder.naming import FoundName
 from services.decoder.reader import Reader
 from services.decoder.retrieval import Index
@@ -160,7 +161,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
     ) -> pb.DescribeResponse:
         """What runs here."""
         models = [
-            ModelInfo(model.NAME, *model.RUNS_AS, is_loaded=True),
+            ModelInfo(model.NAME, *runs_as(model.NAME), is_loaded=True),
             ModelInfo(sentence.NAME, *runs_as(sentence.NAME), is_loaded=True),
             ModelInfo(reader.NAME, *runs_as(reader.NAME), is_loaded=True),
         ]

@@ -10,9 +10,9 @@ from functools import partial
 from typing import TypeVar
 
 from protos.decoder.v1 import decoder_pb2 as pb
+from services.decoder.cache import Float
 from services.decoder.context import LiveContext, Scribe
 from services.decoder.lines import Line, shown_line, spoken_lines
-from services.decoder.model import Float
 from services.decoder.naming import FoundName, Naming
 from services.decoder.retrieval import Hit, Index
 from services.decoder.terms import ContextTerm, ContextTerms

@@ -2,16 +2,17 @@
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import Engine
+from engines.engine import Engine, Reduced, Workplace
+from engines.kernels import heads
 from services.vision.text_detection import TextBox
 
 LINE_HEIGHT_PX = 48
@@ -58,14 +59,41 @@ def read_keys(path: Path) -> list[str]:
     return [*path.read_bytes().decode().replace("\r\n", "\n").removesuffix("\n").split("\n"), " "]
 
 
+@dataclass(frozen=True, slots=True)
+class BestPath(Reduced):
+    """Of probabilities (b, steps, classes), by step: `best`, the likeliest class, `sure`, its probability, and `space`,
+    that of the class `space`; each (b, steps).
+    """
+
+    output: str
+    space: int
+
+    def on_host(self, values: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """By numpy."""
+        best = values.argmax(axis=2)
+        sure = np.take_along_axis(values, best[..., None], axis=2)[..., 0]
+        return {"best": best.astype(np.int32), "sure": sure, "space": values[..., self.space]}
+
+    def on_card(self, values: Any, workplace: Workplace) -> dict[str, Any]:
+        """By the kernels; the probabilities of the other classes, 28 or 75 kB a step, stay."""
+        lines, steps, classes = values.shape
+        best = workplace.empty("best", (lines, steps), "int32")
+        sure, space = (workplace.empty(name, (lines, steps), "float32") for name in ("sure", "space"))
+        rows = lines * steps
+        scores = values.reshape((rows, classes))
+        workplace.run(heads.top_k(scores, sure.reshape((rows, 1)), best.reshape((rows, 1))))
+        workplace.run(heads.column(scores, self.space, space.reshape((rows,))))
+        return {"best": best, "sure": sure, "space": space}
+
+
 class TextRecognizer:
     """Boxes of a picture -> their text."""
 
     def __init__(self, engine: Engine, keys: Sequence[str]) -> None:
         self._engine = engine
         self._input = engine.inputs[0].name
-        self._output = engine.outputs[0].name
         self._keys = ["", *keys]
+        self._path = BestPath(engine.outputs[0].name, len(keys))
 
     def read(
         self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()
@@ -86,20 +114,20 @@ class TextRecognizer:
                 blob = np.zeros((len(batch), 3, LINE_HEIGHT_PX, width), np.float32)
                 for row, (_, line) in enumerate(batch):
                     blob[row, :, :, : line.shape[1]] = line.transpose(2, 0, 1) / np.float32(127.5) - 1
-                out = self._engine.run({self._input: blob}, [self._output])[self._output]
-                for (index, line), probabilities in zip(batch, out, strict=True):
-                    lines[index] = self._decode(probabilities, line, width)
+                path = self._engine.run({self._input: blob}, [self._path])
+                for row, (index, line) in enumerate(batch):
+                    lines[index] = self._decode({name: values[row] for name, values in path.items()}, line, width)
         return lines
 
-    def _decode(self, probabilities: NDArray[np.float32], line: NDArray[np.uint8], width: int) -> ReadLine:
-        """(steps, classes) over `width` pixels -> best path without repeats and blanks, spaces mended."""
-        best = probabilities.argmax(axis=1)
+    def _decode(self, path: Mapping[str, NDArray[Any]], line: NDArray[np.uint8], width: int) -> ReadLine:
+        """`BestPath` of a line over `width` pixels -> its text without repeats and blanks, spaces mended."""
+        best, sure = path["best"], path["sure"]
         # Spans of a few steps: lists are faster than arrays.
         classes, space = best.tolist(), len(self._keys) - 1
         starts = np.flatnonzero((best != _BLANK) & (best != np.concatenate(([-1], best[:-1]))))
         if len(starts) == 0:
             return ReadLine("", 0.0)
-        confidence = float(probabilities[starts, best[starts]].mean())
+        confidence = float(sure[starts].mean())
         chars = [(step, self._keys[classes[step]]) for step in starts.tolist() if classes[step] != space]
         if not chars:
             return ReadLine("", 0.0)
@@ -109,7 +137,7 @@ class TextRecognizer:
         has_space = [space in classes[a:b] for (a, _), (b, _) in _pairs(chars)]
         known = [gap for gap, is_space in zip(gaps, has_space, strict=True) if is_space]
         wide_enough = max(_MIN_GAP_PX, _SPACE_RATIO * float(np.median(known))) if known else math.inf
-        chances = probabilities[:, space].tolist()
+        chances = path["space"].tolist()
         text = [chars[0][1]]
         for (a, left), (b, right), gap, is_space in zip(chars, chars[1:], gaps, has_space, strict=False):
             chance = max(chances[a : b + 1])
@@ -121,9 +149,7 @@ class TextRecognizer:
             # The room inside empty brackets is often taken for a space.
             is_empty = (left, right) == ("(", ")") and gap < _WIDE_GAP_PX
             text.append(f" {right}" if (is_space or missed) and not is_empty else right)
-        return ReadLine(
-            _without_icon("".join(text), [float(probabilities[at, best[at]]) for at, _ in chars]), confidence
-        )
+        return ReadLine(_without_icon("".join(text), [float(sure[at]) for at, _ in chars]), confidence)
 
 
 def _without_icon(text: str, probabilities: Sequence[float]) -> str:

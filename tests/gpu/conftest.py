@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.cache import cache_root
 from engines.fetch import fetch
-from engines.kernels import change, heads, letterbox, spectrum
+from engines.kernels import change, heads, letterbox, past, spectrum
 from engines.kernels.build import FOLDER
 from engines.kernels.launch import Launch
 from engines.kernels.simulator import Runner
@@ -147,6 +147,18 @@ def _best_class(dtype: str) -> Case:
     return Case(launch, heads.reference_best_class(logits), 1e-5)
 
 
+def _column() -> Case:
+    scores = np.ascontiguousarray(_rows("float32").T)
+    return Case(heads.column(scores, 3, np.zeros(301, np.float32)), (scores[:, 3],))
+
+
+def _drop_past() -> Case:
+    kept = _rows("float16", 21, 3 * 2 * 3 * 16).reshape(3, 21, 2, 3, 16)
+    dropped = (1e5, 2, 5, 19)
+    # numbers up to 16 in 11 bits
+    return Case(past.drop_past(kept, *dropped), (past.reference_drop_past(kept, *dropped),), 8e-3)
+
+
 def _normalise(dtype: str) -> Case:
     values = _rows(dtype)
     launch = heads.normalise_rows(values, 0.05, 1e-5, np.zeros(values.shape, np.float32))
@@ -188,10 +200,12 @@ CASES: dict[str, Callable[..., Case]] = {
     "top_k_f16": lambda: _top_k("float16"),
     "best_class_f32": lambda: _best_class("float32"),
     "best_class_f16": lambda: _best_class("float16"),
+    "column_f32": _column,
+    "drop_past_f16": _drop_past,
     "normalise_rows_i8": lambda: _normalise("int8"),
     "normalise_rows_f16": lambda: _normalise("float16"),
 }
-KERNELS = {kernel.name: kernel for room in (letterbox, change, spectrum, heads) for kernel in room.KERNELS}
+KERNELS = {kernel.name: kernel for room in (letterbox, change, spectrum, heads, past) for kernel in room.KERNELS}
 
 
 def linked_cache(folder: Path, patch: pytest.MonkeyPatch) -> Path:

@@ -14,7 +14,7 @@ __name__ = "stand_in"
 __version__ = "0"
 # By input, what lay at its address when a plan ran last.
 fed: dict[str, NDArray[np.generic]] = {}
-_DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 
 
 class ILogger:
@@ -78,7 +78,7 @@ class Engine:
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> tuple[list[int], list[int], list[int]]:
         shape = self.get_tensor_shape(name)
-        return [1] * len(shape), shape, [1 << 20] * len(shape)
+        return [0] * len(shape), shape, [1 << 20] * len(shape)
 
     def create_runtime_config(self) -> RuntimeConfig:
         return RuntimeConfig()

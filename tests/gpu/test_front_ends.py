@@ -132,6 +132,119 @@ assert np.abs(stand_in.fed["fbank"] - made[0]).max() < 0.01
 assert host @ card > 0.9999, host @ card
 """
 
+LINES = """
+import cv2
+from services.vision.ocr import TINY, open_detector, open_recognizer
+from services.vision.text_recognition import BestPath
+from tests.conftest import DATA
+
+slide = cv2.resize(cv2.imread(str(DATA / "slide.png")), (480, 270), interpolation=cv2.INTER_AREA)
+boxes = open_detector().detect(slide)
+on_the_host = open_recognizer(TINY).read(slide, boxes)
+assert sum(len(line.text) for line in on_the_host) > 50
+os.environ["SENSORIUM_BACKEND"] = "tensorrt"
+BestPath.on_host = forbidden
+carried = gpu.CudaDevice.copy_to_host
+most = 0
+
+
+def counted(self, values, address, stream):
+    global most
+    most = max(most, values.nbytes)
+    carried(self, values, address, stream)
+
+
+gpu.CudaDevice.copy_to_host = counted
+assert open_recognizer(TINY).read(slide, boxes) == on_the_host
+assert most < 20_000, most
+"""
+
+DECODER = """
+import ctypes
+import sys
+from threading import Thread
+import onnx
+from engines.backends.tensorrt import TensorRTEngine
+from engines.engine import TensorError
+from engines.export import llama_plain
+from services.decoder.cache import HostCache
+from services.decoder.model import NAME, SmallDecoder, greedy
+from tools.gpu_selftest import in_two_parts
+
+plain = sys.argv[1] + "/plain.onnx"
+onnx.save(llama_plain.plain(onnx.load(model_file(NAME, "decoder.onnx"))), plain)
+gpu.open_preferred = lambda name, graph: TensorRTEngine(stand_in, gpu.first_card(), plain.encode())
+HEAD = "The meeting:\\n"
+SAFARI = "[00:18] Lena: The payment test on Safari still fails.\\n"
+PRINTER = "[00:21] Tom: The password of the printer is swordfish.\\n"
+QUESTION = "[00:24] Lena: The password of the printer is"
+
+
+def listen(decoder):
+    cache = decoder.new_cache(96)
+    for text in (HEAD, SAFARI, PRINTER):
+        decoder.extend(cache, decoder.embed(decoder.words(text)))
+    cache.drop(len(decoder.words(HEAD)), len(decoder.words(SAFARI)))
+    return cache
+
+
+def ask(decoder, cache):
+    \"\"\"The logits of a branch, three tokens long after the question.\"\"\"
+    length, told = cache.length, []
+    row = decoder.extend(cache, decoder.embed(decoder.words(QUESTION)))[-1]
+    for _ in range(3):
+        told.append(row)
+        row = decoder.extend(cache, decoder.embed([greedy(row).token]))[-1]
+    cache.length = length
+    return np.stack(told)
+
+
+decoder = SmallDecoder()
+host = listen(decoder)
+wanted = ask(decoder, host)
+assert decoder.text([greedy(row).token for row in wanted]).startswith(" swordf"), wanted
+os.environ["SENSORIUM_BACKEND"] = "tensorrt"
+HostCache.run = forbidden
+decoder, card = SmallDecoder(), gpu.first_card()
+try:
+    decoder.new_cache((1 << 20) + 1)
+except TensorError as error:
+    assert "1048577 tokens is asked for, the plan is for at most 1048576" in str(error)
+cache = listen(decoder)
+first = ask(decoder, cache)
+assert [greedy(row).token for row in first] == [greedy(row).token for row in wanted]
+# eight bits on the one side, floats on the other: logits span about 45
+assert np.abs(first - wanted).max() < 2, np.abs(first - wanted).max()
+kept = np.frombuffer((ctypes.c_uint8 * cache._kept.nbytes).from_address(cache._kept.gpudata), np.float16)
+kept = kept.reshape(cache._kept.shape)[:, : cache.length].transpose(0, 2, 3, 1, 4)
+there = host.buffers[:, :, 0, :, : host.length]
+assert cache.length == host.length
+# what the first layer keeps depends on word and position alone
+assert np.abs(kept[0].astype(np.float32) - there[0]).max() < 0.05
+in_two_parts(cache._engine, decoder.embed(decoder.words(PRINTER)), 1e-4)
+assert np.linalg.norm(kept - there.astype(np.float32)) < 0.1 * np.linalg.norm(there.astype(np.float32))
+
+# A step carries an embedding, the logits and little else, however much was read.
+carried = []
+for name in ("copy_to_card", "copy_to_host"):
+    def counted(self, one, other, stream, copy=getattr(gpu.CudaDevice, name)):
+        carried.append(max(getattr(each, "nbytes", 0) for each in (one, other)))
+        copy(self, one, other, stream)
+
+    setattr(gpu.CudaDevice, name, counted)
+again = ask(decoder, cache)
+assert np.array_equal(again, first), "a branch left something"
+assert max(carried) == 4 * 49_152 and sum(carried) < 5 * 250_000, carried
+before = card.free_bytes()
+nbytes = cache._kept.nbytes
+let_go = [cache]
+del cache, kept
+other = Thread(target=let_go.clear)
+other.start()
+other.join()
+assert card.free_bytes() - before >= nbytes, "a cache that nobody has stays on the card"
+"""
+
 WITHOUT_A_DRIVER = """
 from services.vision.objects import ObjectDetector
 
@@ -147,11 +260,13 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(program: str, *, library: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    program: str, *arguments: str, library: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program, over the simulated driver of a folder."""
     path = {"LD_LIBRARY_PATH": str(library)} if library else {}
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), **path, **environment},
         capture_output=True,
         text=True,
@@ -177,6 +292,20 @@ def test_whisper_s_features_are_made_by_the_card_and_stay(driver: Path) -> None:
 def test_features_of_voices_are_made_by_the_card_and_voices_stay(driver: Path) -> None:
     fetch(["campplus"])
     done = run(PREPARED + VOICES, library=driver)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "leaked" not in done.stderr
+
+
+def test_of_a_line_s_probabilities_only_the_best_path_leaves_the_card_and_text_stays(driver: Path) -> None:
+    fetch(["ppocrv6-tiny"])
+    done = run(PREPARED + LINES, library=driver)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "leaked" not in done.stderr
+
+
+def test_what_the_decoder_has_read_stays_on_the_card_and_answers_stay(driver: Path, tmp_path: Path) -> None:
+    fetch(["smollm2-135m-instruct"])
+    done = run(PREPARED + DECODER, str(tmp_path), library=driver)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "leaked" not in done.stderr
 

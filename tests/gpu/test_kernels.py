@@ -66,6 +66,8 @@ MUTANTS = [
     ("whisper_scale", ("frame >= all_frames", "frame > all_frames"), "address", "heap-buffer-overflow"),
     ("chosen_less_mean", ("i < chosen", "i <= chosen"), "address", "heap-buffer-overflow"),
     ("top_k_f32", ("i < columns; i += THREADS", "i <= columns; i += THREADS"), "address", "heap-buffer-overflow"),
+    ("column_f32", ("row < rows) values", "row <= rows) values"), "address", "heap-buffer-overflow"),
+    ("drop_past_f16", ("at < length - count", "at < length"), "address", "heap-buffer-overflow"),
     ("normalise_rows_i8", ("i < columns; i += WARP) normal", "i <= columns; i += WARP) normal"), "address", "overflow"),
 ]
 

@@ -96,7 +96,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPlace:
-    """Where a `Raw` is made by runners, by source file; `made` gets the graph's input under ""."""
+    """Where a `Raw` or `Reduced` is made by runners, by source file; `made` gets the graph's input under ""."""
 
     runners: Mapping[str, Runner]
     made: dict[str, NDArray[Any]]

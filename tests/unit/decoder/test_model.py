@@ -4,7 +4,7 @@ import pytest
 from engines.engine import TensorError
 from engines.export.llama import quantise, rotary_angles
 from services.decoder.context import BRANCH_TOKENS, EVICTED_AT_ONCE, LiveContext
-from services.decoder.model import Cache, SmallDecoder, greedy
+from services.decoder.model import SmallDecoder, greedy
 
 LINE = "[00:18] Lena: I saw that the payment test on Safari still fails about once a day.\n"
 # Measured worst difference of logits (which span about 45) is 0.3: chunks of other sizes take
@@ -46,8 +46,8 @@ def test_dropping_turns_the_rest_to_its_new_positions(decoder: SmallDecoder) -> 
     assert np.abs(ours - theirs).max() < 0.05
 
 
-def test_dropping_beyond_the_end_is_refused() -> None:
-    cache = Cache(1, 1, 4, 8)
+def test_dropping_beyond_the_end_is_refused(decoder: SmallDecoder) -> None:
+    cache = decoder.new_cache(8)
     cache.length = 4
     with pytest.raises(ValueError, match=r"\[3, 6\)"):
         cache.drop(3, 3)
