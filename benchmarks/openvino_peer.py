@@ -1,6 +1,6 @@
 """What OpenVINO would cost beside ONNX Runtime, on one thread: `python -m benchmarks.openvino_peer [MODEL...]`.
 
-Needs `pip install openvino`; the product does not use it. Prints a table for benchmarks/results/threads.md: the least
+Needs `pip install 'sensorium[openvino]'`. Prints a table for benchmarks/results/threads.md: the least
 processor milliseconds of a run, and by how much the worst output differs from ONNX Runtime's (root mean square).
 """
 

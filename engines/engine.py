@@ -112,6 +112,18 @@ class Reduced(ABC):
 Outputs = Sequence[str | Reduced]
 
 
+def check_types(feeds: Feeds, inputs: Sequence[TensorSpec], expected: Mapping[str, tuple[np.dtype[Any], int]]) -> None:
+    """Raises TensorError for a feed of a wrong name, number format or number of axes: `expected`, by name."""
+    for name, value in feeds.items():
+        if name not in expected:
+            raise TensorError(f"no input {name!r}; inputs are {sorted(expected)}")
+        if (value.dtype, value.ndim) != expected[name]:
+            (spec,) = [spec for spec in inputs if spec.name == name]
+            raise TensorError(
+                f"input {name!r} is {value.dtype.name}{list(value.shape)}, must be {spec.dtype}{list(spec.shape)}"
+            )
+
+
 def on_host(feeds: Feeds) -> dict[str, NDArray[Any]]:
     """The tensors themselves."""
     return {name: value.on_host() if isinstance(value, Raw) else value for name, value in feeds.items()}

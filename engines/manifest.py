@@ -16,6 +16,7 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [[profile]]  graph, axes (each free axis: least, usual, most), fixed?, exporter?, tolerance, half?, int8?; for
                  TensorRT
     [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms; measured, see EightBits
+    [[bfloat16]] graph, metric, data, float32, bfloat16, most, cpu_ms; measured, see BFloat16
 
 A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
 
@@ -155,6 +156,28 @@ class EightBits:
 
 
 @dataclass(frozen=True, slots=True)
+class BFloat16:
+    """What products in bfloat16 on OpenVINO cost a graph, by `python -m benchmarks.bfloat16`.
+
+    `metric` is an error, so lower is better: as it is on ONNX Runtime (`float32`) and in bfloat16; `most` is what it
+    may be. `cpu_ms` are processor milliseconds of a run of each.
+    """
+
+    graph: str
+    metric: str
+    data: str
+    float32: float
+    bfloat16: float
+    most: float
+    cpu_ms: tuple[float, float]
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the error is within what it may be."""
+        return self.bfloat16 <= self.most
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One model. `parameters` counts weights; `licence` is the SPDX identifier of the weights."""
 
@@ -173,6 +196,7 @@ class Manifest:
     accuracy: tuple[Accuracy, ...] = ()
     profile: tuple[Profile, ...] = ()
     eight_bits: tuple[EightBits, ...] = ()
+    bfloat16: tuple[BFloat16, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -205,6 +229,7 @@ _NESTED: dict[str, type[Any]] = {
     "accuracy": Accuracy,
     "profile": Profile,
     "eight_bits": EightBits,
+    "bfloat16": BFloat16,
 }
 
 

@@ -57,7 +57,7 @@ def threads_for(name: str, graph: str, asked: int = 0) -> int:
     if asked:
         return asked
     measured = tuning.chosen().get(file_key(manifest(name), graph))
-    return measured or min(_signature(name, graph).threads, cores())
+    return measured or min(graph_of(name, graph).threads, cores())
 
 
 def file_key(model: Manifest, file: str) -> str:
@@ -70,23 +70,23 @@ def open_engine(name: str, graph: str, *, threads: int = 0) -> Engine:
 
     Raises ModelMissingError, ManifestError, TuningError, and as `preferred_engine`.
     """
-    if (engine := preferred_engine(name, graph)) is not None:
+    if (engine := preferred_engine(name, graph, threads)) is not None:
         return engine
     path = model_file(name, graph)
     opener = partial(OnnxRuntimeEngine, path, threads=threads_for(name, graph, threads))
-    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, OnnxRuntimeEngine.backend)
+    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, *_on_cpu(name, graph))
 
 
-def preferred_engine(name: str, graph: str) -> Engine | None:
+def preferred_engine(name: str, graph: str, threads: int = 0) -> Engine | None:
     """The engine of another runtime, if the settings want one for this graph; None: it will be ONNX Runtime's.
 
-    Either is noted for `runs_as`. Raises BackendError, and as `gpu.open_plan`.
+    Either is noted for `runs_as`. Raises as `preference.open_preferred`.
     """
     if os.environ.get("SENSORIUM_BACKEND"):
         # Here, because it needs this module.
-        from engines import gpu
+        from engines import preference
 
-        if (engine := gpu.open_preferred(name, graph)) is not None:
+        if (engine := preference.open_preferred(name, graph, threads)) is not None:
             _opened.setdefault(name, {})[graph] = RunsAs(engine.backend, engine.precision)
             return engine
     _opened.setdefault(name, {})[graph] = _on_cpu(name, graph)
@@ -110,11 +110,12 @@ def _expected(model: Manifest) -> dict[str, RunsAs]:
 
 
 def _on_cpu(name: str, graph: str) -> RunsAs:
-    return RunsAs(OnnxRuntimeEngine.backend, _signature(name, graph).precision)
+    return RunsAs(OnnxRuntimeEngine.backend, graph_of(name, graph).precision)
 
 
-def _signature(name: str, graph: str) -> Graph:
-    (signature,) = [known for known in manifest(name).graph if known.file == graph]
+def graph_of(name: str, file: str) -> Graph:
+    """What the manifest says of a graph file. Raises ManifestError."""
+    (signature,) = [known for known in manifest(name).graph if known.file == file]
     return signature
 
 

@@ -127,9 +127,10 @@ class Resident(Generic[Opened]):
 class ResidentEngine:
     """An engine over a graph file that opens at its first use."""
 
-    def __init__(self, name: str, nbytes: int, opener: Callable[[], Engine], backend: str) -> None:
+    def __init__(self, name: str, nbytes: int, opener: Callable[[], Engine], backend: str, precision: str) -> None:
         self.name = name
         self.backend = backend
+        self.precision = precision
         self._resident = Resident(name, nbytes, opener)
 
     @property

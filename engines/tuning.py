@@ -1,7 +1,8 @@
 """How many threads each graph gets on this machine: measured by `sensorium engines tune`, read when a graph is opened.
 
 The rule: the fewest milliseconds that do not cost more than 1.2 times the processor time of one thread; of equals the
-fewer threads. Several services share the cores, so time that a thread wins alone is not worth any price.
+fewer threads. Several services share the cores, so time that a thread wins alone is not worth any price. OpenVINO,
+where the settings and a graph's manifest allow it, has to save a quarter of the processor time, as it rounds coarsely.
 """
 
 import platform
@@ -16,6 +17,9 @@ from engines.engine import EngineError
 from engines.lanes import cores
 
 MAX_COST = 1.2
+# Of ONNX Runtime's processor time, what OpenVINO may take.
+MOST_OF_OPENVINO = 0.75
+ONNX_RUNTIME, OPENVINO = "onnxruntime", "openvino"
 
 
 class TuningError(EngineError):
@@ -29,13 +33,27 @@ class Cost:
     threads: int
     wall_ms: float
     cpu_ms: float
+    runtime: str = ONNX_RUNTIME
 
 
 def choose(costs: Sequence[Cost]) -> int:
     """The threads that the rule above chooses; one of the costs is of one thread."""
-    (alone,) = [cost for cost in costs if cost.threads == 1]
-    worth = [cost for cost in costs if cost.cpu_ms <= MAX_COST * alone.cpu_ms]
+    ours = [cost for cost in costs if cost.runtime == ONNX_RUNTIME]
+    (alone,) = [cost for cost in ours if cost.threads == 1]
+    worth = [cost for cost in ours if cost.cpu_ms <= MAX_COST * alone.cpu_ms]
     return min(worth, key=lambda cost: (cost.wall_ms, cost.threads)).threads
+
+
+def saves(before_cpu_ms: float, openvino_cpu_ms: float) -> bool:
+    """Whether OpenVINO saves enough."""
+    return openvino_cpu_ms <= MOST_OF_OPENVINO * before_cpu_ms
+
+
+def openvino_saves(name: str) -> bool | None:
+    """Whether OpenVINO saves enough for FOLDER/FILE on this machine; None: not measured. Raises TuningError."""
+    costs = [Cost(**cost) for cost in _graphs().get(name, {"measured": []})["measured"] if cost["threads"] == 1]
+    ms = {cost.runtime: cost.cpu_ms for cost in costs}
+    return saves(ms[ONNX_RUNTIME], ms[OPENVINO]) if OPENVINO in ms else None
 
 
 def write(measured: Mapping[str, Sequence[Cost]]) -> Path:
@@ -52,7 +70,8 @@ def write(measured: Mapping[str, Sequence[Cost]]) -> Path:
     for name, costs in (known | dict(measured)).items():
         lines += ["", "[[graph]]", f'file = "{name}"', f"threads = {choose(costs)}", "measured = ["]
         lines += [
-            f"  {{ threads = {cost.threads}, wall_ms = {cost.wall_ms:.3f}, cpu_ms = {cost.cpu_ms:.3f} }},"
+            f"  {{ threads = {cost.threads}, wall_ms = {cost.wall_ms:.3f}, cpu_ms = {cost.cpu_ms:.3f}, "
+            f'runtime = "{cost.runtime}" }},'
             for cost in costs
         ]
         lines += ["]"]

@@ -1,5 +1,6 @@
 """`sensorium engines tune`: what each graph costs on this machine with one, two, four … threads."""
 
+import importlib.util
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -8,11 +9,13 @@ import numpy as np
 
 from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.backends.openvino import OpenVinoEngine, has_bfloat16
+from engines.engine import Engine
 from engines.fetch import GOLDEN
 from engines.lanes import cores
 from engines.manifest import Graph, Manifest, manifest, manifests
 from engines.plain_graphs import Feeds, noise
-from engines.tuning import Cost
+from engines.tuning import ONNX_RUNTIME, OPENVINO, Cost, saves
 from tools.errors import InputError
 
 # Each number of threads is tried this often, in turns, so that what else runs disturbs all alike.
@@ -54,9 +57,16 @@ def thread_counts() -> list[int]:
 
 
 def measure(model: Manifest, graph: Graph) -> list[Cost]:
-    """The least time of some runs with each number of threads; the first run of each is not counted."""
+    """The least time of some runs with each number of threads, and of one on OpenVINO if that is here and allowed.
+
+    The first run of each is not counted.
+    """
     path, feeds = models.model_file(model.name, graph.file), typical(model, graph)
-    engines = {threads: OnnxRuntimeEngine(path, threads=threads) for threads in thread_counts()}
+    engines: dict[tuple[int, str], Engine] = {
+        (threads, ONNX_RUNTIME): OnnxRuntimeEngine(path, threads=threads) for threads in thread_counts()
+    }
+    if any(known.graph == graph.file and known.is_allowed for known in model.bfloat16) and may_use_openvino():
+        engines[1, OPENVINO] = OpenVinoEngine(path, graph)
     for engine in engines.values():
         engine.run(feeds)
     least = dict.fromkeys(engines, (float("inf"), float("inf")))
@@ -64,18 +74,25 @@ def measure(model: Manifest, graph: Graph) -> list[Cost]:
     for turn in range(ROUNDS):
         if turn and time.process_time() - began > MAX_CPU_S:
             break
-        for threads, engine in engines.items():
+        for kind, engine in engines.items():
             wall, cpu = time.perf_counter(), time.process_time()
             engine.run(feeds)
             taken = time.perf_counter() - wall, time.process_time() - cpu
-            least[threads] = (min(least[threads][0], taken[0]), min(least[threads][1], taken[1]))
-    return [Cost(threads, wall * 1000, cpu * 1000) for threads, (wall, cpu) in least.items()]
+            least[kind] = (min(least[kind][0], taken[0]), min(least[kind][1], taken[1]))
+    return [Cost(threads, wall * 1000, cpu * 1000, name) for (threads, name), (wall, cpu) in least.items()]
+
+
+def may_use_openvino() -> bool:
+    """Whether it is installed and this processor multiplies bfloat16."""
+    return importlib.util.find_spec("openvino") is not None and has_bfloat16()
 
 
 def rows(model: Manifest, graph: Graph, costs: Sequence[Cost], chosen: int) -> Iterator[str]:
     """Lines of a table: graph, threads, milliseconds of the clock and of the processor, and what was chosen."""
     for cost in costs:
         mark = "chosen" if cost.threads == chosen else ""
+        if cost.runtime == OPENVINO:
+            mark = "OpenVINO, " + ("worth it" if saves(costs[0].cpu_ms, cost.cpu_ms) else "not worth it")
         what = f"{model.name}/{graph.file}" if cost is costs[0] else ""
         yield f"{what:40} {cost.threads:7} {cost.wall_ms:9.2f} {cost.cpu_ms:9.2f}  {mark}".rstrip()
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.engine import Feeds, Outputs, TensorError, TensorSpec, given, names_of, on_host
+from engines.engine import Feeds, Outputs, TensorError, TensorSpec, check_types, given, names_of, on_host
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -48,14 +48,7 @@ class OnnxRuntimeEngine:
 
     def run(self, feeds: Feeds, outputs: Outputs | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
-        for name, value in feeds.items():
-            if name not in self._expected:
-                raise TensorError(f"no input {name!r}; inputs are {sorted(self._expected)}")
-            if (value.dtype, value.ndim) != self._expected[name]:
-                spec = next(spec for spec in self.inputs if spec.name == name)
-                raise TensorError(
-                    f"input {name!r} is {value.dtype.name}{list(value.shape)}, must be {spec.dtype}{list(spec.shape)}"
-                )
+        check_types(feeds, self.inputs, self._expected)
         asked = self._output_names if outputs is None else outputs
         try:
             values = self.session.run(names_of(asked), on_host(feeds))

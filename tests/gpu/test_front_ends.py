@@ -19,13 +19,13 @@ from tests.conftest import ROOT
 PREPARED = """
 import os
 import numpy as np
-from engines import gpu
+from engines import gpu, preference
 from engines.backends.tensorrt import TensorRTEngine
 from engines.models import model_file
 from tests.gpu import stand_in
 
 
-def on_card(name, graph):
+def on_card(name, graph, threads):
     return TensorRTEngine(stand_in, gpu.first_card(), str(model_file(name, graph)).encode())
 
 
@@ -33,7 +33,7 @@ def forbidden(*arguments, **named):
     raise SystemExit("the processor prepared what the card should")
 
 
-gpu.open_preferred = on_card
+preference.open_preferred = on_card
 """
 
 PICTURES = """
@@ -173,7 +173,7 @@ from tools.gpu_selftest import in_two_parts
 
 plain = sys.argv[1] + "/plain.onnx"
 onnx.save(llama_plain.plain(onnx.load(model_file(NAME, "decoder.onnx"))), plain)
-gpu.open_preferred = lambda name, graph: TensorRTEngine(stand_in, gpu.first_card(), plain.encode())
+preference.open_preferred = lambda name, graph, threads: TensorRTEngine(stand_in, gpu.first_card(), plain.encode())
 HEAD = "The meeting:\\n"
 SAFARI = "[00:18] Lena: The payment test on Safari still fails.\\n"
 PRINTER = "[00:21] Tom: The password of the printer is swordfish.\\n"

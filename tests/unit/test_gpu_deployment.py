@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from engines import gpu
+from engines import preference
 from tests.deployment import (
     BIN,
     EXPERTS,
@@ -44,8 +44,8 @@ def check_cli(words: list[str]) -> None:
 
 def check_backend(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs the graphs is first the TensorRT that `engines build` makes plans with, and never stops at the CPU."""
-    monkeypatch.setenv(gpu.VARIABLE, setting)
-    assert gpu.backends() == (engines.module_for(engines.Target(("SM89",), "a card")), gpu.ONNX_RUNTIME)
+    monkeypatch.setenv(preference.VARIABLE, setting)
+    assert preference.backends() == (engines.module_for(engines.Target(("SM89",), "a card")), preference.ONNX_RUNTIME)
 
 
 def pod(resource: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_compose_builds_plans_before_the_experts_start(
     for name in EXPERTS:
         check_command(name, services[name]["command"])
         assert services[name]["depends_on"]["plans"] == {"condition": "service_completed_successfully"}
-        check_backend(services[name]["environment"][gpu.VARIABLE], monkeypatch)
+        check_backend(services[name]["environment"][preference.VARIABLE], monkeypatch)
 
 
 def test_compose_gives_a_card_to_those_that_use_it_and_to_nobody_else(services: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def test_every_expert_has_one_slice_and_reads_the_plans(name: str, monkeypatch: 
     assert container["image"] == "sensorium-gpu:0.1.0"
     assert container["resources"]["limits"][SLICE] == 1
     assert {"name": "models", "mountPath": "/models", "readOnly": True} in container["volumeMounts"]
-    check_backend({entry["name"]: entry["value"] for entry in container["env"]}[gpu.VARIABLE], monkeypatch)
+    check_backend({entry["name"]: entry["value"] for entry in container["env"]}[preference.VARIABLE], monkeypatch)
     assert {"key": SLICE, "operator": "Exists", "effect": "NoSchedule"} in pod(deployment)["tolerations"]
 
 

@@ -8,9 +8,9 @@ import pytest
 from engines import models
 from engines.backends.tensorrt_build import TensorRTMissingError
 from engines.fetch import fetch
-from engines.gpu import BackendError
 from engines.manifest import manifest
 from engines.models import open_engine
+from engines.preference import BackendError, NotWorthError
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def _silero() -> None:
 
 def test_an_unknown_runtime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENSORIUM_BACKEND", "tensorrt, coreml")
-    with pytest.raises(BackendError, match="names 'coreml', must be of onnxruntime, tensorrt, tensorrt_rtx"):
+    with pytest.raises(BackendError, match="names 'coreml', must be of onnxruntime, openvino, tensorrt, tensorrt_rtx"):
         open_engine("silero-vad", "silero_vad.onnx")
 
 
@@ -35,6 +35,17 @@ def test_without_tensorrt_the_error_says_what_to_install(monkeypatch: pytest.Mon
 def test_the_default_is_onnx_runtime(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("SENSORIUM_BACKEND", setting)
     assert open_engine("silero-vad", "silero_vad.onnx").backend == "onnxruntime-cpu"
+
+
+@pytest.mark.parametrize("setting", ["openvino", "openvino,onnxruntime"])
+def test_openvino_runs_what_its_manifest_allows_and_nothing_else(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    """Silero has no measured row."""
+    monkeypatch.setenv("SENSORIUM_BACKEND", setting)
+    if setting == "openvino":
+        with pytest.raises(NotWorthError, match="set SENSORIUM_BACKEND=openvino,onnxruntime to run it"):
+            open_engine("silero-vad", "silero_vad.onnx")
+    else:
+        assert open_engine("silero-vad", "silero_vad.onnx").backend == "onnxruntime-cpu"
 
 
 def test_what_runs_is_told_by_what_was_opened_not_by_what_was_wished(monkeypatch: pytest.MonkeyPatch) -> None:

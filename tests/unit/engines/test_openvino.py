@@ -1,0 +1,108 @@
+"""OpenVINO behind the same `Engine`: for graphs that are worth it, on processors that multiply bfloat16."""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import models, tuning
+from engines.backends import openvino
+from engines.backends.onnxruntime import OnnxRuntimeEngine
+from engines.backends.openvino import OpenVinoEngine, OpenVinoMissingError
+from engines.engine import TensorError
+from engines.fetch import fetch
+from engines.manifest import manifest, manifests
+from engines.models import file_key, graph_of, model_file, open_engine
+from engines.plain_graphs import difference
+from engines.preference import NotWorthError, is_worth
+from engines.tuning import OPENVINO, Cost
+from services.vision.ocr import TINY, open_detector, open_recognizer
+from tests.conftest import DATA
+from tools.tune import typical
+
+WORTH = [
+    (name, measured.graph)
+    for name, model in manifests().items()
+    for measured in model.bfloat16
+    if measured.is_allowed and tuning.saves(*measured.cpu_ms)
+]
+DETECTOR = (TINY, "det.onnx")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models() -> None:
+    fetch({name for name, _ in WORTH})
+
+
+@pytest.fixture(autouse=True)
+def preferred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """OpenVINO before ONNX Runtime, as on a processor that multiplies bfloat16: others compute the same in float32."""
+    monkeypatch.setattr(models, "_opened", {})
+    monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
+    monkeypatch.setenv("SENSORIUM_TUNING", str(tmp_path / "tuning.toml"))
+    monkeypatch.setenv("SENSORIUM_BACKEND", "openvino,onnxruntime")
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("name", "graph"), WORTH)
+def test_it_gives_nearly_what_onnx_runtime_gives_and_says_what_it_is(name: str, graph: str) -> None:
+    feeds = typical(manifest(name), graph_of(name, graph))
+    engine = open_engine(name, graph)
+    wanted = OnnxRuntimeEngine(model_file(name, graph)).run(feeds)
+    # Numbers of eight bits, layer upon layer, on noise.
+    assert difference(engine.run(feeds), wanted, list(wanted)) < 0.2
+    assert engine.backend == "openvino-cpu"
+    assert models.runs_as(name) == ("openvino-cpu", "bfloat16")
+
+
+def test_a_picture_is_read_to_the_same_text() -> None:
+    slide = cv2.resize(cv2.imread(str(DATA / "slide.png")), (480, 270), interpolation=cv2.INTER_AREA)
+
+    def read() -> list[str]:
+        return sorted(line.text for line in open_recognizer(TINY).read(slide, open_detector().detect(slide)))
+
+    with_it = read()
+    models._opened[TINY].clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SENSORIUM_BACKEND")
+        assert read() == with_it
+    assert sum(map(len, with_it)) > 50
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({}, "input 'x' is missing"),
+        ({"x": np.zeros((1, 5, 64, 64), np.float32)}, r"input 'x' is \[1, 5, 64, 64\], must be \['batch', 3,"),
+        ({"x": np.zeros((1, 3, 64, 64))}, "input 'x' is float64"),
+        ({"y": np.zeros(1)}, "no input 'y'"),
+    ],
+)
+def test_a_misfit_feed_is_refused(feeds: dict[str, np.ndarray], message: str) -> None:
+    engine = OpenVinoEngine(model_file(*DETECTOR), graph_of(*DETECTOR))
+    with pytest.raises(TensorError, match=message):
+        engine.run(feeds)
+
+
+def test_a_processor_without_bfloat16_runs_it_on_onnx_runtime_or_says_why(preferred: pytest.MonkeyPatch) -> None:
+    preferred.setattr(openvino, "has_bfloat16", lambda: False)
+    assert open_engine(*DETECTOR).backend == "onnxruntime-cpu"
+    preferred.setenv("SENSORIUM_BACKEND", "openvino")
+    with pytest.raises(NotWorthError, match="this processor multiplies no bfloat16"):
+        open_engine(*DETECTOR)
+
+
+def test_what_was_measured_here_goes_before_what_the_manifest_says() -> None:
+    assert is_worth(*DETECTOR)
+    for openvino_ms, worth in ((7.6, False), (7.4, True)):
+        tuning.write({file_key(manifest(TINY), "det.onnx"): [Cost(1, 10, 10), Cost(1, 9, openvino_ms, OPENVINO)]})
+        assert is_worth(*DETECTOR) == worth
+
+
+def test_without_openvino_the_error_says_what_to_install(preferred: pytest.MonkeyPatch) -> None:
+    preferred.setitem(sys.modules, "openvino", None)
+    openvino.core.cache_clear()
+    with pytest.raises(OpenVinoMissingError, match=r"pip install 'sensorium\[openvino\]'"):
+        openvino.core()
