@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
+from engines.kernels.device import DeviceError
 from engines.models import runs_as
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
@@ -227,7 +228,11 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         live = sum(session.context is not None for session in list(self._sessions.values()))
         if live >= self._settings.max_contexts:
             return None
-        return LiveContext(self._decoder, self._settings.context_tokens)
+        try:
+            return LiveContext(self._decoder, self._settings.context_tokens)
+        except DeviceError as error:  # a card that others use too
+            log.warning("no room for another live context: %s", error)
+            return None
 
     def _forget(self, session_id: str) -> None:
         if (expiry := self._expiries.pop(session_id, None)) is not None:

@@ -9,9 +9,11 @@ import grpc
 import numpy as np
 import pytest
 
+from engines.kernels.device import DeviceError
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
+from services.decoder.cache import Cache
 from services.decoder.context import HEADER
 from services.decoder.model import SmallDecoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
@@ -354,6 +356,20 @@ async def test_without_room_for_a_live_context_the_line_is_quoted(running: Runni
         last = (await ask(stub, "How much is the cloud budget?"))[-1].answer
         assert (last.tier, last.activation.context_tokens) == ("extract", 0)
         assert "48,000" in last.text and "no live context" in last.activation.reason
+
+
+async def test_a_card_without_memory_leaves_the_session_without_a_live_context(
+    running: Running, meeting: dict, decoder: SmallDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(capacity: int) -> Cache:
+        raise DeviceError(f"{23_040 * capacity} bytes failed")
+
+    monkeypatch.setattr(decoder, "new_cache", full)
+    async with running(tier="small") as (skin, stub):
+        await observe(stub, [config(), *percepts(meeting)])
+        await skin.session("m").caught_up()
+        last = (await ask(stub, "How much is the cloud budget?"))[-1].answer
+        assert (last.tier, last.activation.context_tokens) == ("extract", 0) and "48,000" in last.text
 
 
 async def test_a_client_that_leaves_in_the_middle_of_an_answer_leaves_the_context_whole(
