@@ -68,6 +68,7 @@ def undone(utterance: media_pb2.Transcript, word: int) -> media_pb2.Transcript:
     result.words.extend([*utterance.words[: place[0]], *put_back, *utterance.words[place[1] :]])
     result.stable_words = len(result.words)
     result.revision += 1
+    result.is_set_right = True
     return result
 
 

@@ -329,6 +329,8 @@ class Session:
         match event.WhichOneof("event"):
             case "utterance":
                 self._utterances[event.utterance.utterance_id] = event.utterance
+                if event.utterance.is_set_right:
+                    self._set_right.add(event.utterance.utterance_id)
             case "turn":
                 self._turns[event.turn.turn_id] = event.turn.SerializeToString(deterministic=True)
             case "screen":

@@ -66,7 +66,7 @@ class Correction(_message.Message):
     def __init__(self, heard: _Optional[str] = ..., source_id: _Optional[str] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., frame_id: _Optional[str] = ...) -> None: ...
 
 class Transcript(_message.Message):
-    __slots__ = ("utterance_id", "revision", "is_final", "start_sample", "end_sample", "words", "stable_words", "language", "confidence", "speaker")
+    __slots__ = ("utterance_id", "revision", "is_final", "start_sample", "end_sample", "words", "stable_words", "language", "confidence", "speaker", "is_set_right")
     UTTERANCE_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     IS_FINAL_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,7 @@ class Transcript(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    IS_SET_RIGHT_FIELD_NUMBER: _ClassVar[int]
     utterance_id: str
     revision: int
     is_final: bool
@@ -87,7 +88,8 @@ class Transcript(_message.Message):
     language: str
     confidence: float
     speaker: str
-    def __init__(self, utterance_id: _Optional[str] = ..., revision: _Optional[int] = ..., is_final: _Optional[bool] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., stable_words: _Optional[int] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ...) -> None: ...
+    is_set_right: bool
+    def __init__(self, utterance_id: _Optional[str] = ..., revision: _Optional[int] = ..., is_final: _Optional[bool] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., stable_words: _Optional[int] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ..., speaker: _Optional[str] = ..., is_set_right: _Optional[bool] = ...) -> None: ...
 
 class SpeechActivity(_message.Message):
     __slots__ = ("event", "sample", "utterance_id")

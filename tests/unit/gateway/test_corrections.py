@@ -6,8 +6,10 @@ from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.corrections import ScreenTerms, undone
+from services.runtime import wire
 from services.runtime.phrases import MAX_PHRASES, parse_phrases
 from services.runtime.stage import MediaError
+from tests.unit.gateway.conftest import Gateway
 
 BOX = media_pb2.Box(x0=10, y0=20, x1=110, y1=40)
 
@@ -67,3 +69,19 @@ def test_undo_puts_back_all_of_a_phrase_from_any_of_its_words() -> None:
 def test_only_a_correction_is_taken_back(word: int) -> None:
     with pytest.raises(MediaError, match=f"word {word} of utterance 'u1' is no correction"):
         undone(_said("quoth", ("Zau", "Sow all"), ("Makan.", ""), ("himself", "herself")), word)
+
+
+async def test_what_was_put_back_stays_when_the_gateway_begins_anew_and_recognition_repeats_itself(
+    gateway: Gateway,
+) -> None:
+    said = _said("quoth", ("Zau", "Sow all"))
+    stored = await gateway.sessions.store.create("cut off", pb.LiveConfig(experts=["asr"]))
+    await (await gateway.sessions.feed(stored.id)).append(pb.Event(utterance=said), said.utterance_id)
+    await gateway.sessions.undo(stored.id, said.utterance_id, 1)
+    session = await gateway.sessions.open(pb.LiveConfig(session_id=stored.id))
+    await session._load()
+    for revision in (1, 2, 3):
+        said.revision = revision
+        await session._on_percept("asr", wire.from_proto(media_pb2.Percept(transcript=said)))
+    kept = [event.utterance async for event in session.feed.history()]
+    assert [" ".join(word.text for word in one.words) for one in kept] == ["quoth Zau", "quoth Sow all"]
