@@ -289,13 +289,21 @@ def ask(
         bool,
         typer.Option("--escalate", help="Let this question go to the configured endpoint if no line here answers it."),
     ] = False,
+    schema: Annotated[
+        Path | None,
+        typer.Option(help="JSON Schema of what is wanted: prints JSON of that shape; --format json also its evidence."),
+    ] = None,
 ) -> None:
     """Ask about a meeting; the answer names the words and the screen it stands on."""
     with _errors():
         from tools import sessions as kept
 
+        shape = schema.read_text("utf-8", "replace") if schema is not None else ""
         if format is PlainFormat.json:
-            sys.stdout.write(kept.answer_text(kept.ask(session, question, lambda text: None, escalate=escalate)))
+            answer = kept.ask(session, question, lambda text: None, escalate=escalate, schema=shape)
+            sys.stdout.write(kept.answer_text(answer))
+        elif shape:
+            print(kept.ask(session, question, lambda text: None, schema=shape).text)
         else:
             kept.print_answer(session, question, escalate=escalate)
 

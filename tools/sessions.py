@@ -80,10 +80,11 @@ def delete(session_id: str) -> None:
 
 
 def ask(
-    session_id: str, question: str, on_text: Callable[[str], None], *, escalate: bool = False
+    session_id: str, question: str, on_text: Callable[[str], None], *, escalate: bool = False, schema: str = ""
 ) -> decoder_pb2.Answer:
     """Ask about one session; `on_text` hears the answer as it comes. `escalate` lets the question leave the machine.
 
+    With a JSON Schema the answer's text is JSON of its shape.
     Raises GatewayError, ServicesError, EngineError.
     """
     if is_local(service_address("gateway")):
@@ -93,7 +94,7 @@ def ask(
         answer = decoder_pb2.Answer()
         async with _gateway("decoder") as stub:
             policy = decoder_pb2.ESCALATION_ALLOWED if escalate else decoder_pb2.ESCALATION_UNSPECIFIED
-            request = session_pb2.AskRequest(session_id=session_id, question=question, escalation=policy)
+            request = session_pb2.AskRequest(session_id=session_id, question=question, escalation=policy, schema=schema)
             async for response in stub.Ask(request, timeout=ASK_S):
                 match response.part.WhichOneof("part"):
                     case "delta":

@@ -4,17 +4,18 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from engines.residency import process
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder import answer as answering
-from services.decoder import escalation, model, reader
+from services.decoder import escalation, fields, model, reader
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
 from services.decoder.model import SmallDecoder
 from services.decoder.reader import Reader
-from services.decoder.retrieval import Hit
+from services.decoder.retrieval import READ, Hit
 from services.decoder.router import Route, Router
 from services.decoder.session import Session
 from services.runtime import sentence, wire
@@ -76,7 +77,7 @@ class Asking:
             activation.reason = activation.escalation.reason
             pieces = _said(reply)
         else:
-            pieces = self._pieces(session, question, hits, request.max_tokens, activation)
+            pieces = self._pieces(session, request, hits, activation)
         async with aclosing(pieces):
             async for piece in pieces:
                 if not text:
@@ -85,6 +86,7 @@ class Asking:
                 yield pb.AskResponse(delta=piece)
         if model.NAME in activation.experts:
             tier = "small"
+        found = [await self._found(session, field) for field in request.fields]
         activation.total_ms = _ms_since(started)
         activation.bytes_read = process().opened_bytes - read_before
         whole = pb.Answer(
@@ -95,6 +97,7 @@ class Asking:
             evidence=evidence,
             tier=tier,
             activation=activation,
+            fields=found,
         )
         yield pb.AskResponse(answer=whole)
 
@@ -108,6 +111,8 @@ class Asking:
         why = escalation.need(settings, hits, route)
         if not self._endpoint.is_configured:
             report.outcome, report.reason = "off", "no endpoint is configured"
+        elif request.fields:
+            report.outcome, report.reason = "not_needed", "a form is filled on this machine"
         elif not why:
             report.outcome, report.reason = "not_needed", "the local answer is sure enough, or nothing here fits"
         elif policy == "never":
@@ -129,19 +134,28 @@ class Asking:
             return reply
         return None
 
+    async def _found(self, session: Session, field: pb.Field) -> pb.FieldAnswer:
+        """The lines that may hold a field's value; of a list those that may on their own."""
+        hits = await session.search(field.question.strip(), READ if field.is_list else SHOWN)
+        if field.is_list:
+            hits = [replace(hit, probability=hit.alone) for hit in hits]
+        found = pb.FieldAnswer(path=field.path, evidence=evidence_of(session, hits))
+        if hits and field.choices:
+            found.choices.extend(await session.compute(partial(fields.weigh, self._encoder, hits[0], field.choices)))
+        return found
+
     async def _pieces(
-        self, session: Session, question: str, hits: Sequence[Hit], max_tokens: int, activation: pb.Activation
+        self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], activation: pb.Activation
     ) -> AsyncGenerator[str, None]:
         """Text of the answer as it is made; notes in `activation` what was used and why."""
         if not answering.is_answerable(hits):
             activation.reason = "no line fits the question well enough"
             yield answering.NOT_HEARD
             return
-        if self._tier == "extract" or session.context is None:
-            activation.reason = (
-                "the best line is quoted" if self._tier == "extract" else "no live context: the line is quoted"
-            )
-            yield answering.told(hits, question, dict(session.timeline.names))
+        is_quoted = self._tier == "extract" or bool(request.fields)
+        if is_quoted or session.context is None:
+            activation.reason = "the best line is quoted" if is_quoted else "no live context: the line is quoted"
+            yield answering.told(hits, request.question, dict(session.timeline.names))
             return
         activation.reason = "written by the small decoder from the best line and the live context"
         activation.experts.append(model.NAME)
@@ -149,7 +163,11 @@ class Asking:
         async with session.written():
             activation.context_tokens = session.context.tokens
             words = answering.generate(
-                self._decoder, session.context, question, hits, max_tokens or answering.DEFAULT_MAX_TOKENS
+                self._decoder,
+                session.context,
+                request.question,
+                hits,
+                request.max_tokens or answering.DEFAULT_MAX_TOKENS,
             )
             try:
                 while (piece := await session.write(partial(next, words, None))) is not None:
@@ -166,6 +184,10 @@ def checked(request: pb.AskRequest) -> str:
         raise MediaError(f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}")
     if not 0 <= request.max_tokens <= answering.LIMIT_MAX_TOKENS:
         raise MediaError(f"max_tokens is {request.max_tokens}, must be 0 to {answering.LIMIT_MAX_TOKENS}")
+    if len(request.fields) > fields.MAX_FIELDS:
+        raise MediaError(f"{len(request.fields)} fields, must be {fields.MAX_FIELDS} or fewer")
+    for field in request.fields:
+        fields.check(field.question, field.choices)
     return question
 
 
@@ -199,6 +221,7 @@ def evidence_of(session: Session, hits: Sequence[Hit], least: float = LEAST_EVID
                 source_id=line.source_id,
                 score=hit.probability,
                 speaker_name=session.timeline.names.get(line.speaker, ""),
+                words=hit.answer,
             )
         )
     return found

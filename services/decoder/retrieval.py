@@ -33,6 +33,7 @@ class Hit:
     """A found line, its score and the probability that it answers the question.
 
     `answer` are the words that answer: `span` of the line's text or, where that is None, its speaker's name.
+    `alone` is the probability where several lines may answer, whatever the others are.
     """
 
     line: Line
@@ -40,6 +41,7 @@ class Hit:
     probability: float
     answer: str = ""
     span: tuple[int, int] | None = None
+    alone: float = 0.0
 
 
 class Index(LineIndex):
@@ -76,7 +78,8 @@ class Index(LineIndex):
         hits = []
         for each, reading, score in zip(found, readings, scores, strict=True):
             sure = probability(score, score - (second if score == best else best), each.score)
-            hits.append(Hit(each.line, score, sure, _words_of(each.line, reading, names), reading.span))
+            words, alone = _words_of(each.line, reading, names), probability(score, 0.0, each.score)
+            hits.append(Hit(each.line, score, sure, words, reading.span, alone))
         hits.sort(key=lambda hit: (-hit.score, hit.line.start_sample, hit.line.line_id))
         # what was not read follows: a scope or a time may still want it
         return hits + [Hit(each.line, LEAST_SCORE, 0.0, each.line.text) for each in unread]

@@ -1,5 +1,6 @@
 """An answer as programs get it: one JSON object, the same from the command line and over HTTP."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -55,6 +56,17 @@ def answer_json(answer: pb.Answer) -> dict[str, Any]:
         },
         "first_evidence_ms": round(activation.first_evidence_ms, 1),
         "first_token_ms": round(activation.first_token_ms, 1),
+        **({"fields": [_field_json(one) for one in answer.fields]} if answer.fields else {}),
+    }
+
+
+def _field_json(found: pb.FieldAnswer) -> dict[str, Any]:
+    return {
+        "path": found.path,
+        "value": json.loads(found.value),
+        "abstained": found.abstained,
+        "confidence": round(found.confidence, 4) if found.HasField("confidence") else None,
+        "evidence": [{**_evidence_json(item), "words": item.words} for item in found.evidence],
     }
 
 

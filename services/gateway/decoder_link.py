@@ -144,9 +144,14 @@ class DecoderLink:
                 await call.write(Request(token_span=span))
 
     async def ask(
-        self, question: str, escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED
+        self,
+        question: str,
+        escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
+        fields: Sequence[decoder_pb2.Field] = (),
     ) -> AsyncIterator[decoder_pb2.AskResponse]:
         """Stream the parts of one answer. Raises grpc.aio.AioRpcError."""
-        request = decoder_pb2.AskRequest(session_id=self._session_id, question=question, escalation=escalation)
+        request = decoder_pb2.AskRequest(
+            session_id=self._session_id, question=question, escalation=escalation, fields=fields
+        )
         async for part in self._stub.Ask(request, timeout=ASK_TIMEOUT_S):
             yield part

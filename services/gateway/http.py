@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protos.session.v1 import session_pb2
 from services.gateway import answers, formats, importing, minutes, openai_audio, openai_chat, transcript
+from services.gateway.answer_schema import compiled
 from services.gateway.seen import seen_json
 from services.gateway.service import voice_to_proto
 from services.gateway.session import EXPERTS
@@ -119,12 +120,16 @@ class Picture(BaseModel):
 
 
 class Question(BaseModel):
-    """A question; with a `question_id` the answer comes as events that carry it, else as the response."""
+    """A question; with a `question_id` the answer comes as events that carry it, else as the response.
+
+    With a JSON Schema (`schema`) its text is JSON of that shape.
+    """
 
     model_config = ConfigDict(extra="forbid")
     question_id: str = Field("", max_length=100)
     text: str = Field(min_length=1, max_length=2000)
     escalation: str = Field("", max_length=10)
+    shape: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class Name(BaseModel):
@@ -294,11 +299,14 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     async def ask(session_id: str, question: Question, response: Response) -> dict[str, Any]:
         """Ask; the answer comes as events, or as the response when there is no `question_id`."""
         escalation = answers.parse_policy(question.escalation)
+        form = compiled(question.shape, question.text) if question.shape is not None else None
         if question.question_id:
+            if form is not None:
+                raise MediaError("an answer in the shape of a schema comes as the response; leave question_id out")
             await sessions.question(session_id, question.question_id, question.text, escalation)
             return {"question_id": question.question_id}
         try:
-            answer = await answers.whole_answer(sessions.ask(session_id, question.text, escalation))
+            answer = await answers.whole_answer(sessions.ask(session_id, question.text, escalation, form))
         except (grpc.aio.AioRpcError, TimeoutError) as error:
             raise DrainingError("the decoder does not answer now; ask again in a moment") from error
         response.status_code = 200

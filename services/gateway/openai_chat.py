@@ -26,9 +26,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2
-from services.gateway import answer_schema, document, media
+from services.gateway import document, media
+from services.gateway.answer_schema import Form, compiled
 from services.gateway.answers import answer_json
-from services.gateway.formats import document_json, seconds
+from services.gateway.formats import document_json
 from services.gateway.openai_wire import FRESH, FieldError, begun, refusal, sse, unless_gone
 from services.gateway.passing import heard, in_thread, pcm
 from services.gateway.seen import seen_json
@@ -96,7 +97,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one call asks for, checked. `task` is a key of TASKS or empty, `queries` are FIND's; `fill` shapes JSON."""
+    """What one call asks for, checked. `task` is a key of TASKS or empty, `queries` are FIND's; `form` shapes JSON."""
 
     session_id: str
     question: str
@@ -105,7 +106,7 @@ class Asked:
     attachments: tuple[Attachment, ...]
     is_streamed: bool
     has_usage: bool
-    fill: answer_schema.Fill | None
+    form: Form | None
     prompt_units: int
 
 
@@ -198,8 +199,8 @@ def _read(body: bytes) -> Asked:
     if not task:
         _check_question(question)
     queries = _queries(beside) if task == FIND else ()
-    fill = _shape(given.get("response_format"))
-    if task and fill:
+    form = _form(given.get("response_format"), question)
+    if task and form:
         raise FieldError("a <task> gives JSON of its own shape; leave response_format out", "response_format")
     stream = given.get("stream", False)
     options = given.get("stream_options", {})
@@ -215,7 +216,7 @@ def _read(body: bytes) -> Asked:
         attachments=tuple(attachments),
         is_streamed=stream,
         has_usage=bool(options.get("include_usage")),
-        fill=fill,
+        form=form,
         prompt_units=sum(map(_units, texts)),
     )
 
@@ -337,15 +338,15 @@ def _queries(text: str) -> tuple[str, ...]:
     return queries
 
 
-def _shape(wanted: object) -> answer_schema.Fill | None:
+def _form(wanted: object, question: str) -> Form | None:
     kind = wanted.get("type") if isinstance(wanted, dict) else "text" if wanted is None else None
     match kind:
         case "text":
             return None
         case "json_object":
-            return answer_schema.compiled(_JSON_OBJECT)
+            return compiled(_JSON_OBJECT, question)
         case "json_schema" if isinstance(wanted, dict) and isinstance(wanted.get("json_schema"), dict):
-            return answer_schema.compiled(wanted["json_schema"].get("schema"))
+            return compiled(wanted["json_schema"].get("schema"), question)
         case _:
             message = "response_format must be {'type': 'text'}, 'json_object' or 'json_schema' with its json_schema"
             raise FieldError(message, "response_format", "invalid_value")
@@ -374,24 +375,21 @@ async def _pieces(sessions: Sessions, asked: Asked, reply: Reply) -> AsyncGenera
         yield reply.text
         return
     if asked.session_id:
-        parts = sessions.ask(asked.session_id, asked.question)
+        parts = sessions.ask(asked.session_id, asked.question, form=asked.form)
     else:
-        parts = sessions.ask_unkept(await _perceived(sessions, asked, reply), asked.question)
+        parts = sessions.ask_unkept(await _perceived(sessions, asked, reply), asked.question, asked.form)
     answer = decoder_pb2.Answer()
     async for part in parts:
         match part.WhichOneof("part"):
             case "evidence":
                 yield ""
-            case "delta" if asked.fill is None:
+            case "delta":
                 reply.text += part.delta
                 yield part.delta
             case "answer":
                 answer = part.answer
     told = answer_json(answer)
     reply.precontext.append({"name": "decoder", "result": {**told, "evidence": _scored(told, answer)}})
-    if asked.fill is not None:
-        reply.text = json.dumps(asked.fill(_facts(asked.question, told, answer)), ensure_ascii=False)
-        yield reply.text
 
 
 async def _run_task(sessions: Sessions, asked: Asked, reply: Reply) -> str:
@@ -492,31 +490,6 @@ def _scored(told: Mapping[str, Any], answer: decoder_pb2.Answer) -> list[dict[st
         {**line, "frame_id": item.frame_id or None, "source_id": item.source_id, "score": round(item.score, 4)}
         for line, item in zip(told["evidence"], answer.evidence, strict=True)
     ]
-
-
-def _facts(question: str, told: Mapping[str, Any], answer: decoder_pb2.Answer) -> dict[str, Any]:
-    """What a schema can be filled with."""
-    lines = [
-        {**line, "clock": _clock(item.start_sample), "confidence": round(item.score, 4)}
-        for line, item in zip(told["evidence"], answer.evidence, strict=True)
-    ]
-    unknown = dict.fromkeys(("kind", "speaker", "start_s", "end_s", "clock", "box"))
-    best = lines[0] if lines else unknown
-    return {
-        **{name: best[name] for name in unknown},
-        "answer": told["answer"],
-        "text": told["answer"],
-        "question": question,
-        "abstained": told["abstained"],
-        "confidence": round(answer.confidence, 4),
-        "evidence": lines,
-        "lines": lines,
-    }
-
-
-def _clock(sample: int) -> str:
-    minutes, second = divmod(int(seconds(sample)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
 
 
 # -- the answer -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import grpc
 from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
 from services.gateway import minutes
+from services.gateway.answer_schema import parse_form
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
 from services.gateway.voices import KnownVoice
@@ -104,7 +105,8 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
     ) -> None:
         """Answer a question about a session."""
         try:
-            async for part in self._sessions.ask(request.session_id, request.question, request.escalation):
+            form = parse_form(request.schema, request.question)
+            async for part in self._sessions.ask(request.session_id, request.question, request.escalation, form):
                 await context.write(pb.AskResponse(part=part))
         except Exception as error:  # the top of a stream
             await _fail(context, error)

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import grpc
 
@@ -14,6 +15,7 @@ from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.gateway import importing, minutes, transcript
+from services.gateway.answer_schema import Form
 from services.gateway.corrections import undone
 from services.gateway.decoder_link import DecoderLink
 from services.gateway.enrolment import long_enough, voice_of_file
@@ -316,19 +318,35 @@ class Sessions:
         session_id: str,
         question: str,
         escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
+        form: Form | None = None,
     ) -> AsyncIterator[decoder_pb2.AskResponse]:
-        """Ask about a live or kept session; a kept one is shown to the decoder first.
+        """Ask about a live or kept session; a kept one is shown to the decoder first. With a form the text is JSON.
 
         Raises NotFoundError, MediaError, grpc.aio.AioRpcError.
         """
         check_question(question)
+        if form is not None:
+            parts = self._parts(session_id, question, escalation, form.fields)
+            async for part in _in_shape(form, question, parts, partial(self.minutes, session_id)):
+                yield part
+            return
+        async for part in self._parts(session_id, question, escalation):
+            yield part
+
+    async def _parts(
+        self,
+        session_id: str,
+        question: str,
+        escalation: decoder_pb2.Escalation,
+        fields: Sequence[decoder_pb2.Field] = (),
+    ) -> AsyncIterator[decoder_pb2.AskResponse]:
         stored = await self.store.get(session_id)
         was_shown = session_id in self._live or session_id in self._shown
         link = self._link(stored)
         try:
             if not was_shown:
                 await self._show(stored)
-            async for part in link.ask(question, escalation):
+            async for part in link.ask(question, escalation, fields):
                 yield part
             return
         except grpc.aio.AioRpcError as error:
@@ -337,7 +355,7 @@ class Sessions:
         # The decoder began anew, or had forgotten it: nothing of an answer has come.
         self._shown.discard(session_id)
         await self._show(stored)
-        async for part in link.ask(question, escalation):
+        async for part in link.ask(question, escalation, fields):
             yield part
 
     def _link(self, stored: StoredSession) -> DecoderLink:
@@ -364,8 +382,10 @@ class Sessions:
                 await link.run()
             self._shown.add(stored.id)
 
-    async def ask_unkept(self, events: Sequence[pb.Event], question: str) -> AsyncIterator[decoder_pb2.AskResponse]:
-        """Ask about what is in no session; it stays on this machine and is not kept.
+    async def ask_unkept(
+        self, events: Sequence[pb.Event], question: str, form: Form | None = None
+    ) -> AsyncIterator[decoder_pb2.AskResponse]:
+        """Ask about what is in no session; it stays on this machine and is not kept. With a form the text is JSON.
 
         Raises MediaError, grpc.aio.AioRpcError.
         """
@@ -387,7 +407,13 @@ class Sessions:
         link.finish()
         async with asyncio.timeout(SEE_TIMEOUT_S):
             await link.run()
-        async for part in link.ask(question, decoder_pb2.ESCALATION_NEVER):
+
+        async def noted() -> minutes.Minutes:
+            document = transcript.fold(events)
+            return minutes.minutes_of(document, minutes.sentences(document), ())
+
+        parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields if form is not None else ())
+        async for part in parts if form is None else _in_shape(form, question, parts, noted):
             yield part
 
     async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:
@@ -538,6 +564,24 @@ class Sessions:
         for feed in self._kept_feeds.values():
             feed.close()
         await asyncio.gather(*runs, *self._forgetting, return_exceptions=True)
+
+
+async def _in_shape(
+    form: Form,
+    question: str,
+    parts: AsyncIterator[decoder_pb2.AskResponse],
+    noted: Callable[[], Awaitable[minutes.Minutes]],
+) -> AsyncIterator[decoder_pb2.AskResponse]:
+    """The parts of an answer with JSON in the place of its words."""
+    async for part in parts:
+        match part.WhichOneof("part"):
+            case "evidence":
+                yield part
+            case "answer":
+                found = await noted() if form.needs_minutes else None
+                filled = form.filled(question, part.answer, found)
+                yield decoder_pb2.AskResponse(delta=filled.text)
+                yield decoder_pb2.AskResponse(answer=filled)
 
 
 async def _ignore(*_: object) -> None:

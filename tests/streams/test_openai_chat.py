@@ -3,11 +3,13 @@
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 import httpx2
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.conftest import DATA
 from tests.house import House
@@ -139,6 +141,53 @@ def test_an_answer_takes_the_shape_of_a_class(client: openai.OpenAI, meeting: st
     )
     told = nothing.choices[0].message.parsed
     assert told.abstained and told.speaker is None and told.evidence == []
+
+
+class Purchase(BaseModel):
+    """What a form may ask for that no part of the answer is called."""
+
+    price: float = Field(description="Price of the sensors")
+    currency: Literal["dollars", "euros"] | None
+    reason: str | None = Field(description="Why the sensors were recalled")
+
+
+class Plan(BaseModel):
+    """A form about one thing, with a list."""
+
+    owner: str = Field(description="Who will write the release checklist")
+    due_date: str | None = Field(description="By when the release checklist will be written")
+    purchase: Purchase
+    action_items: list[str]
+
+
+def test_a_form_of_your_own_is_filled_with_copied_words_and_says_where_they_stand(
+    client: openai.OpenAI, meeting: str
+) -> None:
+    asked = about("What was planned?")
+    made = client.chat.completions.parse(model=f"sensorium/{meeting}", messages=asked, response_format=Plan)
+    plan = made.choices[0].message.parsed
+    assert plan.owner == "Priya Nair" and "Thursday" in plan.due_date
+    assert (plan.purchase.price, plan.purchase.currency, plan.purchase.reason) == (42, "euros", None)
+    assert plan.action_items == ["I will write the release checklist by Thursday."]
+    fields = {field["path"]: field for field in made.precontext[0]["result"]["fields"]}
+    price = fields["purchase.price"]
+    assert price["evidence"][0]["start_s"] == 6 and "forty-two" in price["evidence"][0]["words"]
+    assert price["confidence"] > 0.5 and fields["purchase.reason"]["abstained"]
+    again = client.chat.completions.parse(model=f"sensorium/{meeting}", messages=asked, response_format=Plan)
+    assert again.choices[0].message.content == made.choices[0].message.content
+
+
+def test_the_same_form_is_filled_over_http_and_by_the_command_line(house: House, meeting: str, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"price": {"type": "number", "description": "Price of the sensors"}}}
+    body = {"text": "What was planned?", "schema": schema}
+    answer = httpx2.post(f"{house.page}/api/sessions/{meeting}/ask", json=body, timeout=60).json()
+    assert json.loads(answer["answer"]) == {"price": 42}
+    assert answer["fields"][0]["evidence"][0]["speaker"] == "Jan Kowalski"
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    said = house.cli("ask", meeting, "What was planned?", "--schema", str(tmp_path / "schema.json"))
+    assert json.loads(said.stdout) == {"price": 42}
+    refused = httpx2.post(f"{house.page}/api/sessions/{meeting}/ask", json={**body, "schema": {}}, timeout=60)
+    assert refused.status_code == 400 and "its type must be object" in refused.text
 
 
 def test_a_task_runs_one_expert_and_gives_its_json(client: openai.OpenAI) -> None:

@@ -89,16 +89,46 @@ class ContextTerm(_message.Message):
     def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ..., source_id: _Optional[str] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ...) -> None: ...
 
 class AskRequest(_message.Message):
-    __slots__ = ("session_id", "question", "max_tokens", "escalation")
+    __slots__ = ("session_id", "question", "max_tokens", "escalation", "fields")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     ESCALATION_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     question: str
     max_tokens: int
     escalation: Escalation
-    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., max_tokens: _Optional[int] = ..., escalation: _Optional[_Union[Escalation, str]] = ...) -> None: ...
+    fields: _containers.RepeatedCompositeFieldContainer[Field]
+    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., max_tokens: _Optional[int] = ..., escalation: _Optional[_Union[Escalation, str]] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ...) -> None: ...
+
+class Field(_message.Message):
+    __slots__ = ("path", "question", "choices", "is_list")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    IS_LIST_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    question: str
+    choices: _containers.RepeatedScalarFieldContainer[str]
+    is_list: bool
+    def __init__(self, path: _Optional[str] = ..., question: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ..., is_list: _Optional[bool] = ...) -> None: ...
+
+class FieldAnswer(_message.Message):
+    __slots__ = ("path", "evidence", "choices", "value", "abstained", "confidence")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    ABSTAINED_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
+    choices: _containers.RepeatedScalarFieldContainer[float]
+    value: str
+    abstained: bool
+    confidence: float
+    def __init__(self, path: _Optional[str] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., choices: _Optional[_Iterable[float]] = ..., value: _Optional[str] = ..., abstained: _Optional[bool] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class AskResponse(_message.Message):
     __slots__ = ("evidence", "delta", "answer")
@@ -117,7 +147,7 @@ class EvidenceList(_message.Message):
     def __init__(self, evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ...) -> None: ...
 
 class Evidence(_message.Message):
-    __slots__ = ("kind", "text", "speaker", "start_sample", "end_sample", "box", "frame_id", "source_id", "score", "speaker_name")
+    __slots__ = ("kind", "text", "speaker", "start_sample", "end_sample", "box", "frame_id", "source_id", "score", "speaker_name", "words")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +158,7 @@ class Evidence(_message.Message):
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_NAME_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     text: str
     speaker: str
@@ -138,7 +169,8 @@ class Evidence(_message.Message):
     source_id: str
     score: float
     speaker_name: str
-    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., speaker: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., source_id: _Optional[str] = ..., score: _Optional[float] = ..., speaker_name: _Optional[str] = ...) -> None: ...
+    words: str
+    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., speaker: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., source_id: _Optional[str] = ..., score: _Optional[float] = ..., speaker_name: _Optional[str] = ..., words: _Optional[str] = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("experts", "parameters", "first_evidence_ms", "first_token_ms", "total_ms", "context_tokens", "reason", "bytes_read", "route", "escalation")
@@ -203,20 +235,22 @@ class EscalationReport(_message.Message):
     def __init__(self, outcome: _Optional[str] = ..., reason: _Optional[str] = ..., url: _Optional[str] = ..., bytes_sent: _Optional[int] = ..., tokens: _Optional[int] = ..., audit_id: _Optional[str] = ..., is_evidenced: _Optional[bool] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("text", "abstained", "confidence", "evidence", "tier", "activation")
+    __slots__ = ("text", "abstained", "confidence", "evidence", "tier", "activation", "fields")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ABSTAINED_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     text: str
     abstained: bool
     confidence: float
     evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
     tier: str
     activation: Activation
-    def __init__(self, text: _Optional[str] = ..., abstained: _Optional[bool] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., tier: _Optional[str] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ...) -> None: ...
+    fields: _containers.RepeatedCompositeFieldContainer[FieldAnswer]
+    def __init__(self, text: _Optional[str] = ..., abstained: _Optional[bool] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., tier: _Optional[str] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., fields: _Optional[_Iterable[_Union[FieldAnswer, _Mapping]]] = ...) -> None: ...
 
 class TopicsRequest(_message.Message):
     __slots__ = ("lines",)

@@ -71,14 +71,16 @@ class Queries(_message.Message):
     def __init__(self, queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("question_id", "text", "escalation")
+    __slots__ = ("question_id", "text", "escalation", "schema")
     QUESTION_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ESCALATION_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
     question_id: str
     text: str
     escalation: _decoder_pb2.Escalation
-    def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
+    schema: str
+    def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ..., schema: _Optional[str] = ...) -> None: ...
 
 class LiveRequest(_message.Message):
     __slots__ = ("config", "audio", "frame", "question", "rename", "phrases", "undo", "queries")

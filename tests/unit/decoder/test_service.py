@@ -405,3 +405,33 @@ async def test_describe_names_its_models_and_the_space(running: Running) -> None
         assert [m.name for m in about.service.models] == ["smollm2-135m-instruct", "minilm", "reader"]
         assert about.dimension == 576 and about.space_id.startswith("smollm2-135m-instruct:")
         assert about.service.resident_bytes > 0 and about.sessions == 0
+
+
+@pytest.mark.parametrize("tier", ["extract", "small"])
+async def test_fields_are_found_beside_the_answer_each_with_its_lines_and_words(
+    running: Running, meeting: dict, tier: str
+) -> None:
+    fields = [
+        pb.Field(path="customers", question="How many customers got version 2.4?"),
+        pb.Field(path="status", question="What is the weather on Mars?", choices=["sunny", "cloudy"]),
+        pb.Field(path="all", question="Which numbers of customers were named?", is_list=True),
+    ]
+    async with running(tier=tier) as (skin, stub):
+        await observe(stub, [config(), *percepts(meeting)])
+        await skin.session("m").caught_up()
+        request = pb.AskRequest(session_id="m", question="When is the checklist due?", fields=fields)
+        (*_, last) = [part async for part in stub.Ask(request)]
+        customers, status, every = last.answer.fields
+        assert (customers.path, status.path, every.path) == ("customers", "status", "all")
+        assert "12,400" in customers.evidence[0].words and customers.evidence[0].score > 0.5
+        assert not any(line.score >= 0.35 for line in status.evidence)
+        assert sum(status.choices) == pytest.approx(1, abs=1e-5) and not customers.choices
+        assert len(every.evidence) >= 1
+        assert last.answer.tier == "extract" and "smollm2-135m-instruct" not in last.answer.activation.experts
+        for wrong, says in (
+            ([pb.Field(path="x")], "question has 0 characters"),
+            ([pb.Field(path="x", question="What?", choices=["y"] * 257)], "257 choices, must have 256 or fewer"),
+            ([pb.Field(path="x", question="What?")] * 65, "65 fields, must be 64 or fewer"),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError, match=says):
+                _ = [part async for part in stub.Ask(pb.AskRequest(session_id="m", question="What?", fields=wrong))]

@@ -1,13 +1,10 @@
-"""OpenAI's chat call: what is refused and how, and answers in the shape of a schema."""
+"""OpenAI's chat call: what is refused and how."""
 
 from typing import Any
 
-import jsonschema
 import openai
 import pytest
 
-from services.gateway.answer_schema import compiled
-from services.gateway.openai_wire import FieldError
 from tests.unit.gateway.conftest import Gateway
 
 ABOUT = {"model": "sensorium", "metadata": {"session": "kept"}}
@@ -123,78 +120,3 @@ async def test_a_body_that_is_no_json_object_is_refused(gateway: Gateway) -> Non
         headers = {"content-type": "application/json"}
         answer = await gateway.client.post("/v1/chat/completions", content=body, headers=headers)
         assert answer.status_code == 400 and answer.json()["error"]["type"] == "invalid_request_error"
-
-
-# -- schemas --------------------------------------------------------------------------------------
-
-LINE = {
-    **{"kind": "speech", "text": "We ship on Friday.", "speaker": "Priya", "start_s": 61.5, "end_s": 63.0, "box": None},
-    **{"clock": "0:01:01", "confidence": 0.9},
-}
-FACTS = {
-    **{name: LINE[name] for name in ("kind", "speaker", "start_s", "end_s", "clock", "box")},
-    **{"answer": "Friday.", "text": "Friday.", "question": "When?", "abstained": False, "confidence": 0.9},
-    **{"evidence": [LINE], "lines": [LINE]},
-}
-NOTHING = {
-    **dict.fromkeys(("kind", "speaker", "start_s", "end_s", "clock", "box")),
-    **{"answer": "I did not hear that.", "text": "", "question": "When?", "abstained": True, "confidence": 0.8},
-    **{"evidence": [], "lines": []},
-}
-
-
-def _of(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
-    strict = {"required": list(properties), "additionalProperties": False}
-    return {"type": "object", "properties": properties, **strict, **more}
-
-
-@pytest.mark.parametrize(
-    ("schema", "filled"),
-    [
-        (_of({"answer": {"type": "string"}}), {"answer": "Friday."}),
-        (
-            _of({"speaker": {"type": ["string", "null"]}, "time": {"type": "string"}}),
-            {"speaker": "Priya", "time": "0:01:01"},
-        ),
-        (
-            _of({"start_s": {"anyOf": [{"type": "number"}, {"type": "null"}]}, "abstained": {"type": "boolean"}}),
-            {"start_s": 61.5, "abstained": False},
-        ),
-        (_of({"lines": {"type": "array", "items": {"type": "string"}}}), {"lines": ["We ship on Friday."]}),
-        (
-            _of(
-                {"evidence": {"type": "array", "items": {"$ref": "#/$defs/Line"}}},
-                **{"$defs": {"Line": _of({"text": {"type": "string"}, "time": {"type": "number"}})}},
-            ),
-            {"evidence": [{"text": "We ship on Friday.", "time": 61.5}]},
-        ),
-        (
-            {"type": "object", "properties": {"answer": {"type": "string"}, "mood": {"type": "string"}}},
-            {"answer": "Friday."},
-        ),
-    ],
-)
-def test_a_schema_is_filled_from_the_answer_and_its_evidence(schema: dict[str, Any], filled: dict[str, Any]) -> None:
-    fill = compiled(schema)
-    assert fill(FACTS) == filled
-    for facts in (FACTS, NOTHING):
-        jsonschema.validate(fill(facts), schema)
-
-
-@pytest.mark.parametrize(
-    ("schema", "says"),
-    [
-        (None, "schema: it must be an object"),
-        ({"type": "array"}, "its type must be object"),
-        (_of({"mood": {"type": "string"}}), r"schema\.mood: nothing here can fill it; what can be: answer"),
-        (_of({"start_s": {"type": "number"}}), r"schema\.start_s: it may be unknown: allow null"),
-        (_of({"answer": {"type": "integer"}}), r"schema\.answer: its type must be string"),
-        (_of({"answer": {"type": "string", "enum": ["yes", "no"]}}), r"schema\.answer: enum cannot be promised"),
-        (_of({"answer": {"$ref": "#/$defs/Gone"}}), "leads nowhere"),
-        (_of({"answer": {"$ref": "#/$defs/A"}}, **{"$defs": {"A": {"$ref": "#/$defs/A"}}}), "leads nowhere"),
-        (_of({"evidence": {"type": "array", "items": _of({"mood": {}})}}), r"schema\.evidence\[\]\.mood: nothing"),
-    ],
-)
-def test_a_schema_that_cannot_be_promised_is_refused_with_the_place(schema: Any, says: str) -> None:
-    with pytest.raises(FieldError, match=says):
-        compiled(schema)
