@@ -86,7 +86,7 @@ class Asking:
                 yield pb.AskResponse(delta=piece)
         if model.NAME in activation.experts:
             tier = "small"
-        found = [await self._found(session, field) for field in request.fields]
+        values = [await self._value(session, field) for field in request.fields]
         activation.total_ms = _ms_since(started)
         activation.bytes_read = process().opened_bytes - read_before
         whole = pb.Answer(
@@ -97,7 +97,7 @@ class Asking:
             evidence=evidence,
             tier=tier,
             activation=activation,
-            fields=found,
+            fields=values,
         )
         yield pb.AskResponse(answer=whole)
 
@@ -134,7 +134,7 @@ class Asking:
             return reply
         return None
 
-    async def _found(self, session: Session, field: pb.Field) -> pb.FieldAnswer:
+    async def _value(self, session: Session, field: pb.Field) -> pb.FieldAnswer:
         """The lines that may hold a field's value; of a list those that may on their own."""
         hits = await session.search(field.question.strip(), READ if field.is_list else SHOWN)
         if field.is_list:

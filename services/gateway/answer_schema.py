@@ -8,13 +8,13 @@ is checked before anything is asked: what nobody here can promise is refused wit
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.gateway.answers import answer_json
-from services.gateway.field_questions import question_of, words_of
+from services.gateway.field_questions import question_of, sought, words_of
 from services.gateway.field_values import Leaf, empty_choice, likely, meant
 from services.gateway.form_minutes import items, minutes_list, minutes_part
 from services.gateway.formats import seconds
@@ -25,6 +25,8 @@ PARAM = "response_format"
 MAX_DEPTH, MAX_FIELDS, MAX_CHOICES, MAX_ITEMS = 20, 64, 256, 1_000
 # Schemas within a schema; one that leads back to itself has no end.
 MAX_SCHEMAS = 1_000
+# A text of one line fills the field that it is likeliest for, and those for which it is less likely by this at most.
+AS_LIKELY = 0.05
 # Keywords that promise nothing.
 _NOTES = {"title", "description", "default", "examples", "$defs", "$schema"}
 _LIMITS = {"enum", "const", "format", "minimum", "maximum", "maxItems"}
@@ -97,16 +99,20 @@ Fill = Callable[[Given], Any]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A checked schema: the `fields` to ask the decoder for, and how JSON is made of what comes."""
+    """A checked schema: the `fields` to ask the decoder for, and how JSON is made of what comes.
+
+    `copied` are the paths of texts and numbers, which are words of one line.
+    """
 
     fields: tuple[pb.Field, ...]
+    copied: frozenset[str]
     needs_minutes: bool
     is_about_answer: bool
     _fill: Fill
 
     def filled(self, question: str, answer: pb.Answer, minutes: Minutes | None = None) -> pb.Answer:
         """The answer with JSON as its text and a value in each of its fields."""
-        found = {one.path: one for one in answer.fields}
+        found = _once(answer.fields, self.copied)
         result = pb.Answer()
         result.CopyFrom(answer)
         del result.fields[:]
@@ -132,10 +138,10 @@ def compiled(schema: object, question: str) -> Form:
     if not isinstance(schema, dict):
         raise _refused("schema", "it must be an object")
     compiler = _Compiler(schema.get("$defs", {}), question)
-    fill = compiler.object(schema, _Place("schema"), ANSWER_FIELDS)
+    fill = compiler.whole(schema, _Place("schema"), ANSWER_FIELDS)
     is_asked = bool(compiler.fields) or compiler.needs_minutes
     is_about_answer = not is_asked or not _ANSWER.isdisjoint(schema.get("properties", {}))
-    return Form(tuple(compiler.fields), compiler.needs_minutes, is_about_answer, fill)
+    return Form(tuple(compiler.fields), frozenset(compiler.copied), compiler.needs_minutes, is_about_answer, fill)
 
 
 def parse_form(text: str, question: str) -> Form | None:
@@ -179,12 +185,13 @@ class _Compiler:
 
     def __init__(self, defs: object, question: str) -> None:
         self.fields: list[pb.Field] = []
+        self.copied: set[str] = set()
         self.needs_minutes = False
         self._schemas = 0
         self._defs = defs
         self._question = question
 
-    def object(self, schema: object, place: _Place, known: Known) -> Fill:
+    def whole(self, schema: object, place: _Place, known: Known) -> Fill:
         """An object; its fields of `known` names come from the facts, where it is about them."""
         parts = self._parts(schema, place)
         if _ANSWER.isdisjoint(parts) and not parts.keys() <= known.keys():
@@ -209,11 +216,13 @@ class _Compiler:
             case "null":
                 return lambda given: None
             case "object":
-                return self.object(chosen, place, {})
+                return self.whole(chosen, place, {})
             case "array":
                 return self._list(chosen, place)
-        leaf = _leaf(chosen, may_be_null, place.where)
+        leaf = _leaf(chosen, may_be_null, place)
         self._ask(leaf, chosen, place)
+        if leaf.kind not in ("boolean", "choice"):
+            self.copied.add(place.path)
 
         def fill(given: Given) -> Any:
             answer, lines = given.found.get(place.path, pb.FieldAnswer()), given.lines(place.path)
@@ -244,7 +253,7 @@ class _Compiler:
         self._ask(Leaf("string"), schema, place, is_list=True)
         if _kind(item) == "object":
             return self._records(item, place, most)
-        leaf = _leaf(item, True, f"{place.where}[]")
+        leaf = _leaf(item, True, place.item())
 
         def fill(given: Given) -> Any:
             values: dict[str, Any] = {}
@@ -265,7 +274,7 @@ class _Compiler:
         for name, part in self._parts(schema, place.item()).items():
             at = place.part(name)
             chosen, may_be_null = self._chosen(part, at.where)
-            leaves[name] = _leaf(chosen, may_be_null, at.where)
+            leaves[name] = _leaf(chosen, may_be_null, at)
             self._ask(leaves[name], chosen, at, is_list=True)
 
         def fill(given: Given) -> Any:
@@ -289,7 +298,7 @@ class _Compiler:
         if _kind(item) == "object":
             for name, schema in self._parts(item, place.item()).items():
                 at = place.part(name)
-                leaves[name] = _leaf(*self._chosen(schema, at.where), at.where)
+                leaves[name] = _leaf(*self._chosen(schema, at.where), at)
 
         def one(known: Mapping[str, Any]) -> Any:
             if not leaves:
@@ -424,14 +433,17 @@ def _description(schema: Schema, place: _Place) -> str:
     return description
 
 
-def _leaf(schema: Schema, may_be_null: bool, where: str) -> Leaf:
+def _leaf(schema: Schema, may_be_null: bool, place: _Place) -> Leaf:
     """A value without parts. Raises FieldError for one that cannot be promised."""
-    kind = _kind(schema) or "string"
+    kind, where = _kind(schema) or "string", place.where
+    description = _description(schema, place)
     if kind == "choice":
         if not isinstance(schema["enum"], list) or not 1 <= len(_allowed(schema)) <= MAX_CHOICES:
             raise _refused(where, f"enum must be a list of 1 to {MAX_CHOICES} values of its type")
         choices = _allowed(schema)
-        return Leaf(kind, meant(choices), empty=None if None in choices or may_be_null else empty_choice(choices))
+        return Leaf(
+            kind, choices=meant(choices), empty=None if None in choices or may_be_null else empty_choice(choices)
+        )
     if kind not in ("string", "number", "integer", "boolean"):
         raise _refused(where, f"a value of type {kind!r} cannot be filled here")
     if "format" in schema:
@@ -448,7 +460,15 @@ def _leaf(schema: Schema, may_be_null: bool, where: str) -> Leaf:
         raise _refused(where, f"minimum {least} is above maximum {most}")
     zero = least if least is not None and least > 0 else most if most is not None and most < 0 else 0
     empty = {"string": "", "boolean": False}.get(kind, zero)
-    return Leaf(kind, (), least, most, None if may_be_null else empty)
+    about = f"{words_of(place.name)} {description}"
+    return Leaf(
+        kind,
+        about,
+        sought(place.name, description),
+        least=least,
+        most=most,
+        empty=None if may_be_null else empty,
+    )
 
 
 # -- what is known ----------------------------------------------------------------------------------
@@ -473,6 +493,24 @@ def _facts(question: str, answer: pb.Answer) -> dict[str, Any]:
         "evidence": lines,
         "lines": lines,
     }
+
+
+def _once(found: Sequence[pb.FieldAnswer], copied: Collection[str]) -> dict[str, pb.FieldAnswer]:
+    """The fields by path; of those that are `copied` the same words fill one alone, unless others are as likely."""
+    claimed: dict[tuple[object, ...], float] = {}
+    for one in found:
+        if one.path in copied and one.evidence:
+            best = one.evidence[0]
+            claimed[*_id(best), best.words] = max(best.score, claimed.get((*_id(best), best.words), 0.0))
+    result = {}
+    for one in found:
+        kept = pb.FieldAnswer(path=one.path, choices=one.choices)
+        for line in one.evidence:
+            claim = claimed.get((*_id(line), line.words), 0.0) if one.path in copied else 0.0
+            if line.score >= claim - AS_LIKELY:
+                kept.evidence.append(line)
+        result[one.path] = kept
+    return result
 
 
 def _clock(sample: int) -> str:

@@ -6,16 +6,38 @@ The wording was chosen on made meetings of the split "dev" (benchmarks/structure
 import re
 
 MAX_QUESTION_CHARS = 2_000
-_PERSON = re.compile(
-    r"\b(?:owner|assignee|assigned|responsible|who|person|author|contact person|manager|host|leader|presenter)\b",
-    re.IGNORECASE,
+# What a field's name and description tell of its value, and how such a thing is asked for; the first that fits counts.
+_KINDS = (
+    ("code", "What is", r"identifier|reference|code|ticket|id|phone|telephone|extension|serial|number(?! of)"),
+    ("often", "How often is", r"frequency|how often|interval|rhythm|recurrence|recurring|repeats?"),
+    ("long", "How long is", r"duration|how long|how much time|time (?:that is )?needed|estimated time|effort|takes"),
+    ("when", "When is", r"date|day|deadline|due|when|until|time|starts?|begins?|ends?|month|year|return|back"),
+    ("where", "Where is", r"where|whereabouts|location|place|venue|room|city|site"),
+    ("much", "How much is", r"cost|costs|price|amount|budget|fee|salary|revenue|money|spend|spent|total"),
+    ("many", "How many are", r"count|how many|number of|quantity|headcount"),
+    ("which", "Which company is", r"supplier|vendor|company|firm|supplies|supplied|provider|manufacturer"),
+    (
+        "who",
+        "Who is",
+        r"owner|assignee|assigned|responsible|who|person|author|manager|host|leader|presenter|whom|customer|contact",
+    ),
 )
+_PATTERNS = [(kind, asks, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, asks, words in _KINDS]
 _ASKS = re.compile(r"^(?:who|whom|whose|what|when|where|why|which|how|until when|by when)\b", re.IGNORECASE)
+# Who does what a heading names: a thing, or a task that begins with its verb.
+_DOER = re.compile(r"\b(?:owner|assignee|assigned|responsible|in charge|takes care|will do)\b", re.IGNORECASE)
+_NOUN = re.compile(r"(?:the|a|an|our|my|this|that|all)\b|[A-Z]")
+_NAME_OF = re.compile(r"^(?:the )?name of (?=the |a )", re.IGNORECASE)
+_DOES = re.compile(r"^(?:is|are|was|were|has|have|needs?|can|will|must|should)\b", re.IGNORECASE)
 _WHETHER = re.compile(r"^(?:whether|if|true if|true when|indicates (?:whether|if))\b(?: or not)?\s*", re.IGNORECASE)
 # "Extract the details of the crane.", "What do we know about the crane?", "Fill this in: the crane"
 _ABOUT = re.compile(
-    r"^(?:please\s+)?(?:\w+\s+){1,9}?(?:of|about|on|for|regarding|concerning)\s+(?P<topic>.+)$|^[^:]{1,60}:\s+(?P<rest>.+)$",
+    r"^(?:please\s+)?(?:\w+\s+){1,9}?(?:of|about|on|for|regarding|concerning)\s+(?P<topic>.+)$"
+    r"|^[^:]{1,60}(?::|\bis to)\s+(?P<rest>.+)$",
     re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|to|has|have|will|fill|extract|give|tell|list|find|summari[sz]e|collect)\b", re.IGNORECASE
 )
 _MAX_TOPIC_WORDS = 8
 _IT = re.compile(r"\b(?P<its>its|their|his|her)\b|\b(?:it|this|them)\b", re.IGNORECASE)
@@ -26,20 +48,34 @@ def words_of(name: str) -> str:
     return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", re.sub(r"[_\W]+", " ", name)).split()).lower()
 
 
+def sought(name: str, description: str) -> str:
+    """What a field seeks: "code", "often", "long", "when", "where", "much", "many", "which", "who"; "" for anything."""
+    for text in (words_of(name), description):
+        for kind, _, pattern in _PATTERNS:
+            if pattern.search(text):
+                return kind
+    return ""
+
+
 def question_of(name: str, parents: tuple[str, ...], description: str, kind: str, about: str) -> str:
     """The question for one field; `about` is the user's own, `parents` are the objects that the field is a part of."""
     topic = topic_of(about)
-    what = " ".join(description.split()).rstrip(" .?") or " of the ".join(map(words_of, (name, *reversed(parents))))
+    what = _NAME_OF.sub("", " ".join(description.split())).rstrip(" .?") or " of the ".join(
+        map(words_of, (name, *reversed(parents)))
+    )
     if topic and _IT.search(what):
         what = _IT.sub(lambda found: f"{topic}'s" if found["its"] else topic, what)
     elif topic:
-        what = f"{what} of {topic}"
+        what = f"{topic} {what}" if kind == "boolean" and _DOES.match(what) else f"{what} of {topic}"
     if kind == "boolean":
         asked = f"Is it so that {_WHETHER.sub('', what)}"
+    elif topic and _DOER.search(f"{words_of(name)} {description}"):
+        asked = f"Who is responsible for {topic}" if _NOUN.match(topic) else f"Who will {topic}"
     elif _ASKS.match(what):
         asked = what
     else:
-        asked = f"{'Who' if _PERSON.search(f'{words_of(name)} {description}') else 'What'} is {_with_article(what)}"
+        asks = next((asks for each, asks, _ in _PATTERNS if each == sought(name, description)), "What is")
+        asked = f"{asks} {_with_article(what)}"
     return f"{asked[:1].upper()}{asked[1:]}?{'' if topic else f' {about}'}"[:MAX_QUESTION_CHARS]
 
 
@@ -48,8 +84,8 @@ def topic_of(about: str) -> str:
     plain = " ".join(about.split()).rstrip(" .?!")
     found = _ABOUT.match(plain)
     topic = (found["topic"] or found["rest"]) if found else plain
-    is_question = found is None and (about.rstrip().endswith("?") or _ASKS.match(plain))
-    return "" if is_question or len(topic.split()) > _MAX_TOPIC_WORDS else topic
+    is_sentence = found is None and (about.rstrip().endswith("?") or _ASKS.match(plain) or _VERB.search(plain))
+    return "" if is_sentence or len(topic.split()) > _MAX_TOPIC_WORDS else topic
 
 
 def _with_article(what: str) -> str:

@@ -13,6 +13,7 @@ _ONES = {
 _TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _SHORT = {"k": 1_000, "m": 1_000_000, "bn": 1_000_000_000}
+NUMBER_WORDS = (*_ONES, *_TENS, *_SCALES)
 _WORD = "|".join((*_ONES, *_TENS))
 _SCALE = "|".join(_SCALES)
 _SPELLED = rf"\b(?:{_WORD}|a(?= (?:{_SCALE})\b))(?:[ -](?:and )?(?:{_WORD}|{_SCALE})(?:s\b)?)*\b"

@@ -147,7 +147,7 @@ class Purchase(BaseModel):
     """What a form may ask for that no part of the answer is called."""
 
     price: float = Field(description="Price of the sensors")
-    currency: Literal["dollars", "euros"] | None
+    currency: Literal["dollars", "euros"] | None = Field(description="Currency of the sensors' price")
     reason: str | None = Field(description="Why the sensors were recalled")
 
 

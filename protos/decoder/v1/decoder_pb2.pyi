@@ -43,20 +43,34 @@ class ObserveRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[ObserveConfig, _Mapping]] = ..., percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
 
 class SpeakerName(_message.Message):
-    __slots__ = ("speaker", "name", "is_recognised", "how", "source_id", "confidence")
+    __slots__ = ("speaker", "name", "is_recognised", "how", "source_id", "confidence", "outlined")
     SPEAKER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     IS_RECOGNISED_FIELD_NUMBER: _ClassVar[int]
     HOW_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    OUTLINED_FIELD_NUMBER: _ClassVar[int]
     speaker: str
     name: str
     is_recognised: bool
     how: str
     source_id: str
     confidence: float
-    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ..., is_recognised: _Optional[bool] = ..., how: _Optional[str] = ..., source_id: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
+    outlined: _containers.RepeatedCompositeFieldContainer[OutlinedName]
+    def __init__(self, speaker: _Optional[str] = ..., name: _Optional[str] = ..., is_recognised: _Optional[bool] = ..., how: _Optional[str] = ..., source_id: _Optional[str] = ..., confidence: _Optional[float] = ..., outlined: _Optional[_Iterable[_Union[OutlinedName, _Mapping]]] = ...) -> None: ...
+
+class OutlinedName(_message.Message):
+    __slots__ = ("source_id", "box", "frame_id", "start_sample")
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    source_id: str
+    box: _media_pb2.Box
+    frame_id: str
+    start_sample: int
+    def __init__(self, source_id: _Optional[str] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., start_sample: _Optional[int] = ...) -> None: ...
 
 class ObserveResponse(_message.Message):
     __slots__ = ("utterance", "context_terms", "speaker_name")

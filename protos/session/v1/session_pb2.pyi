@@ -71,16 +71,14 @@ class Queries(_message.Message):
     def __init__(self, queries: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("question_id", "text", "escalation", "schema")
+    __slots__ = ("question_id", "text", "escalation")
     QUESTION_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ESCALATION_FIELD_NUMBER: _ClassVar[int]
-    SCHEMA_FIELD_NUMBER: _ClassVar[int]
     question_id: str
     text: str
     escalation: _decoder_pb2.Escalation
-    schema: str
-    def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ..., schema: _Optional[str] = ...) -> None: ...
+    def __init__(self, question_id: _Optional[str] = ..., text: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
 
 class LiveRequest(_message.Message):
     __slots__ = ("config", "audio", "frame", "question", "rename", "phrases", "undo", "queries")
@@ -205,14 +203,16 @@ class WatchResponse(_message.Message):
     def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
 class AskRequest(_message.Message):
-    __slots__ = ("session_id", "question", "escalation")
+    __slots__ = ("session_id", "question", "escalation", "schema")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     ESCALATION_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     question: str
     escalation: _decoder_pb2.Escalation
-    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ...) -> None: ...
+    schema: str
+    def __init__(self, session_id: _Optional[str] = ..., question: _Optional[str] = ..., escalation: _Optional[_Union[_decoder_pb2.Escalation, str]] = ..., schema: _Optional[str] = ...) -> None: ...
 
 class AskResponse(_message.Message):
     __slots__ = ("part",)

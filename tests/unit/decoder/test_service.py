@@ -425,7 +425,7 @@ async def test_fields_are_found_beside_the_answer_each_with_its_lines_and_words(
         assert (customers.path, status.path, every.path) == ("customers", "status", "all")
         assert "12,400" in customers.evidence[0].words and customers.evidence[0].score > 0.5
         assert not any(line.score >= 0.35 for line in status.evidence)
-        assert sum(status.choices) == pytest.approx(1, abs=1e-5) and not customers.choices
+        assert 0 < sum(status.choices) < 1 and not customers.choices
         assert len(every.evidence) >= 1
         assert last.answer.tier == "extract" and "smollm2-135m-instruct" not in last.answer.activation.experts
         for wrong, says in (

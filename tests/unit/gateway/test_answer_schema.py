@@ -152,7 +152,7 @@ def test_values_are_copied_parsed_or_chosen_and_say_what_they_stand_on() -> None
         USUAL,
         {
             "owner": [_line("I", "I'll do it.")],
-            "due_date": [_line("Friday,", "By Friday, as always."), _line("May", score=0.4)],
+            "due_date": [_line("Friday,", "By Friday, as always."), _line("May", score=0.6)],
             "amount": [_line("forty-two thousand euros", "It costs forty-two thousand euros.", score=0.8)],
             "decided": [_line("approved", "No, that is not approved yet.")],
             "status": [_line("open")],
