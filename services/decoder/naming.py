@@ -1,17 +1,19 @@
-"""What speakers are called, from what is said: "I'm Priya", and who answers when Priya is spoken to. Pure.
+"""What speakers are called, from what is said: "I'm Priya", and who answers when Priya is spoken to; and from whose
+tile of a video call is outlined while they speak. Pure.
 
-A name is never a guess: it stands on the utterance in which it was said, and goes when that utterance turns out to be
-somebody else's. English only.
+A name is never a guess: it stands on the utterance in which it was said, or on the tiles that were outlined again and
+again, and goes when these turn out to be somebody else's. What is said is read in English only.
 """
 
 import bisect
 import itertools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.runtime.percept import SAMPLE_RATE, Transcript
+from services.decoder.tiles import Framing, Framings
+from services.runtime.percept import SAMPLE_RATE, ScreenState, Transcript
 
 # Who introduces himself is believed at once; being spoken to and answering must happen so often, and agree so far.
 INTRODUCED = 0.9
@@ -19,6 +21,13 @@ LEAST_ANSWERS, LEAST_AGREEMENT = 2, 0.75
 # An answer begins at most so long after the question, thanks come at most so long after what they are for.
 ANSWER_SAMPLES, THANKS_SAMPLES = 4 * SAMPLE_RATE, 6 * SAMPLE_RATE
 MAX_UTTERANCES = 20_000
+# A tile is outlined so long after its person began to speak, and a picture may come so long after the words.
+FRAMED_LATE, SEEN_LATE = SAMPLE_RATE * 4 // 5, 5 * SAMPLE_RATE
+# A speaker's tile must be outlined in so many turns, each for so long; of all his time beside outlined tiles this share
+# must be beside that one, and of all speech beside it this share his.
+LEAST_FRAMED, LEAST_BESIDE, LEAST_OWN = 3, SAMPLE_RATE // 2, 0.6
+# Tiles that are told with a name.
+MAX_SEEN = 8
 
 _NAME = r"(?P<name>[A-Z][a-zà-ÿ]+(?:[-' ][A-Z][a-zà-ÿ]+){0,2})"
 _INTRODUCED = (
@@ -60,13 +69,17 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class FoundName:
-    """A speaker's name ("" when what it stood on is gone), how it was found, where, and how sure that is."""
+    """A speaker's name ("" when what it stood on is gone), how it was found, where, and how sure that is.
+
+    `seen` are the outlined tiles that it stands on, if it was read there.
+    """
 
     speaker: str
     name: str
     how: str = ""
     source_id: str = ""
     confidence: float = 0.0
+    seen: tuple[Framing, ...] = ()
 
 
 class Naming:
@@ -76,6 +89,41 @@ class Naming:
         self._lines: dict[str, _Line] = {}
         self._order: list[tuple[int, str]] = []
         self._found: dict[str, FoundName] = {}
+        self._framings = Framings()
+        self._waiting: dict[str, Transcript] = {}
+        self._laid: dict[str, tuple[str, tuple[tuple[Framing, int], ...]]] = {}
+        # Samples that a speaker speaks while a name is framed, for each framing.
+        self._beside: dict[str, dict[str, Counter[Framing]]] = defaultdict(lambda: defaultdict(Counter))
+        self._of_tiles: dict[str, FoundName] = {}
+
+    def see(self, state: ScreenState) -> None:
+        """Take a screen."""
+        self._framings.see(state)
+
+    def at(self, sample: int) -> list[FoundName]:
+        """The media has come so far: what was said long enough before is laid beside the tiles; returns the changes."""
+        due = [said for said in self._waiting.values() if said.end_sample + SEEN_LATE <= sample]
+        for said in due:
+            del self._waiting[said.utterance_id]
+            self._lay(said.utterance_id, -1)
+            beside = tuple(self._framings.between(said.start_sample + FRAMED_LATE, said.end_sample))
+            if said.speaker and beside:
+                self._laid[said.utterance_id] = (said.speaker, beside)
+                self._lay(said.utterance_id, 1)
+        framed = self._framed() if due else self._of_tiles
+        is_news = {who: one.name for who, one in framed.items()} != {w: one.name for w, one in self._of_tiles.items()}
+        self._of_tiles = framed
+        return self._changes() if is_news else []
+
+    def _lay(self, utterance_id: str, sign: int) -> None:
+        """Count what one utterance lies beside; with a sign of -1 forget it."""
+        if utterance_id not in self._laid:
+            return
+        speaker, beside = self._laid[utterance_id]
+        for framing, shared in beside:
+            self._beside[speaker][framing.name][framing] += sign * shared
+        if sign < 0:
+            del self._laid[utterance_id]
 
     def hear(self, utterances: Iterable[Transcript]) -> list[FoundName]:
         """Take new or changed utterances with their speakers; returns the names that come, change or go."""
@@ -87,11 +135,14 @@ class Naming:
             text = said.text
             names = (tuple(_names(patterns, text)) for patterns in (_INTRODUCED, _ADDRESSED, _THANKED))
             self._lines[said.utterance_id] = _Line(said, *names)
+            self._waiting[said.utterance_id] = said
             bisect.insort(self._order, (said.start_sample, said.utterance_id))
             if line is None or (line.said.text, line.said.speaker) != (text, said.speaker):
                 is_news = is_news or self._matters(said.utterance_id) or (line is not None and line.names)
         while len(self._order) > MAX_UTTERANCES:
-            del self._lines[self._order.pop(0)[1]]
+            oldest = self._order.pop(0)[1]
+            del self._lines[oldest]
+            self._lay(oldest, -1)
         return self._changes() if is_news else []
 
     def _matters(self, utterance_id: str) -> bool:
@@ -107,6 +158,10 @@ class Naming:
 
     def _changes(self) -> list[FoundName]:
         found = self._introduced()
+        taken = {one.name for one in found.values()}
+        for speaker, one in self._of_tiles.items():
+            if one.name not in taken:
+                found.setdefault(speaker, one)
         taken = {one.name for one in found.values()}
         for speaker, one in self._answering(taken).items():
             found.setdefault(speaker, one)
@@ -126,6 +181,24 @@ class Naming:
             if said.speaker and line.introduced and said.speaker not in found:
                 name = line.introduced[0]
                 found[said.speaker] = FoundName(said.speaker, name, "introduced", said.utterance_id, INTRODUCED)
+        return found
+
+    def _framed(self) -> dict[str, FoundName]:
+        """Whose tile is outlined again and again while they speak, and nobody else's."""
+        samples = {
+            speaker: {name: beside.total() for name, beside in names.items()} for speaker, names in self._beside.items()
+        }
+        found: dict[str, FoundName] = {}
+        for speaker, names in samples.items():
+            name = max(names, key=lambda name: (names[name], name))
+            everybodys = sum(theirs.get(name, 0) for theirs in samples.values())
+            share, own = names[name] / max(1, sum(names.values())), names[name] / max(1, everybodys)
+            if share >= LEAST_AGREEMENT and own >= LEAST_OWN:
+                long = (each for each, shared in self._beside[speaker][name].items() if shared >= LEAST_BESIDE)
+                seen = tuple(itertools.islice(long, MAX_SEEN))
+                if len(seen) >= LEAST_FRAMED:
+                    sure = min(share, own) * (1 - 1 / (1 + len(seen)))
+                    found[speaker] = FoundName(speaker, name, "framed", seen[0].source_id, sure, seen)
         return found
 
     def _answering(self, taken: set[str]) -> dict[str, FoundName]:

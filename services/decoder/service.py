@@ -256,11 +256,11 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 for fused in self._take(session, request):
                     message = wire.transcript_to_proto(fused)
                     await context.write(pb.ObserveResponse(utterance=message))
-                for name in session.found_names():
-                    await context.write(pb.ObserveResponse(speaker_name=_name_message(name)))
+                await _tell_names(session, context)
                 if (terms := session.terms()) is not None:
                     await context.write(pb.ObserveResponse(context_terms=_terms_message(terms)))
             session.flush()
+            await _tell_names(session, context)
 
     def _take(self, session: Session, request: pb.ObserveRequest) -> list[Transcript]:
         match request.WhichOneof("request"):
@@ -372,6 +372,13 @@ def _take_percept(session: Session, message: media_pb2.Percept) -> list[Transcri
             raise MediaError("a checkpoint is not for the decoder; send transcripts, turns and screens")
 
 
+async def _tell_names(
+    session: Session, context: "grpc.aio.ServicerContext[pb.ObserveRequest, pb.ObserveResponse]"
+) -> None:
+    for name in session.found_names():
+        await context.write(pb.ObserveResponse(speaker_name=_name_message(name)))
+
+
 def _name_message(found: FoundName) -> pb.SpeakerName:
     return pb.SpeakerName(
         speaker=found.speaker,
@@ -380,6 +387,15 @@ def _name_message(found: FoundName) -> pb.SpeakerName:
         how=found.how,
         source_id=found.source_id,
         confidence=found.confidence if found.name else None,
+        outlined=[
+            pb.OutlinedName(
+                source_id=framing.source_id,
+                box=wire.box_to_proto(framing.box) if framing.box is not None else None,
+                frame_id=framing.frame_id,
+                start_sample=framing.start_sample,
+            )
+            for framing in found.seen
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,7 @@ class Session:
         for line in changed:
             self._waiting_lines[f"screen:{line.line_id}"] = [shown_line(line)]
         self._waiting_entries.extend(self._scribe.screen(changed))
+        self._naming.see(state)
         self._take([])
         self._terms.show(state)
 
@@ -134,10 +136,11 @@ class Session:
     def flush(self) -> None:
         """No more media: write what was held back for a speaker."""
         self._waiting_entries.extend(self._scribe.flush(dict(self.timeline.names)))
+        self._found_names += self._naming.at(sys.maxsize)
         self._changed.set()
 
     def _take(self, fused: list[Transcript]) -> list[Transcript]:
-        self._found_names += self._naming.hear(fused)
+        self._found_names += [*self._naming.hear(fused), *self._naming.at(self.timeline.last_sample)]
         for said in fused:
             self._waiting_lines[f"speech:{said.utterance_id}"] = spoken_lines(said)
             self._scribe.utterance(said)

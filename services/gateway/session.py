@@ -499,6 +499,7 @@ def _shows_other(old: media_pb2.ScreenState, new: media_pb2.ScreenState) -> bool
             [(e.class_name, e.text, e.box.SerializeToString()) for e in state.elements],
             [(o.class_id, o.box.SerializeToString()) for o in state.objects],
             [answer.SerializeToString() for answer in state.answers],
+            [box.SerializeToString() for box in state.outlined],
         )
 
     return shown(old) != shown(new)

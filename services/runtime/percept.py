@@ -207,7 +207,8 @@ class ScreenState:
     """All that the screen shows from `start_sample` on. `unavailable`: task -> why it has no result.
 
     `changes`: how it came about since the state before; none for corrected readings. `slide_id` stays while
-    most of the text stays, scrolls or grows. `answers`: one for each query of the stream.
+    most of the text stays, scrolls or grows. `answers`: one for each query of the stream. `outlined`: places that a
+    line of bright colour goes around, largest first.
     """
 
     start_sample: int
@@ -221,6 +222,7 @@ class ScreenState:
     changes: tuple[ScreenChange, ...] = ()
     slide_id: str = ""
     answers: tuple[QueryAnswer, ...] = ()
+    outlined: tuple[BoxXyxy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,6 +295,7 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
             )
             for answer in value.answers
         ],
+        outlined=[box_to_proto(box) for box in value.outlined],
     )
 
 
@@ -341,6 +342,7 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             for answer in message.answers
             if answer.coverage in _COVERAGES
         ),
+        outlined=tuple(map(box_from_proto, message.outlined)),
     )
 
 

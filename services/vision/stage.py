@@ -29,6 +29,7 @@ from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, TextLine, are_shown
 from services.vision.open_vocabulary import OpenVocabulary, Wish, tasks_of
+from services.vision.outlines import outlined
 from services.vision.screen_changes import JITTER_PX, changes_between, is_same_slide
 from services.vision.screen_elements import ScreenElements
 from services.vision.screen_text import ScreenLine, ScreenText
@@ -102,6 +103,7 @@ class VisionStage:
         self._text = ScreenText()
         self._elements = ScreenElements()
         self._objects: tuple[DetectedObject, ...] = ()
+        self._outlined: tuple[BoxXyxy, ...] = ()
         self._tracks = ObjectTracks()
         self._frame: Frame | None = None
         self._shown: ScreenState | None = None
@@ -132,6 +134,7 @@ class VisionStage:
             self._elements = ScreenElements((), self._elements.next_number)
         if "ocr" not in self.tasks:
             self._text = ScreenText((), self._text.next_number)
+            self._outlined = ()
         elif "ocr" in self._blind:
             self._reference = ReferenceFrame()
 
@@ -176,6 +179,7 @@ class VisionStage:
             self._elements.scroll(change.scroll)
         self._detect(frame, self.tasks)
         if "ocr" in self.tasks:
+            self._outlined = outlined(frame.pixels)
             looked_at = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
             for area, kept in looked_at:
                 self._reference.accept(area, kept)
@@ -201,6 +205,7 @@ class VisionStage:
             tuple(_region(line) for line in lines),
             self._elements.with_text([line.line for line in lines]),
             self._objects,
+            outlined=self._outlined,
         )
         is_same = self._shown is not None and _shows_the_same(self._shown, state)
         # Another icon in the same place changes answers alone.
@@ -237,6 +242,7 @@ class VisionStage:
             "slides": self._slides,
             "tasks": self.tasks,
             "answers": shown.answers,
+            "outlined": shown.outlined,
         }
         return json.dumps(document, default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -254,6 +260,7 @@ class VisionStage:
             self._elements = ScreenElements(elements, int(document["next_element"]))
             self._text = ScreenText(lines, int(document["next_number"]))
             self._slides = int(document["slides"])
+            self._outlined = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in document["outlined"])
             self.tasks = tuple(map(str, document["tasks"]))
             self._shown = ScreenState(
                 int(document["start_sample"]),
@@ -265,6 +272,7 @@ class VisionStage:
                 objects=self._objects,
                 slide_id=f"s{self._slides}",
                 answers=tuple(map(_answer, document["answers"])),
+                outlined=self._outlined,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise MediaError(f"resume state of {len(state)} bytes is not one of vision's: open without it") from error
@@ -282,12 +290,15 @@ def _object(entry: dict[str, Any]) -> DetectedObject:
 
 def _shows_the_same(a: ScreenState, b: ScreenState) -> bool:
     """True where only confidences differ, or boxes by a few pixels: no news to anybody."""
-    if (a.width_px, a.height_px, len(a.regions), len(a.objects)) != (
+    if (a.width_px, a.height_px, len(a.regions), len(a.objects), len(a.outlined)) != (
         b.width_px,
         b.height_px,
         len(b.regions),
         len(b.objects),
+        len(b.outlined),
     ):
+        return False
+    if any(_moved_px(old, new) > JITTER_PX for old, new in zip(a.outlined, b.outlined, strict=True)):
         return False
     # Elements keep their boxes while they stay (screen_elements.py).
     if [replace(element, confidence=None) for element in a.elements] != [

@@ -236,7 +236,7 @@ class QueryAnswer(_message.Message):
     def __init__(self, query: _Optional[str] = ..., coverage: _Optional[_Union[QueryAnswer.Coverage, str]] = ..., matches: _Optional[_Iterable[_Union[QueryMatch, _Mapping]]] = ..., reason: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScreenState(_message.Message):
-    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id", "answers")
+    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id", "answers", "outlined")
     class UnavailableEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +255,7 @@ class ScreenState(_message.Message):
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     SLIDE_ID_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    OUTLINED_FIELD_NUMBER: _ClassVar[int]
     start_sample: int
     width_px: int
     height_px: int
@@ -266,7 +267,8 @@ class ScreenState(_message.Message):
     changes: _containers.RepeatedCompositeFieldContainer[ScreenChange]
     slide_id: str
     answers: _containers.RepeatedCompositeFieldContainer[QueryAnswer]
-    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[QueryAnswer, _Mapping]]] = ...) -> None: ...
+    outlined: _containers.RepeatedCompositeFieldContainer[Box]
+    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[QueryAnswer, _Mapping]]] = ..., outlined: _Optional[_Iterable[_Union[Box, _Mapping]]] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
     __slots__ = ("resume_sample", "state")
