@@ -23,9 +23,10 @@ ANSWER_SAMPLES, THANKS_SAMPLES = 4 * SAMPLE_RATE, 6 * SAMPLE_RATE
 MAX_UTTERANCES = 20_000
 # A tile is outlined so long after its person began to speak, and a picture may come so long after the words.
 FRAMED_LATE, SEEN_LATE = SAMPLE_RATE * 4 // 5, 5 * SAMPLE_RATE
-# A speaker's tile must be outlined in so many turns, each for so long; of all his time beside outlined tiles this share
-# must be beside that one, and of all speech beside it this share his.
-LEAST_FRAMED, LEAST_BESIDE, LEAST_OWN = 3, SAMPLE_RATE // 2, 0.6
+# A speaker's tile must be outlined in so many turns, each for so long. Of all his time beside outlined tiles a share is
+# beside that one, and of all speech beside it a share his: the lesser of both, times n / (n + 1) for n turns, must be
+# so much. Chosen on calls of the split "dev" (benchmarks/calls.py).
+LEAST_FRAMED, LEAST_BESIDE, LEAST_SURE = 2, SAMPLE_RATE, 0.5
 # Tiles that are told with a name.
 MAX_SEEN = 8
 
@@ -193,12 +194,13 @@ class Naming:
             name = max(names, key=lambda name: (names[name], name))
             everybodys = sum(theirs.get(name, 0) for theirs in samples.values())
             share, own = names[name] / max(1, sum(names.values())), names[name] / max(1, everybodys)
-            if share >= LEAST_AGREEMENT and own >= LEAST_OWN:
-                long = (each for each, shared in self._beside[speaker][name].items() if shared >= LEAST_BESIDE)
-                seen = tuple(itertools.islice(long, MAX_SEEN))
-                if len(seen) >= LEAST_FRAMED:
-                    sure = min(share, own) * (1 - 1 / (1 + len(seen)))
-                    found[speaker] = FoundName(speaker, name, "framed", seen[0].source_id, sure, seen)
+            if min(share, own) < LEAST_SURE:
+                continue
+            long = (each for each, shared in self._beside[speaker][name].items() if shared >= LEAST_BESIDE)
+            seen = tuple(itertools.islice(long, MAX_SEEN))
+            sure = min(share, own) * len(seen) / (len(seen) + 1)
+            if len(seen) >= LEAST_FRAMED and sure >= LEAST_SURE:
+                found[speaker] = FoundName(speaker, name, "framed", seen[0].source_id, sure, seen)
         return found
 
     def _answering(self, taken: set[str]) -> dict[str, FoundName]:

@@ -82,15 +82,15 @@ def test_who_is_outlined_again_and_again_while_somebody_speaks_names_him() -> No
     found = play(Naming(), turns)
     assert {who: one.name for who, one in found.items()} == {"S1": "Priya Nair", "S2": "Mei"}
     one = found["S1"]
-    assert (one.how, one.source_id, len(one.seen)) == ("framed", "r0", 3) and 0.6 < one.confidence < 0.9
-    assert [framing.start_sample / S for framing in one.seen] == [0.4, 10.4, 20.4]
+    assert (one.how, one.source_id) == ("framed", "r0") and 0.5 <= one.confidence < 0.7
+    assert [framing.start_sample / S for framing in one.seen] == [0.4, 10.4]
     assert one.seen[0].frame_id == "f0.4" and one.seen[0].box is not None
 
 
 @pytest.mark.parametrize(
     "turns",
     [
-        [("S1", "Priya Nair"), ("S2", "Mei")] * 2,  # twice may be chance
+        [("S1", "Priya Nair"), ("S2", "Mei")],  # once may be chance
         [("S1", "Priya Nair"), ("S1", "Mei")] * 4,  # the outline follows somebody else
         [("S1", "Priya Nair"), ("S2", "Mei"), ("S2", "Priya Nair"), ("S1", "Mei")] * 4,  # it follows nobody
         [("S1", "Priya Nair")] + [("S1", "Priya Nair")] * 5,  # it stays where it was
