@@ -152,11 +152,11 @@ class Meeting:
     speakers: dict[str, str]
     lines: list[Piece]
     questions: list[Question]
-    facts: list["Fact"]
+    facts: list["_Fact"]
 
 
 @dataclass
-class Fact:
+class _Fact:
     """What a meeting tells: `slots[key]` is what it is about, `lines` those that tell it."""
 
     relation: str
@@ -208,7 +208,7 @@ class _Maker:
         self.others = people[count:]
         self.noise = Noise(self.rng)
         self.lines: list[Piece] = []
-        self.facts: list[Fact] = []
+        self.facts: list[_Fact] = []
         self.missed: list[tuple[str, dict[str, str]]] = []
         self.second = 0.0
 
@@ -236,11 +236,11 @@ class _Maker:
 
     # -- facts --------------------------------------------------------------------------------
 
-    def _facts(self, wanted: int) -> list[Fact]:
+    def _facts(self, wanted: int) -> list[_Fact]:
         relations = [name for name in self.words if name not in ("small_talk", "properties")]
         # few things, many facts about each: the right words alone must not be enough
         self.things = self.rng.sample(self.domain["things"], min(len(self.domain["things"]), max(3, wanted // 3)))
-        found: list[Fact] = []
+        found: list[_Fact] = []
         for _ in range(wanted * 3):
             if len(found) == wanted:
                 break
@@ -249,7 +249,7 @@ class _Maker:
                 found.append(fact)
         return found
 
-    def _clashes(self, fact: Fact, found: list[Fact]) -> bool:
+    def _clashes(self, fact: _Fact, found: list[_Fact]) -> bool:
         mine = fact.slots[fact.key]
         for other in found:
             if other.slots[other.key] != mine:
@@ -260,7 +260,7 @@ class _Maker:
                 return True
         return False
 
-    def _fact(self, relation: str) -> Fact | None:
+    def _fact(self, relation: str) -> _Fact | None:
         rng, domain = self.rng, self.domain
         words = self.words[relation]
         slots = self._values()
@@ -289,7 +289,7 @@ class _Maker:
         slots["P"] = self.names[speaker] if is_mine else rng.choice([*self.names.values(), *self.others])
         if not is_mine and not slots["P"][1:].isalpha():
             return None
-        return Fact(relation, slots, words["key"], speaker, is_mine)
+        return _Fact(relation, slots, words["key"], speaker, is_mine)
 
     def _values(self) -> dict[str, str]:
         rng = self.rng
@@ -390,7 +390,7 @@ class _Maker:
             text += value
         return text, tuple(spans)
 
-    def _say(self, fact: Fact) -> None:
+    def _say(self, fact: _Fact) -> None:
         forms = self._forms(fact.relation, "mine" if fact.mine else "say")
         parts = self.rng.choice(forms).split(" || ")
         answerer = fact.speaker
@@ -445,7 +445,7 @@ class _Maker:
             who = self._another(who)
         self.missed.append((fact.relation, fact.slots))
 
-    def _show(self, facts: Sequence[Fact]) -> None:
+    def _show(self, facts: Sequence[_Fact]) -> None:
         title = self.rng.choice(self.talk["shown"]) if self.rng.random() < 0.6 else self.rng.choice(self.things).title()
         self.second += self.rng.uniform(2, 9)
         self.lines.append(Piece(round(self.second, 1), "screen", title))
@@ -528,7 +528,7 @@ class _Maker:
             gold: dict[int, tuple[int, int] | str | None] = dict.fromkeys(fact.lines)
             yield Question(_ask(form, fact.slots), "moment", gold, "")
 
-    def _question(self, fact: Fact, slot: str, form: str) -> Iterator[Question]:
+    def _question(self, fact: _Fact, slot: str, form: str) -> Iterator[Question]:
         given = [name if name == "P" else name.lower() for name in _SLOT.findall(form)]
         given = [{"tasking": "task", "effect": "whyq", "on_date": "date"}.get(name, name) for name in given]
         gold: dict[int, tuple[int, int] | str | None] = {}
@@ -547,7 +547,7 @@ class _Maker:
         text = self._asked(_ask(form, fact.slots))
         yield Question(text, f"{fact.relation}.{slot}", gold, answer)
 
-    def _place(self, line: int, fact: Fact, slot: str) -> tuple[int, int] | str | None:
+    def _place(self, line: int, fact: _Fact, slot: str) -> tuple[int, int] | str | None:
         found: tuple[int, int] | str | None = "speaker" if slot == "P" and fact.mine else None
         for piece in self.lines:
             for name, start, end in piece.spans:
