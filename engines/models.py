@@ -104,9 +104,13 @@ def runs_as(name: str) -> RunsAs:
 
 def _expected(model: Manifest) -> dict[str, RunsAs]:
     first = os.environ.get("SENSORIUM_BACKEND", "").partition(",")[0].strip()
-    if first in ("", "onnxruntime"):
-        return {graph.file: _on_cpu(model.name, graph.file) for graph in model.graph}
-    return {"": RunsAs(first, "float32")}
+    found = {graph.file: _on_cpu(model.name, graph.file) for graph in model.graph}
+    if first == tuning.OPENVINO:
+        # Here, because it needs this module.
+        from engines import preference
+
+        found |= {graph: preference.IN_BFLOAT16 for graph in found if preference.is_possible(model.name, graph)}
+    return found if first in ("", tuning.ONNX_RUNTIME, tuning.OPENVINO) else {"": RunsAs(first, "float32")}
 
 
 def _on_cpu(name: str, graph: str) -> RunsAs:

@@ -17,13 +17,14 @@ from engines.backends.openvino import OpenVinoEngine
 from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import EngineError
 from engines.manifest import manifest
-from engines.models import file_key, graph_of, model_file, threads_for
+from engines.models import RunsAs, file_key, graph_of, model_file, threads_for
 from engines.plain_graphs import PlainGraphMissingError
 from engines.plans import PlanMissingError
 from engines.residency import ResidentEngine
 from engines.tuning import ONNX_RUNTIME, OPENVINO
 
 VARIABLE = "SENSORIUM_BACKEND"
+IN_BFLOAT16 = RunsAs(OpenVinoEngine.backend, OpenVinoEngine.precision)
 
 
 class BackendError(EngineError):
@@ -73,6 +74,11 @@ def is_worth(name: str, graph: str) -> bool:
     return False
 
 
+def is_possible(name: str, graph: str) -> bool:
+    """Whether the graph would be run in bfloat16 on OpenVINO here. Raises as `is_worth`, OpenVinoMissingError."""
+    return is_worth(name, graph) and openvino.has_bfloat16()
+
+
 def open_in_bfloat16(name: str, graph: str, threads: int = 0) -> ResidentEngine:
     """A graph on OpenVINO, opened at its first use.
 
@@ -83,6 +89,6 @@ def open_in_bfloat16(name: str, graph: str, threads: int = 0) -> ResidentEngine:
         raise NotWorthError(f"{name}/{graph} is not worth running in bfloat16 on OpenVINO; {instead}")
     if not openvino.has_bfloat16():
         raise NotWorthError(f"this processor multiplies no bfloat16, for which OpenVINO is used; {instead}")
-    path, kind = model_file(name, graph), OpenVinoEngine
-    opener = partial(kind, path, graph_of(name, graph), threads=threads_for(name, graph, threads))
-    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, kind.backend, kind.precision)
+    path = model_file(name, graph)
+    opener = partial(OpenVinoEngine, path, graph_of(name, graph), threads=threads_for(name, graph, threads))
+    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, *IN_BFLOAT16)

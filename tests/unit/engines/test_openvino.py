@@ -48,6 +48,7 @@ def preferred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyP
 
 @pytest.mark.parametrize(("name", "graph"), WORTH)
 def test_it_gives_nearly_what_onnx_runtime_gives_and_says_what_it_is(name: str, graph: str) -> None:
+    assert "openvino-cpu" in models.runs_as(name).backend, "before it is opened"
     feeds = typical(manifest(name), graph_of(name, graph))
     engine = open_engine(name, graph)
     wanted = OnnxRuntimeEngine(model_file(name, graph)).run(feeds)
@@ -92,6 +93,11 @@ def test_a_processor_without_bfloat16_runs_it_on_onnx_runtime_or_says_why(prefer
     preferred.setenv("SENSORIUM_BACKEND", "openvino")
     with pytest.raises(NotWorthError, match="this processor multiplies no bfloat16"):
         open_engine(*DETECTOR)
+
+
+def test_what_is_not_worth_it_is_not_said_to_run_there() -> None:
+    assert models.runs_as("line-script") == ("onnxruntime-cpu", "float32")
+    assert models.runs_as("minilm") == ("onnxruntime-cpu", "int8")
 
 
 def test_what_was_measured_here_goes_before_what_the_manifest_says() -> None:
