@@ -18,10 +18,14 @@ def changes_between(old: ScreenState | None, new: ScreenState) -> tuple[ScreenCh
     came = [region for region in new.regions if region.region_id not in before]
     stayed = [(before[region.region_id], region) for region in new.regions if region.region_id in before]
     gone = [region for region in before.values() if region.region_id not in now]
+    moved = [(was, region) for was, region in stayed if was.text == region.text and _has_moved(was, region)]
+    usual = [shift for shift, _ in Counter(_shift(was, region) for was, region in moved).most_common()]
     scrolled: dict[tuple[int, int], list[TextRegion]] = {}
-    for was, region in stayed:
-        if was.text == region.text and _has_moved(was, region):
-            scrolled.setdefault(_shift(was, region, scrolled), []).append(region)
+    for was, region in moved:
+        own = _shift(was, region)
+        # As far as most others did, if that is nearly it.
+        shift = next(each for each in usual if max(abs(each[0] - own[0]), abs(each[1] - own[1])) <= JITTER_PX)
+        scrolled.setdefault(shift, []).append(region)
     return (
         *_change(ScreenChangeKind.APPEARED, came),
         *_change(ScreenChangeKind.CHANGED, [region for was, region in stayed if was.text != region.text]),
@@ -51,13 +55,9 @@ def _has_moved(was: TextRegion, now: TextRegion) -> bool:
     return max(abs(dx0), abs(dy0)) > JITTER_PX and max(abs(dx1 - dx0), abs(dy1 - dy0)) <= JITTER_PX
 
 
-def _shift(was: TextRegion, now: TextRegion, known: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """How far the upper left corner moved, in whole pixels; as far as others did, if that is nearly it."""
-    dx, dy = now.box[0] - was.box[0], now.box[1] - was.box[1]
-    for shift in known:
-        if max(abs(shift[0] - dx), abs(shift[1] - dy)) <= JITTER_PX:
-            return shift
-    return round(dx), round(dy)
+def _shift(was: TextRegion, now: TextRegion) -> tuple[int, int]:
+    """How far the upper left corner moved, in whole pixels."""
+    return round(now.box[0] - was.box[0]), round(now.box[1] - was.box[1])
 
 
 def _change(

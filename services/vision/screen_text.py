@@ -31,6 +31,8 @@ _SAME_PLACE = 0.5
 _SAME_TEXT = 0.6
 # A line this near to the edge of what scrolled may be cut there.
 _CUT_PX = 2
+# The edge of what scrolled is known this well: smoothed letters end softly.
+_RIM_PX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class ScreenText:
         moved: list[ScreenLine] = []
         left: list[ScreenLine] = []
         for line in self.lines:
-            is_whole = _holds(_shortened(scroll), line.line.xyxy)
+            is_whole = _holds(_shortened(scroll.source, scroll), line.line.xyxy)
             there = _moved(line, scroll)
             if is_whole and not change.within(there.line.xyxy):
                 moved.append(there)
@@ -125,6 +127,12 @@ class ScreenText:
             if change.is_still(box) and not any(_is_same_place(line, other) for other in moved):
                 others.append(line)
                 stayed.append(box)
+            elif _goes_out(line, scroll) and not change.within(_core(there, scroll)):
+                # Half letters say less than what is known of them.
+                seen = _common(there.line.xyxy, scroll.area)
+                if _part_in(scroll.area, there.line.xyxy) > _SAME_PLACE:
+                    moved.append(_cut_to(there, seen))
+                stayed.append((seen[0], seen[1] - _RIM_PX, seen[2], seen[3] + _RIM_PX))
             elif _meets(box, scroll.source) and _part_in(scroll.pane, box) > _SAME_PLACE:
                 # Cut by the pane's edge before or now, or written on: to be read again where it is now.
                 if _meets(there.line.xyxy, scroll.area):
@@ -215,9 +223,27 @@ def _moved(line: ScreenLine, scroll: Scroll) -> ScreenLine:
     return replace(line, line=replace(line.line, xyxy=(x0 + dx, y0 + dy, x1 + dx, y1 + dy), box=box))
 
 
-def _shortened(scroll: Scroll) -> Area:
-    """Where lines were whole before and are whole now, along the way they went."""
-    x0, y0, x1, y1 = scroll.source
+def _goes_out(line: ScreenLine, scroll: Scroll) -> bool:
+    """True for a line that was whole in the pane, which scrolls up or down: what is not seen of it now went out."""
+    return scroll.dy_px != 0 and _holds(_shortened(scroll.pane, scroll), line.line.xyxy)
+
+
+def _core(line: ScreenLine, scroll: Scroll) -> BoxXyxy:
+    """What is seen of the line, without the rows in which the pane's edge may lie."""
+    x0, y0, x1, y1 = _common(line.line.xyxy, scroll.area)
+    return x0, y0 + _RIM_PX, x1, y1 - _RIM_PX
+
+
+def _cut_to(line: ScreenLine, seen: BoxXyxy) -> ScreenLine:
+    """The line in a lower box."""
+    height_px = seen[3] - seen[1]
+    box = replace(line.line.box, center_y=seen[1] + height_px / 2, height_px=height_px)
+    return replace(line, line=replace(line.line, xyxy=seen, box=box))
+
+
+def _shortened(area: Area, scroll: Scroll) -> Area:
+    """Without the rims at which lines that scroll so are cut."""
+    x0, y0, x1, y1 = area
     if scroll.dy_px:
         return x0, y0 + _CUT_PX, x1, y1 - _CUT_PX
     return x0 + _CUT_PX, y0, x1 - _CUT_PX, y1

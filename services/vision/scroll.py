@@ -21,6 +21,8 @@ _LEAST_LIKENESS = 0.1
 # Grey levels below the contrast of text, and of averaged text above codec noise.
 _MISMATCH_LEVELS = 40
 _NOISY_MISMATCH_LEVELS = 24
+# At the pane's edges any difference counts that is a change (change.py): a bar may be nearly as bright as the pane.
+_RIM_MISMATCH_LEVELS = 8
 # A pane is this large in pixels that the offset explains, and they outnumber those against it.
 _LEAST_EXPLAINED_PX = 150
 _EXPLAINED_RATIO = 3
@@ -64,7 +66,7 @@ def find_scroll(
 
     `is_noisy`: they were averaged over some pixels to tell changes from codec noise.
     """
-    levels = _NOISY_MISMATCH_LEVELS if is_noisy else _MISMATCH_LEVELS
+    levels = (_NOISY_MISMATCH_LEVELS,) * 2 if is_noisy else (_MISMATCH_LEVELS, _RIM_MISMATCH_LEVELS)
     if (down := _vertical(old, new, changed, levels)) is not None:
         return Scroll(0, down[0], down[1])
     across = _vertical(np.ascontiguousarray(old.T), np.ascontiguousarray(new.T), changed.T, levels)
@@ -75,8 +77,9 @@ def find_scroll(
 
 
 def _vertical(
-    old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_], levels: int
+    old: NDArray[np.uint8], new: NDArray[np.uint8], changed: NDArray[np.bool_], levels: tuple[int, int]
 ) -> tuple[int, Area] | None:
+    """`levels`: what is a mismatch inside the pane and at its edges."""
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     row, end_row = int(rows[0]), int(rows[-1]) + 1
     # One tile more on both sides: boxes of lines are wider than their letters.
@@ -87,7 +90,7 @@ def _vertical(
     is_changed = changed[row:end_row, column:end_column]
     # What turned blank is explained by any blank place: only edges of what came count.
     edges = cv2.morphologyEx(new, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    moved = cv2.threshold(cv2.min(cv2.absdiff(old, new), edges), levels, 1, cv2.THRESH_BINARY)[1]
+    moved = cv2.threshold(cv2.min(cv2.absdiff(old, new), edges), levels[0], 1, cv2.THRESH_BINARY)[1]
     best: tuple[int, int, Area] | None = None
     for offset in _offsets(old, new, is_changed):
         found = _pane(old, new, np.asarray(moved, np.uint8), offset, levels)
@@ -142,19 +145,20 @@ def _overlapping(signatures: NDArray[np.float32], offsets: NDArray[np.int_]) -> 
 
 
 def _pane(
-    old: NDArray[np.uint8], new: NDArray[np.uint8], moved: NDArray[np.uint8], offset: int, levels: int
+    old: NDArray[np.uint8], new: NDArray[np.uint8], moved: NDArray[np.uint8], offset: int, levels: tuple[int, int]
 ) -> tuple[int, Area] | None:
     """How many changed pixels an offset explains, less those against it, and the rectangle where it does."""
     height, width = old.shape
     first, last = max(0, offset), min(height, height + offset)
     difference = cv2.absdiff(new[first:last], old[first - offset : last - offset])
-    against = np.asarray(cv2.threshold(difference, levels, 1, cv2.THRESH_BINARY)[1], np.uint8)
-    explained = _tile_sums(cv2.subtract(moved[first:last], against))
-    score = explained - _EXPLAINED_RATIO * _tile_sums(against)
+    against, rim = (np.asarray(cv2.threshold(difference, each, 1, cv2.THRESH_BINARY)[1], np.uint8) for each in levels)
+    explained = np.asarray(cv2.subtract(moved[first:last], against), np.uint8)
+    score = _tile_sums(explained) - _EXPLAINED_RATIO * _tile_sums(against)
     x0, y0, x1, y1 = (side * _STRIP_PX for side in _best_rectangle(score))
     x1, y1 = min(x1, width), min(y1, last - first)
-    y0, y1 = _stretched(against[:, x0:x1].sum(axis=1, dtype=np.int32), y0, y1)
-    x0, x1 = _stretched(against[y0:y1].sum(axis=0, dtype=np.int32), x0, x1)
+    y0, y1 = _trimmed(_row_sums(explained[y0:y1, x0:x1]) - _EXPLAINED_RATIO * _row_sums(rim[y0:y1, x0:x1]), y0)
+    y0, y1 = _stretched(_row_sums(rim[:, x0:x1]), y0, y1)
+    x0, x1 = _stretched(rim[y0:y1].sum(axis=0, dtype=np.int32), x0, x1)
     inside = against[y0:y1, x0:x1]
     gain = cv2.countNonZero(cv2.subtract(moved[first + y0 : first + y1, x0:x1], inside))
     loss = cv2.countNonZero(inside)
@@ -183,6 +187,19 @@ def _best_rectangle(score: NDArray[np.int32]) -> Area:
     pair, right = np.unravel_index(int(gain.argmax()), gain.shape)
     left = int(np.flatnonzero(sums[pair, : right + 1] == lowest[pair, right])[-1])
     return left, int(tops[pair]), int(right), int(bottoms[pair])
+
+
+def _row_sums(mask: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return np.asarray(mask.sum(axis=1, dtype=np.int32))
+
+
+def _trimmed(score: NDArray[np.int32], start: int) -> tuple[int, int]:
+    """First row and the one after the last, without rows of the first and the last tile that speak against it.
+
+    The edge of a pane need not lie where a tile ends.
+    """
+    before, after = (np.cumsum(np.concatenate([[0], side[:_STRIP_PX]])) for side in (score, score[::-1]))
+    return start + int(before.argmin()), start + len(score) - int(after.argmin())
 
 
 def _stretched(against: NDArray[np.int32], start: int, end: int) -> tuple[int, int]:
