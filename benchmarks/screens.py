@@ -113,6 +113,10 @@ class Screen:
         """The words that are wholly visible, as the page has them."""
         return [str(word) for word in self._tab.evaluate(_VISIBLE)]
 
+    def typed(self) -> str:
+        """The line at the bottom."""
+        return str(self._tab.evaluate("typed.textContent"))
+
     def act(self, action: str) -> None:
         """Do one of ACTIONS; "rest" is nothing."""
         if action == "scroll":

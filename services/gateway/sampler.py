@@ -11,9 +11,11 @@ SETTLED_AFTER_S = (0.5, 2.0)
 
 
 # A picture that keeps changing (a film, scrolling) is read ever less often: reading costs what speech
-# needs. The first change and the picture at rest are always read at once.
+# needs. The first change and the picture at rest are always read at once. So is typing: the pause grows with
+# the part of the picture that changed, up to what a picture costs that must be read as a whole.
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 4.0
+WHOLE_SHARE = 0.1
 
 
 class FrameSampler:
@@ -52,7 +54,8 @@ class FrameSampler:
         if moves and at_s < self._next_at_s:
             self.is_waiting = True
             return False
-        self._next_at_s = at_s + self._pause_s
+        share = 1.0 if self._sent is None else _changed_share(self._sent, thumbnail)
+        self._next_at_s = at_s + min(self._pause_s, LONGEST_PAUSE_S * share / WHOLE_SHARE)
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         self._sent = thumbnail
         self._resent = 0
@@ -60,4 +63,11 @@ class FrameSampler:
 
 
 def _differs(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
-    return a.shape != b.shape or int(np.abs(a.astype(np.int16) - b).max()) > CHANGED_LEVELS
+    return _changed_share(a, b) > 0
+
+
+def _changed_share(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Part of the cells that changed; 1 for a picture of another size."""
+    if a.shape != b.shape:
+        return 1.0
+    return float(np.mean(np.abs(a.astype(np.int16) - b) > CHANGED_LEVELS))

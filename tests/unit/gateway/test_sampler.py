@@ -64,6 +64,15 @@ def test_a_film_is_read_ever_less_often_and_at_once_when_it_rests(thumbnail: NDA
     assert rest or sent[-1] == 39.5
 
 
+def test_typing_is_read_at_every_look(thumbnail: NDArray[np.uint8]) -> None:
+    sampler = FrameSampler()
+    sampler.wants(thumbnail, 0.0)
+    page = thumbnail.copy()
+    for i in range(30):
+        page[80, 10 + i] = 255 - page[80, 10 + i]
+        assert sampler.wants(page.copy(), 1 + i / 5)
+
+
 def test_a_picture_that_was_put_off_is_sent_when_asked_again(thumbnail: NDArray[np.uint8]) -> None:
     sampler = FrameSampler()
     sampler.wants(thumbnail, 0.0)

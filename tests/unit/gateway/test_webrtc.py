@@ -128,6 +128,15 @@ class Slides(MediaStreamTrack):
         return frame
 
 
+class OneSlide(Slides):
+    """A single picture, and then nothing."""
+
+    async def recv(self) -> av.VideoFrame:
+        if self._index:
+            await asyncio.Event().wait()
+        return await super().recv()
+
+
 @dataclass
 class Browser:
     """One page."""
@@ -220,6 +229,14 @@ async def test_a_still_screen_is_sent_a_few_times_and_is_legible(room: tuple[Roo
     seen = cv2.imdecode(np.frombuffer(session.frames[-1][0], np.uint8), cv2.IMREAD_COLOR)
     assert seen.shape == slide.shape
     assert cv2.PSNR(seen, slide) > 28
+
+
+async def test_a_picture_is_sent_though_no_other_follows(room: tuple[Room, Peers], slide_png: bytes) -> None:
+    session = room[0].session
+    slide = np.asarray(cv2.imdecode(np.frombuffer(slide_png, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+    page = await browse(room[1], OneSlide(slide))
+    await session.until(lambda: len(session.frames) >= 1)
+    await page.connection.close()
 
 
 async def test_without_sound_the_clock_runs_in_silence(room: tuple[Room, Peers], slide_png: bytes) -> None:
