@@ -121,7 +121,8 @@ class CardCache(Cache):
         if capacity > most:
             raise TensorError(f"a cache of {capacity} tokens is asked for, the plan is for at most {most}")
         self._engine = engine
-        # (layer, position, key or value, head, channel)
+        # (layer, position, key or value, head, channel); a position takes 768 bytes, so that every part begins at a
+        # multiple of 256, as TensorRT wants
         self._kept = engine.keep((len(past), capacity, *map(int, past["past.0"][1:])), "float16")
         self._layers = [self._kept.part(i, i + 1).reshape(self._kept.shape[1:]) for i in range(len(past))]
 

@@ -199,6 +199,19 @@ def ask(decoder, cache):
     return np.stack(told)
 
 
+def write_where_it_does_not_fit(cache):
+    place = {"new.0": cache._engine.keep((2, 2, 3, 64), "float16")}
+    one = decoder.embed(decoder.words(PRINTER))[None, :1]
+    past = {f"past.{i}": layer.part(0, 0) for i, layer in enumerate(cache._layers)}
+    feeds = {"inputs_embeds": one, "positions": np.zeros((1, 1), np.int64), "logit_rows": np.zeros(1, np.int64)}
+    try:
+        cache._engine.run(feeds | past | {"self_bias": np.zeros((1, 1, 1, 1), np.float32)}, ["logits"], into=place)
+    except TensorError as error:
+        assert "'new.0' is float16[1, 2, 3, 64], its place is float16[2, 2, 3, 64]" in str(error), error
+    else:
+        raise SystemExit("what does not fit was written")
+
+
 decoder = SmallDecoder()
 host = listen(decoder)
 wanted = ask(decoder, host)
@@ -221,6 +234,7 @@ there = host.buffers[:, :, 0, :, : host.length]
 assert cache.length == host.length
 # what the first layer keeps depends on word and position alone
 assert np.abs(kept[0].astype(np.float32) - there[0]).max() < 0.05
+write_where_it_does_not_fit(cache)
 in_two_parts(cache._engine, decoder.embed(decoder.words(PRINTER)), 1e-4)
 assert np.linalg.norm(kept - there.astype(np.float32)) < 0.1 * np.linalg.norm(there.astype(np.float32))
 
