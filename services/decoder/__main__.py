@@ -14,6 +14,7 @@ from engines.residency import process
 from protos.decoder.v1 import decoder_pb2_grpc
 from services.decoder.asking import TIERS
 from services.decoder.escalation import EscalationSettings
+from services.decoder.local_model import LocalSettings
 from services.decoder.model import NAME, SmallDecoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.runtime.sentence import SentenceEncoder
@@ -39,7 +40,10 @@ def main() -> None:
         flags.escalation_budget_bytes,
         flags.escalation_budget_tokens,
     )
-    decoder_settings = DecoderSettings(flags.tier, flags.context_tokens, flags.max_contexts, flags.idle_s, escalation)
+    local = LocalSettings(flags.local_url, flags.local_model, flags.local_deadline_s)
+    decoder_settings = DecoderSettings(
+        flags.tier, flags.context_tokens, flags.max_contexts, flags.idle_s, escalation, local
+    )
     try:
         process()  # a memory budget that cannot be read is found out now
         asyncio.run(_serve(settings_from("decoder", flags), decoder_settings))
@@ -60,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     idle_s = float(env("SENSORIUM_IDLE_S", str(default.idle_s)))
     parser.add_argument("--idle-s", type=float, default=idle_s, help="forget a session after so long without use")
     _add_escalation(parser)
+    _add_local(parser)
     return parser
 
 
@@ -80,6 +85,15 @@ def _add_escalation(parser: argparse.ArgumentParser) -> None:
     add("deadline-s", default.deadline_s, "the local answer stands after so long")
     add("budget-bytes", default.budget_bytes, "bytes that one session may send")
     add("budget-tokens", default.budget_tokens, "tokens that one session may use")
+
+
+def _add_local(parser: argparse.ArgumentParser) -> None:
+    default, env = LocalSettings(), os.environ.get
+    url, model = env("SENSORIUM_LOCAL_URL", default.url), env("SENSORIUM_LOCAL_MODEL", default.model)
+    parser.add_argument("--local-url", default=url, help="your own model on this machine: http://127.0.0.1:PORT/v1")
+    parser.add_argument("--local-model", default=model, help="its name, where its server has several")
+    deadline_s = float(env("SENSORIUM_LOCAL_DEADLINE_S", str(default.deadline_s)))
+    parser.add_argument("--local-deadline-s", type=float, default=deadline_s, help="the line stands after so long")
 
 
 async def _serve(settings: ServiceSettings, decoder_settings: DecoderSettings) -> None:

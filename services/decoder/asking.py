@@ -1,5 +1,6 @@
 """One question of one session: routed, searched, answered; evidence first, then text, then the whole."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from services.decoder import answer as answering
 from services.decoder import escalation, fields, model, reader
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
+from services.decoder.local_model import LocalModel
 from services.decoder.model import SmallDecoder
 from services.decoder.reader import Reader
 from services.decoder.retrieval import READ, Hit
@@ -21,6 +23,8 @@ from services.decoder.session import Session
 from services.runtime import sentence, wire
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError
+
+log = logging.getLogger(__name__)
 
 TIERS = ("extract", "small")
 MAX_QUESTION_CHARS = 2_000
@@ -41,6 +45,7 @@ class Asking:
         line_reader: Reader,
         router: Router,
         endpoint: Endpoint,
+        local: LocalModel,
         executor: ThreadPoolExecutor,
     ) -> None:
         self._tier = tier
@@ -49,6 +54,7 @@ class Asking:
         self._reader = line_reader
         self._router = router
         self._endpoint = endpoint
+        self._local = local
         self._executor = executor
 
     async def answer(self, session: Session, request: pb.AskRequest) -> AsyncGenerator[pb.AskResponse, None]:
@@ -68,13 +74,12 @@ class Asking:
             first_evidence_ms=_ms_since(started),
             route=_route_to_proto(route),
         )
-        reply = await self._escalated(session, request, hits, route, activation.escalation)
-        tier, text = "extract", ""
+        tier, reply = await self._larger(session, request, hits, route, activation)
+        text = ""
         if reply is not None:
-            tier, abstained = "endpoint", False
+            abstained = False
             evidence = evidence_of(session, [hits[index] for index in reply.lines], least=0.0)
             activation.experts.append(tier)
-            activation.reason = activation.escalation.reason
             pieces = _said(reply)
         else:
             pieces = self._pieces(session, request, hits, activation)
@@ -92,7 +97,7 @@ class Asking:
         whole = pb.Answer(
             text=text,
             abstained=abstained,
-            # how often an endpoint is right is not known here
+            # how often a larger model is right is not known here
             confidence=_confidence(hits, tier, abstained) if reply is None else None,
             evidence=evidence,
             tier=tier,
@@ -100,6 +105,26 @@ class Asking:
             fields=values,
         )
         yield pb.AskResponse(answer=whole)
+
+    async def _larger(
+        self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], route: Route, activation: pb.Activation
+    ) -> tuple[str, Reply | None]:
+        """The reply of a larger model and its tier, where one is needed and answers; notes why in `activation`."""
+        why = escalation.need(self._endpoint.settings, hits, route)
+        if self._local.is_configured and why and not request.fields:
+            try:
+                reply = await self._local.ask(request.question, hits, session.timeline.names)
+                activation.reason = f"{why}; the local model answered"
+                activation.escalation.outcome = "not_needed"
+                activation.escalation.reason = activation.reason
+                return "local", reply
+            except EscalationError as error:
+                log.info("local model gave no answer", extra={"fields": {"why": str(error)}})
+        escalated = await self._escalated(session, request, hits, route, activation.escalation)
+        if escalated is None:
+            return "extract", None
+        activation.reason = activation.escalation.reason
+        return "endpoint", escalated
 
     async def _escalated(
         self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], route: Route, report: pb.EscalationReport

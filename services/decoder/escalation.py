@@ -129,17 +129,20 @@ def need(settings: EscalationSettings, hits: Sequence[Hit], route: Route) -> str
     return ""
 
 
-def prepare(model: str, question: str, hits: Sequence[Hit], names: Mapping[str, str]) -> Prepared:
+def prepare(
+    model: str, question: str, hits: Sequence[Hit], names: Mapping[str, str], *, is_redacted: bool = True
+) -> Prepared:
     """The body to send: the question and the lines, redacted; no time, place or id of the session."""
     redaction = Redaction([*names.values(), *names])
+    hide = redaction.hide if is_redacted else str
     plain, shown = [], []
     for number, hit in enumerate(hits, 1):
         line = hit.line
         who = one_line(names.get(line.speaker, line.speaker))
-        source = "on the screen" if line.kind == "screen" else f"{redaction.hide(who)} said" if who else "said"
+        source = "on the screen" if line.kind == "screen" else f"{hide(who)} said" if who else "said"
         plain.append(f"{who} {line.text}" if line.kind == "speech" else line.text)
-        shown.append(f"{number}. ({source}) {redaction.hide(line.text)}")
-    asked = redaction.hide(one_line(question))
+        shown.append(f"{number}. ({source}) {hide(line.text)}")
+    asked = hide(one_line(question))
     content = "Lines:\n" + "\n".join(shown) + f"\n\nQuestion: {asked}"
     body = {
         "model": model,
@@ -199,20 +202,64 @@ def _words(text: str) -> list[str]:
     return [word.removesuffix("'s") for word in _WORD.findall(text.lower().replace("’", "'"))]
 
 
-class Endpoint:
-    """The configured endpoint. `exchange` is one HTTP request, without redirects, proxies or retries."""
+class ChatServer:
+    """An OpenAI-compatible server. `exchange` is one HTTP request, without redirects, proxies or retries."""
 
-    def __init__(self, settings: EscalationSettings, audit: AuditLog) -> None:
-        check(settings)
-        self.settings = settings
-        self._audit = audit
-        self._url: SplitResult = urlsplit(settings.url)
-        self._budget = asyncio.Lock()
+    def __init__(self, url: str, key_file: str = "") -> None:
+        self._url: SplitResult = urlsplit(url)
+        self._key_file = key_file
 
     @property
     def is_configured(self) -> bool:
         """Whether there is anywhere to send to."""
-        return bool(self.settings.url)
+        return bool(self._url.hostname)
+
+    async def exchange(self, body: bytes) -> bytes:
+        """POST a body to chat/completions; what came, at most MAX_REPLY_BYTES. Raises OSError, EscalationError."""
+        host, is_secure = self._url.hostname or "", self._url.scheme == "https"
+        port = self._url.port or (443 if is_secure else 80)
+        context = ssl.create_default_context() if is_secure else None
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_REPLY_BYTES)
+        try:
+            writer.write(self._head(host, port, len(body)) + body)
+            await writer.drain()
+            raw = bytearray()
+            while chunk := await reader.read(65_536):
+                raw += chunk
+                if len(raw) > MAX_REPLY_BYTES:
+                    raise EscalationError(f"the endpoint's answer is larger than {MAX_REPLY_BYTES} bytes")
+        finally:
+            writer.close()
+        return _payload(bytes(raw))
+
+    def _head(self, host: str, port: int, length: int) -> bytes:
+        path = f"{self._url.path.rstrip('/')}/chat/completions"
+        lines = [
+            f"POST {path} HTTP/1.1",
+            f"Host: {f'[{host}]' if ':' in host else host}:{port}",
+            "Content-Type: application/json",
+            "Accept: application/json",
+            "Accept-Encoding: identity",
+            "Connection: close",
+            f"Content-Length: {length}",
+        ]
+        if self._key_file:
+            key = Path(self._key_file).read_text().strip()
+            if not key.isascii() or not key.isprintable() or " " in key:
+                raise EscalationError("the escalation key file holds no key")
+            lines.append(f"Authorization: Bearer {key}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+class Endpoint(ChatServer):
+    """The configured endpoint: what it is sent is bounded and written down first."""
+
+    def __init__(self, settings: EscalationSettings, audit: AuditLog) -> None:
+        check(settings)
+        super().__init__(settings.url, settings.key_file)
+        self.settings = settings
+        self._audit = audit
+        self._budget = asyncio.Lock()
 
     async def ask(self, session: str, policy: str, why: str, prepared: Prepared, report: pb.EscalationReport) -> Reply:
         """Send one prepared request, written down before it leaves; `report` is filled. Raises EscalationError."""
@@ -257,42 +304,6 @@ class Endpoint:
             await asyncio.to_thread(
                 self._audit.done, entry, outcome=outcome, bytes_received=received, tokens=tokens, ms=spent_ms
             )
-
-    async def exchange(self, body: bytes) -> bytes:
-        """POST a body to chat/completions; what came, at most MAX_REPLY_BYTES. Raises OSError, EscalationError."""
-        host, is_secure = self._url.hostname or "", self._url.scheme == "https"
-        port = self._url.port or (443 if is_secure else 80)
-        context = ssl.create_default_context() if is_secure else None
-        reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_REPLY_BYTES)
-        try:
-            writer.write(self._head(host, port, len(body)) + body)
-            await writer.drain()
-            raw = bytearray()
-            while chunk := await reader.read(65_536):
-                raw += chunk
-                if len(raw) > MAX_REPLY_BYTES:
-                    raise EscalationError(f"the endpoint's answer is larger than {MAX_REPLY_BYTES} bytes")
-        finally:
-            writer.close()
-        return _payload(bytes(raw))
-
-    def _head(self, host: str, port: int, length: int) -> bytes:
-        path = f"{self._url.path.rstrip('/')}/chat/completions"
-        lines = [
-            f"POST {path} HTTP/1.1",
-            f"Host: {f'[{host}]' if ':' in host else host}:{port}",
-            "Content-Type: application/json",
-            "Accept: application/json",
-            "Accept-Encoding: identity",
-            "Connection: close",
-            f"Content-Length: {length}",
-        ]
-        if self.settings.key_file:
-            key = Path(self.settings.key_file).read_text().strip()
-            if not key.isascii() or not key.isprintable() or " " in key:
-                raise EscalationError("the escalation key file holds no key")
-            lines.append(f"Authorization: Bearer {key}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
 class _Received:

@@ -23,6 +23,7 @@ from services.decoder.cache import Float
 from services.decoder.context import MAX_ENTRY_TOKENS, LiveContext
 from services.decoder.escalation import Endpoint, EscalationSettings
 from services.decoder.lines import Line
+from services.decoder.local_model import LocalModel, LocalSettings
 from services.decoder.minutes import topics_response
 from services.decoder.model import SmallDecoder
 from services.decoder.naming import FoundName
@@ -68,6 +69,7 @@ class DecoderSettings:
     max_contexts: int = 4
     idle_s: float = 1800.0
     escalation: EscalationSettings = EscalationSettings()
+    local: LocalSettings = LocalSettings()
 
 
 class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
@@ -95,8 +97,9 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
         self._searching = ThreadPoolExecutor(1, thread_name_prefix="decoder-search")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="decoder-context")
         endpoint = Endpoint(decoder_settings.escalation, AuditLog(audit_file()))
+        local = LocalModel(decoder_settings.local)
         self._asking = Asking(
-            decoder_settings.tier, decoder, encoder, self._reader, Router(encoder), endpoint, self._writing
+            decoder_settings.tier, decoder, encoder, self._reader, Router(encoder), endpoint, local, self._writing
         )
         # least recently used first
         self._sessions: OrderedDict[str, Session] = OrderedDict()

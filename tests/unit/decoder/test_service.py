@@ -15,12 +15,15 @@ from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
 from services.decoder.cache import Cache
 from services.decoder.context import HEADER
+from services.decoder.escalation import EscalationSettings
+from services.decoder.local_model import LocalSettings
 from services.decoder.model import SmallDecoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.server import serving
 from services.runtime.settings import ServiceSettings
+from tests.unit.decoder.chat_server import chat_server
 
 S = 16_000
 Request = pb.ObserveRequest
@@ -435,3 +438,25 @@ async def test_fields_are_found_beside_the_answer_each_with_its_lines_and_words(
         ):
             with pytest.raises(grpc.aio.AioRpcError, match=says):
                 _ = [part async for part in stub.Ask(pb.AskRequest(session_id="m", question="What?", fields=wrong))]
+
+
+@pytest.mark.parametrize(("said", "tier"), [("The checklist is due on Thursday.", "local"), ("Ask Klaus.", "extract")])
+async def test_the_users_own_model_answers_what_no_line_surely_does_if_the_lines_back_it(
+    running: Running, said: str, tier: str
+) -> None:
+    async def answer(messages: list[dict[str, str]]) -> str:
+        return said
+
+    async with chat_server(answer) as server:
+        settings = {"local": LocalSettings(server.url), "escalation": EscalationSettings(above=0.0, below=1.0)}
+        async with running(**settings) as (skin, stub):
+            await observe(stub, [config(), utterance("u1", 1, "The checklist is due on Thursday.")])
+            await skin.session("m").caught_up()
+            (*_, last) = await ask(stub, "When is the checklist due?")
+            assert len(server.bodies) == 1 and last.answer.tier == tier and last.answer.evidence
+            assert (last.answer.text == said) == (tier == "local")
+            assert not last.answer.activation.escalation.bytes_sent
+            fields = [pb.Field(path="due", question="When is the checklist due?")]
+            asked = pb.AskRequest(session_id="m", question="When is the checklist due?", fields=fields)
+            (*_, last) = [part async for part in stub.Ask(asked)]
+            assert len(server.bodies) == 1 and last.answer.tier == "extract"
