@@ -72,6 +72,14 @@ def test_a_picture_is_read_to_the_same_text() -> None:
     assert sum(map(len, with_it)) > 50
 
 
+def test_a_run_does_not_depend_on_the_sizes_of_the_one_before() -> None:
+    engine, random = open_engine(TINY, "rec.onnx"), np.random.default_rng(0)
+    short, long = (random.standard_normal((1, 3, 48, width)).astype(np.float32) for width in (64, 320))
+    first, wide, again = (engine.run({"x": lines}) for lines in (short, long, short))
+    for name, values in first.items():
+        assert np.array_equal(values, again[name]) and values.shape[1] < wide[name].shape[1]
+
+
 @pytest.mark.parametrize(
     ("feeds", "message"),
     [
