@@ -22,19 +22,19 @@ from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
 from services.asr.settings import AsrOptions
-from services.asr.trust import BLIP_S, hears_no_speech, is_guess, is_invented
+from services.asr.stretch import ENOUGH, MOST, WAIT, Closed, Stretch
+from services.asr.trust import BLIP_S, hears_no_speech, is_guess
 from services.asr.turn import PATIENCE, is_complete
+from services.asr.utterance import Utterance
 from services.asr.vad import WINDOW, SpeechDetector
 from services.asr.whisper import Encoded, Whisper
 from services.runtime.load import Shed
 from services.runtime.percept import (
-    SAMPLE_RATE,
     Checkpoint,
     Percept,
     SpeechActivity,
     SpeechEvent,
     Transcript,
-    Word,
 )
 from services.runtime.phrases import parse_phrases
 from services.runtime.stage import Frame, MediaError, StageConfig
@@ -73,53 +73,13 @@ class Recognisers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Utterance:
-    """Audio between two pauses, (end_sample - start_sample,); `active` windows of it hold speech."""
-
-    start_sample: int
-    end_sample: int
-    audio: NDArray[np.float32]
-    active: NDArray[np.bool_]
-
-    @property
-    def speech_s(self) -> float:
-        """How much of it is speech."""
-        return int(self.active.sum()) * WINDOW / SAMPLE_RATE
-
-    def transcript(self, hypothesis: Hypothesis, words: tuple[Word, ...], language: str) -> Transcript | None:
-        """The final; None when nothing was said."""
-        if not words or is_invented(" ".join(word.text for word in words), hypothesis, self.speech_s):
-            return None
-        return Transcript(
-            utterance_id=utterance_id(self.start_sample),
-            is_final=True,
-            start_sample=self.start_sample,
-            end_sample=self.end_sample,
-            words=words,
-            stable_words=len(words),
-            language=language,
-            confidence=float(np.exp(min(0.0, hypothesis.mean_log_prob))),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Reading:
     """What Moonshine wrote for all of an utterance; `is_searched`: the likeliest, not only the greedy text."""
 
-    utterance: _Utterance
+    utterance: Utterance
     is_searched: bool
     hypothesis: Hypothesis
     transcript: Transcript | None
-
-
-@dataclass(frozen=True, slots=True)
-class _SecondPass:
-    """A closed English utterance that Whisper shall read once the stream has gone on to `due_sample`."""
-
-    first: Transcript
-    reading: _Reading
-    finals: Finals
-    due_sample: int
 
 
 class AsrStage:
@@ -138,7 +98,8 @@ class AsrStage:
                 raise MediaError(f"resume_state is not of an asr checkpoint: {error}") from error
         self._base_sample = config.start_sample
         self._audio = np.zeros(0, np.float32)
-        self._second_pass: _SecondPass | None = None
+        self._stretch = Stretch()
+        self._due_sample = 0
         self._end_sample: int | None = None
         self._shed = Shed()
         self._begin(config.start_sample)
@@ -186,12 +147,12 @@ class AsrStage:
         results = list(self.push_audio(np.zeros(-len(self._audio) % WINDOW, np.float32)))
         if (span := self._endpointer.flush()) is not None:
             results += self._close(span)
-        return results + self._run_second_pass()
+        return results + self._second_pass()
 
     def _window(self) -> list[Percept]:
         results: list[Percept] = []
-        if self._second_pass is not None and self._sample(self._windows) >= self._second_pass.due_sample:
-            results += self._run_second_pass()
+        if self._stretch.closed and self._is_due():
+            results += [*self._second_pass(), self._checkpoint()]
         window = self._audio[self._windows * WINDOW :][:WINDOW]
         self._windows += 1
         level = float(np.sqrt(np.mean(window * window)))
@@ -200,7 +161,7 @@ class AsrStage:
             case Span():
                 results += self._close(event)
             case Silence():
-                results += self._run_second_pass()
+                results += self._second_pass()
                 self._begin(self._sample(event.end))
                 results.append(self._checkpoint())
             case None:
@@ -214,12 +175,12 @@ class AsrStage:
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(self._base_sample, self._language.to_bytes())
 
-    def _utterance(self, start: int, end: int, active: NDArray[np.bool_]) -> _Utterance:
+    def _utterance(self, start: int, end: int, active: NDArray[np.bool_]) -> Utterance:
         start_sample, end_sample = self._sample(start), self._sample(end)
         if self._end_sample is not None:
             end_sample = min(end_sample, self._end_sample)
         audio = self._audio[start_sample - self._base_sample : end_sample - self._base_sample]
-        return _Utterance(start_sample, end_sample, audio, active)
+        return Utterance(start_sample, end_sample, audio, active)
 
     # Speech begins and ends
 
@@ -242,7 +203,7 @@ class AsrStage:
             SpeechActivity(SpeechEvent.START_OF_SPEECH, self._sample(self._voice), utterance_id(self._sample(begin)))
         ]
 
-    def _say(self, utterance: _Utterance, transcript: Transcript | None) -> list[Percept]:
+    def _say(self, utterance: Utterance, transcript: Transcript | None) -> list[Percept]:
         """That speech ended and what was said, or that there is nothing to say and a partial is taken back."""
         begin_sample = utterance.start_sample if self._finals.end_sample is None else self._finals.end_sample
         said = [] if transcript is None else self._finals.say(self._snapped(transcript))
@@ -303,7 +264,7 @@ class AsrStage:
         name = utterance_id(start_sample)
         return replace(found, utterance_id=name, start_sample=start_sample, is_final=False, stable_words=stable)
 
-    def _whisper_partial(self, utterance: _Utterance) -> Transcript | None:
+    def _whisper_partial(self, utterance: Utterance) -> Transcript | None:
         whisper = self._recognisers.whisper
         if whisper is None:
             return None
@@ -324,7 +285,7 @@ class AsrStage:
             return []
         return [] if self._needs_check(reading) else self._say(reading.utterance, reading.transcript)
 
-    def _read(self, utterance: _Utterance, *, search: bool = False) -> _Reading | None:
+    def _read(self, utterance: Utterance, *, search: bool = False) -> _Reading | None:
         """All of it by Moonshine, once; with `search` its likeliest text. None when there is no speech in it."""
         if utterance.active.sum() < MIN_SPEECH or len(utterance.audio) < MIN_SAMPLES:
             return None
@@ -353,60 +314,71 @@ class AsrStage:
         return speech_s < BLIP_S or self._language.needs_check(reading.hypothesis.mean_log_prob, speech_s)
 
     def _close(self, span: Span) -> list[Percept]:
-        results = self._run_second_pass()
-        due_sample = self._sample(self._windows) + WINDOW
         utterance = self._utterance(span.start, span.end, span.active)
-        results += self._say(utterance, self._final(utterance, due_sample))
+        sound = self._audio[: utterance.end_sample - self._base_sample]
+        results: list[Percept] = []
+        if self._stretch.length + len(sound) > MOST:
+            results += self._second_pass()
+        transcript, closed = self._final(utterance)
+        if transcript is not None and closed is None:
+            results += self._second_pass()
+        results += self._say(utterance, transcript)
+        if closed is None:
+            self._stretch.hear(sound)
+        else:
+            self._stretch.add(closed, sound)
+            self._due_sample = self._sample(self._windows) + (WINDOW if self._stretch.length >= ENOUGH else WAIT)
         self._begin(self._sample(span.end))
-        if self._second_pass is None:
+        if not self._stretch.closed:
             results.append(self._checkpoint())
         return results
 
-    def _final(self, utterance: _Utterance, due_sample: int) -> Transcript | None:
-        """What was said, by the recogniser of its language; English may get a second pass."""
+    def _final(self, utterance: Utterance) -> tuple[Transcript | None, Closed | None]:
+        """What was said, by the recogniser of its language, and for the second pass what it shall read."""
         if self._pinned not in ("", "en"):
             if (whisper := self._recognisers.whisper) is None or utterance.active.sum() < MIN_SPEECH:
-                return None
+                return None, None
             encoded = whisper.encode(utterance.audio)
-            transcript = _by_whisper(whisper, utterance, encoded, self._pinned)[1]
-            return self._with_phrases(whisper, utterance, encoded, transcript)
+            _, transcript = _by_whisper(whisper, utterance, encoded, self._pinned)
+            return transcript and self._with_phrases(whisper, utterance, encoded, transcript), None
         if (reading := self._read(utterance, search=self._shed.has_second_pass)) is None:
-            return None
+            return None, None
+        transcript, hypothesis, is_checked = reading.transcript, reading.hypothesis, False
         if self._needs_check(reading) and (whisper := self._recognisers.whisper) is not None:
-            return self._checked(whisper, reading)
-        if not self._pinned:
+            transcript, hypothesis = self._checked(whisper, reading)
+            is_checked = True
+        elif not self._pinned:
             self._language = self._language.heard(utterance.speech_s)
-        english = reading.transcript
-        if english is not None and self._has_second_pass:
-            self._second_pass = _SecondPass(english, reading, self._finals, due_sample)
-        return english
+        if transcript is None or transcript.language != "en" or not self._has_second_pass:
+            return transcript, None
+        log_probs = np.append(hypothesis.log_probs, hypothesis.end_log_prob)
+        return transcript, Closed(utterance, transcript, log_probs, self._finals, is_checked)
 
-    def _checked(self, whisper: Whisper, reading: _Reading) -> Transcript | None:
-        """What was said after Whisper has listened too."""
+    def _checked(self, whisper: Whisper, reading: _Reading) -> tuple[Transcript | None, Hypothesis]:
+        """What was said after Whisper has listened too, and whose reading that is."""
         utterance, hypothesis, english = reading.utterance, reading.hypothesis, reading.transcript
         encoded = whisper.encode(utterance.audio)
-        language = self._pinned
-        if not language:
-            language, self._language = self._language.checked(
-                whisper.identify(encoded), hypothesis.mean_log_prob, utterance.speech_s
-            )
+        language, self._language = self._language.checked(
+            whisper.identify(encoded), hypothesis.mean_log_prob, utterance.speech_s
+        )
         if language == "en" and not self._has_second_pass:
-            return english
+            return english, hypothesis
         other, transcript = _by_whisper(whisper, utterance, encoded, language)
         if hears_no_speech(other) or (
             language == "en" and is_guess(hypothesis, other, *map(_text, (english, transcript)))
         ):
-            return None
-        if language == "en":
-            both = (transcript, english) if _is_better(other, hypothesis) else (english, transcript)
-            transcript = _compared(*both)
-        return self._with_phrases(whisper, utterance, encoded, transcript)
+            return None, other
+        if language == "en" and _is_better(other, hypothesis.mean_log_prob):
+            transcript = _compared(transcript, english)
+        elif language == "en":
+            transcript, other = _compared(english, transcript), hypothesis
+        return transcript and self._with_phrases(whisper, utterance, encoded, transcript), other
 
     def _with_phrases(
-        self, whisper: Whisper, utterance: _Utterance, encoded: Encoded, transcript: Transcript | None
-    ) -> Transcript | None:
+        self, whisper: Whisper, utterance: Utterance, encoded: Encoded, transcript: Transcript
+    ) -> Transcript:
         """The transcript with the listed phrases that a prompted reading finds in it."""
-        if transcript is None or not self._phrases:
+        if not self._phrases:
             return transcript
         prompt = self._phrases.prompt([word.text for word in transcript.words], whisper.count_tokens)
         if not prompt:
@@ -433,21 +405,37 @@ class AsrStage:
             wanted = self._pinned != "en" or bool(self._phrases)
         return wanted and self._shed.has_second_pass and self._recognisers.whisper is not None
 
-    def _run_second_pass(self) -> list[Percept]:
-        waiting, self._second_pass = self._second_pass, None
-        if waiting is None or (whisper := self._recognisers.whisper) is None:
+    def _is_due(self) -> bool:
+        """Whether the stretch is long enough, or nobody goes on."""
+        is_open = self._endpointer.start is not None
+        return self._sample(self._windows) >= self._due_sample and (self._stretch.length >= ENOUGH or not is_open)
+
+    def _second_pass(self) -> list[Percept]:
+        """Let Whisper read the stretch as one; finals that this changes come again."""
+        stretch, self._stretch = self._stretch, Stretch()
+        if stretch.is_read or not self._shed.has_second_pass or (whisper := self._recognisers.whisper) is None:
             return []
-        if not self._shed.has_second_pass:
-            return [self._checkpoint()]
-        second = self._checked(whisper, waiting.reading)
+        utterance = stretch.as_one()
+        encoded = whisper.encode(utterance.audio)
+        hypothesis, transcript = _by_whisper(whisper, utterance, encoded, "en")
+        if transcript is None:
+            return []
+        is_better = _is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
+        kept, left = (transcript.words, stretch.words) if is_better else (stretch.words, transcript.words)
+        chosen = self._with_phrases(whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
         results: list[Percept] = []
-        if second is not None and (second := self._snapped(second)) != self._snapped(waiting.first):
-            results += waiting.finals.say(second, is_better=True)
-        return [*results, self._checkpoint()]
+        for closed, words in zip(stretch.closed, stretch.parts(chosen.words), strict=True):
+            if closed.is_checked and not is_better:
+                continue
+            confidence = transcript.confidence if is_better else closed.transcript.confidence
+            second = replace(closed.transcript, words=words, stable_words=len(words), confidence=confidence)
+            if (second := self._snapped(second)) != self._snapped(closed.transcript):
+                results += closed.finals.say(second, is_better=True)
+        return results
 
 
-def _is_better(second: Hypothesis, first: Hypothesis) -> bool:
-    return len(second.tokens) > 0 and second.mean_log_prob > first.mean_log_prob + SECOND_PASS_MARGIN
+def _is_better(second: Hypothesis, first_log_prob: float) -> bool:
+    return len(second.tokens) > 0 and second.mean_log_prob > first_log_prob + SECOND_PASS_MARGIN
 
 
 def _text(transcript: Transcript | None) -> str:
@@ -462,7 +450,7 @@ def _compared(kept: Transcript | None, left: Transcript | None) -> Transcript | 
 
 
 def _by_whisper(
-    whisper: Whisper, utterance: _Utterance, encoded: Encoded, language: str, prompt: str = ""
+    whisper: Whisper, utterance: Utterance, encoded: Encoded, language: str, prompt: str = ""
 ) -> tuple[Hypothesis, Transcript | None]:
     hypothesis = whisper.transcribe(encoded, language, prompt=prompt)
     words = whisper.words(hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active)

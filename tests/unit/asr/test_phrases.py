@@ -123,7 +123,8 @@ def test_with_phrases_results_do_not_depend_on_chunk_size(
 
 
 def test_replay_from_any_checkpoint_with_phrases_gives_the_same_finals(transcribe: Transcribe, speech: Samples) -> None:
-    talk = np.concatenate([speech, np.zeros(SAMPLE_RATE, np.float32), speech])
+    pause = np.zeros(round(2.5 * SAMPLE_RATE), np.float32)
+    talk = np.concatenate([speech, pause, speech, pause])
     said = transcribe(talk, options=PHRASES)
     checkpoints = [(i, p) for i, p in enumerate(said) if isinstance(p, Checkpoint)]
     assert len(checkpoints) >= 2
