@@ -23,12 +23,10 @@ from engines.backends.openvino import OpenVinoEngine, has_bfloat16
 from engines.fetch import fetch
 from engines.manifest import manifest
 from engines.models import graph_of, model_file
+from engines.preference import openvino_engine
 from engines.tuning import OPENVINO
 from tools.calibrate import asr, vision
 from tools.tune import typical
-
-# OpenVINO 2026.4.1 gives no embedding of less than 2 s.
-WRONG = ("campplus/campplus.onnx",)
 
 
 @contextmanager
@@ -36,8 +34,7 @@ def on_openvino(graph: str) -> Iterator[None]:
     """The services run the graph MODEL/FILE in bfloat16, the others on ONNX Runtime."""
 
     def chosen(name: str, file: str, threads: int) -> OpenVinoEngine | None:
-        is_it = f"{name}/{file}" == graph
-        return OpenVinoEngine(model_file(name, file), graph_of(name, file)) if is_it else None
+        return openvino_engine(name, file) if f"{name}/{file}" == graph else None
 
     asr.cache_clear()
     vision.cache_clear()
@@ -50,10 +47,8 @@ def on_openvino(graph: str) -> Iterator[None]:
 
 def measure(name: str, file: str, media: Path) -> None:
     """Print the manifest's entry of one graph, without `most`, which is decided before."""
-    measured, path = MEASURES[f"{name}/{file}"], model_file(name, file)
-    signature = graph_of(name, file)
-    feeds = typical(manifest(name), signature)
-    engines = OnnxRuntimeEngine(path), OpenVinoEngine(path, signature)
+    measured, feeds = MEASURES[f"{name}/{file}"], typical(manifest(name), graph_of(name, file))
+    engines = OnnxRuntimeEngine(model_file(name, file)), openvino_engine(name, file)
     ms = [least_cpu_ms(partial(engine.run, feeds)) for engine in engines]
     as_it_is = measured.observe(media)
     with on_openvino(f"{name}/{file}"):
@@ -76,8 +71,6 @@ def main() -> None:
         raise SystemExit("this processor multiplies no bfloat16: there is nothing to measure")
     cv2.setNumThreads(1)
     for graph in MEASURES:
-        if graph in WRONG:
-            continue
         name, file = graph.split("/")
         fetch([name])
         if (not options.models or name in options.models) and graph_of(name, file).precision == "float32":

@@ -16,7 +16,7 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [[profile]]  graph, axes (each free axis: least, usual, most), fixed?, exporter?, tolerance, half?, int8?; for
                  TensorRT
     [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms; measured, see EightBits
-    [[bfloat16]] graph, metric, data, float32, bfloat16, most, cpu_ms; measured, see BFloat16
+    [[bfloat16]] graph, metric, data, float32, bfloat16, most, cpu_ms, plain?; measured, see BFloat16
 
 A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
 
@@ -160,7 +160,8 @@ class BFloat16:
     """What products in bfloat16 on OpenVINO cost a graph, by `python -m benchmarks.bfloat16`.
 
     `metric` is an error, so lower is better: as it is on ONNX Runtime (`float32`) and in bfloat16; `most` is what it
-    may be. `cpu_ms` are processor milliseconds of a run of each.
+    may be. `cpu_ms` are processor milliseconds of a run of each. `plain`: it is rewritten as for TensorRT when it is
+    opened, since OpenVINO computes the graph itself wrongly.
     """
 
     graph: str
@@ -170,6 +171,7 @@ class BFloat16:
     bfloat16: float
     most: float
     cpu_ms: tuple[float, float]
+    plain: bool = False
 
     @property
     def is_allowed(self) -> bool:

@@ -158,6 +158,16 @@ def ranges_file(name: str, graph: str) -> Path:
     return RANGES / f"{name}-{Path(graph).stem}.json"
 
 
+def as_plain(name: str, source: onnx.ModelProto, profile: Profile) -> onnx.ModelProto:
+    """A graph of a model by the rules of engines/export/plain.py, its axes named as in the manifest.
+
+    Raises PlainGraphError.
+    """
+    made = plain(source, example(name, profile.graph), profile.fixed)
+    _name_axes(made.graph, models.graph_of(name, profile.graph))
+    return made
+
+
 def _write(name: str, profile: Profile, out: Path, precision: str) -> float:
     is_source = precision == "float32"
     source = models.model_file(name, profile.graph) if is_source else plain_graph(name, profile.graph).path
@@ -170,9 +180,7 @@ def _write(name: str, profile: Profile, out: Path, precision: str) -> float:
         made = importlib.import_module(profile.exporter).plain(given)
         check(made)
     else:
-        made = plain(given, example(name, profile.graph), profile.fixed)
-        (signature,) = [graph for graph in manifest(name).graph if graph.file == profile.graph]
-        _name_axes(made.graph, signature)
+        made = as_plain(name, given, profile)
     onnx.save(made, out)
     del given, made
     feeds = plain_example(name, profile.graph)

@@ -11,6 +11,8 @@
 import os
 from functools import partial
 
+import onnx
+
 from engines import gpu, tuning
 from engines.backends import openvino, tensorrt_build
 from engines.backends.openvino import OpenVinoEngine
@@ -18,7 +20,7 @@ from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import EngineError
 from engines.manifest import manifest
 from engines.models import RunsAs, file_key, graph_of, model_file, threads_for
-from engines.plain_graphs import PlainGraphMissingError
+from engines.plain_graphs import PlainGraphMissingError, as_plain, profile_of
 from engines.plans import PlanMissingError
 from engines.residency import ResidentEngine
 from engines.tuning import ONNX_RUNTIME, OPENVINO
@@ -89,6 +91,17 @@ def open_in_bfloat16(name: str, graph: str, threads: int = 0) -> ResidentEngine:
         raise NotWorthError(f"{name}/{graph} is not worth running in bfloat16 on OpenVINO; {instead}")
     if not openvino.has_bfloat16():
         raise NotWorthError(f"this processor multiplies no bfloat16, for which OpenVINO is used; {instead}")
-    path = model_file(name, graph)
-    opener = partial(OpenVinoEngine, path, graph_of(name, graph), threads=threads_for(name, graph, threads))
-    return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, *IN_BFLOAT16)
+    opener = partial(openvino_engine, name, graph, threads_for(name, graph, threads))
+    return ResidentEngine(f"{name}/{graph}", model_file(name, graph).stat().st_size, opener, *IN_BFLOAT16)
+
+
+def openvino_engine(name: str, graph: str, threads: int = 1) -> OpenVinoEngine:
+    """A graph opened by OpenVINO, whether that is worth it or not.
+
+    Raises OpenVinoMissingError, ModelMissingError, ManifestError, PlainGraphError.
+    """
+    model = model_file(name, graph).read_bytes()
+    if any(measured.graph == graph and measured.plain for measured in manifest(name).bfloat16):
+        plain = as_plain(name, onnx.load_model_from_string(model), profile_of(manifest(name), graph))
+        model = plain.SerializeToString()
+    return OpenVinoEngine(model, graph_of(name, graph), threads=threads)

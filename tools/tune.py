@@ -9,12 +9,13 @@ import numpy as np
 
 from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
-from engines.backends.openvino import OpenVinoEngine, has_bfloat16
+from engines.backends.openvino import has_bfloat16
 from engines.engine import Engine
 from engines.fetch import GOLDEN
 from engines.lanes import cores
 from engines.manifest import Graph, Manifest, manifest, manifests
 from engines.plain_graphs import Feeds, noise
+from engines.preference import openvino_engine
 from engines.tuning import ONNX_RUNTIME, OPENVINO, Cost, saves
 from tools.errors import InputError
 
@@ -66,7 +67,7 @@ def measure(model: Manifest, graph: Graph) -> list[Cost]:
         (threads, ONNX_RUNTIME): OnnxRuntimeEngine(path, threads=threads) for threads in thread_counts()
     }
     if any(known.graph == graph.file and known.is_allowed for known in model.bfloat16) and may_use_openvino():
-        engines[1, OPENVINO] = OpenVinoEngine(path, graph)
+        engines[1, OPENVINO] = openvino_engine(model.name, graph.file)
     for engine in engines.values():
         engine.run(feeds)
     least = dict.fromkeys(engines, (float("inf"), float("inf")))

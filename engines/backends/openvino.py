@@ -5,7 +5,6 @@ An extra: `pip install 'sensorium[openvino]'`. On a processor that multiplies no
 
 import importlib
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -47,21 +46,21 @@ def has_bfloat16() -> bool:
 
 
 class OpenVinoEngine:
-    """One graph file, its products in bfloat16. Calls from several threads come one after the other."""
+    """One graph, its products in bfloat16. Calls from several threads come one after the other."""
 
     backend = "openvino-cpu"
     precision = "bfloat16"
 
-    def __init__(self, path: Path, signature: Graph, *, threads: int = 1) -> None:
-        """`signature`: of the manifest, since OpenVINO knows tensors by several names.
+    def __init__(self, model: bytes, signature: Graph, *, threads: int = 1) -> None:
+        """`model`: of an ONNX file. `signature`: of the manifest, since OpenVINO knows tensors by several names.
 
         Raises OpenVinoMissingError, EngineError for a graph that it does not take.
         """
         settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "bf16"}
         try:
-            compiled = core().compile_model(str(path), "CPU", settings)
+            compiled = core().compile_model(core().read_model(model, b""), "CPU", settings)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO does not take {path.name}: {error}") from error
+            raise EngineError(f"OpenVINO does not take {signature.file}: {error}") from error
         self.inputs, self.outputs = signature.input, signature.output
         self._expected = {spec.name: (np.dtype(spec.dtype), len(spec.shape)) for spec in self.inputs}
         self._request = compiled.create_infer_request()
