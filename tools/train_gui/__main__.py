@@ -23,6 +23,11 @@ def main() -> None:
     windows.add_argument("--first", type=int, default=500_000)
     windows.add_argument("--count", type=int, required=True)
     windows.add_argument("--held-out", action="store_true", help="the style and icons that are never trained on")
+    programs = steps.add_parser(
+        "programs", help="take pictures of Debian's programs (with Debian's python3: docs/gui.md)"
+    )
+    programs.add_argument("--out", type=Path, required=True)
+    programs.add_argument("names", nargs="*", help="of pictures; all without any")
     train = steps.add_parser("train", help="train, or go on from the checkpoint")
     train.add_argument("--pages", type=Path, required=True)
     train.add_argument("--checkpoint", type=Path, required=True)
@@ -61,6 +66,10 @@ def main() -> None:
 
             count = draw_qt(chosen.out, seeds, chosen.packages, held_out=chosen.held_out)
         print(count, "windows drawn")
+    elif chosen.step == "programs":
+        from tools.train_gui.programs import take
+
+        print(take(chosen.out, chosen.names), "pictures taken")
     elif chosen.step == "train":
         from tools.train_gui.train import train as fit
 
