@@ -27,6 +27,16 @@ _ASKS = re.compile(r"^(?:who|whom|whose|what|when|where|why|which|how|until when
 # Who does what a heading names: a thing, or a task that begins with its verb.
 _DOER = re.compile(r"\b(?:owner|assignee|assigned|responsible|in charge|takes care|will do)\b", re.IGNORECASE)
 _NOUN = re.compile(r"(?:the|a|an|our|my|this|that|all)\b|[A-Z]")
+_NUMBER_OF = re.compile(r"^(?:the )?(?:total )?(?:number|count) of (?P<rest>.+)", re.IGNORECASE)
+# Words of headings that are about no thing.
+_EMPTY = frozenset(
+    "a all and answer as below by data details event extract facts field fields fill find following for form from get "
+    "give important in info information into it json key me meeting of out please relevant return said schema session "
+    "shape shown structured tell that the these this to transcript values was were what".split()
+)
+# "The contract is signed" is asked as "is the contract signed", and the date of a thing as when it is.
+_STATED = re.compile(r"(?P<who>.+?) (?P<verb>is|are|was|were|has|have|will|can|must) (?P<rest>.+)", re.IGNORECASE)
+_WHEN_WHERE = re.compile(r"^(?:the )?(?:date|day|location|place|whereabouts) of (?=the |a |our )", re.IGNORECASE)
 _NAME_OF = re.compile(r"^(?:the )?name of (?=the |a )", re.IGNORECASE)
 _DOES = re.compile(r"^(?:is|are|was|were|has|have|needs?|can|will|must|should)\b", re.IGNORECASE)
 _WHETHER = re.compile(r"^(?:whether|if|true if|true when|indicates (?:whether|if))\b(?: or not)?\s*", re.IGNORECASE)
@@ -68,15 +78,20 @@ def question_of(name: str, parents: tuple[str, ...], description: str, kind: str
     elif topic:
         what = f"{topic} {what}" if kind == "boolean" and _DOES.match(what) else f"{what} of {topic}"
     if kind == "boolean":
-        asked = f"Is it so that {_WHETHER.sub('', what)}"
+        said = _WHETHER.sub("", what)
+        found = _STATED.match(said)
+        asked = f"{found['verb']} {found['who']} {found['rest']}" if found else f"Is it so that {said}"
     elif topic and _DOER.search(f"{words_of(name)} {description}"):
         asked = f"Who is responsible for {topic}" if _NOUN.match(topic) else f"Who will {topic}"
     elif _ASKS.match(what):
         asked = what
+    elif (count := _NUMBER_OF.match(what)) is not None:
+        asked = f"How many {count['rest']} are there"
     else:
         asks = next((asks for each, asks, _ in _PATTERNS if each == sought(name, description)), "What is")
-        asked = f"{asks} {_with_article(what)}"
-    return f"{asked[:1].upper()}{asked[1:]}?{'' if topic else f' {about}'}"[:MAX_QUESTION_CHARS]
+        asked = f"{asks} {_with_article(_WHEN_WHERE.sub('', what))}"
+    heading = "" if topic or not _content(about) else f" {about}"
+    return f"{asked[:1].upper()}{asked[1:]}?{heading}"[:MAX_QUESTION_CHARS]
 
 
 def topic_of(about: str) -> str:
@@ -84,8 +99,15 @@ def topic_of(about: str) -> str:
     plain = " ".join(about.split()).rstrip(" .?!")
     found = _ABOUT.match(plain)
     topic = (found["topic"] or found["rest"]) if found else plain
+    if not _content(topic):
+        return ""
     is_sentence = found is None and (about.rstrip().endswith("?") or _ASKS.match(plain) or _VERB.search(plain))
     return "" if is_sentence or len(topic.split()) > _MAX_TOPIC_WORDS else topic
+
+
+def _content(text: str) -> list[str]:
+    """Words that tell what a heading is about, beyond that a form is to be filled."""
+    return [word for word in re.findall(r"\w+", text.lower()) if word not in _EMPTY]
 
 
 def _with_article(what: str) -> str:

@@ -177,6 +177,25 @@ def test_a_form_of_your_own_is_filled_with_copied_words_and_says_where_they_stan
     assert again.choices[0].message.content == made.choices[0].message.content
 
 
+class Invoice(BaseModel):
+    """A form about what is attached."""
+
+    total: float | None
+    due_date: str | None
+    action_items: list[str]
+
+
+def test_a_form_is_filled_from_what_is_attached(client: openai.OpenAI) -> None:
+    page = pdf("Invoice 17", "Total: 42 euros", "Due date: 3 March")
+    made = client.chat.completions.parse(
+        model="sensorium", messages=about("Extract the invoice.", page), response_format=Invoice
+    )
+    invoice = made.choices[0].message.parsed
+    assert (invoice.total, invoice.due_date, invoice.action_items) == (42, "3 March", [])
+    told = {field["path"]: field for field in made.precontext[-1]["result"]["fields"]}
+    assert told["total"]["evidence"][0]["kind"] == "screen" and told["total"]["evidence"][0]["box"]
+
+
 def test_the_same_form_is_filled_over_http_and_by_the_command_line(house: House, meeting: str, tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"price": {"type": "number", "description": "Price of the sensors"}}}
     body = {"text": "What was planned?", "schema": schema}

@@ -460,3 +460,34 @@ async def test_the_users_own_model_answers_what_no_line_surely_does_if_the_lines
             asked = pb.AskRequest(session_id="m", question="When is the checklist due?", fields=fields)
             (*_, last) = [part async for part in stub.Ask(asked)]
             assert len(server.bodies) == 1 and last.answer.tier == "extract"
+
+
+async def test_whose_tile_is_outlined_while_he_speaks_gets_its_name_with_where_it_stood(running: Running) -> None:
+    box = media_pb2.Box(x0=10, y0=10, x1=310, y1=180)
+    label = media_pb2.TextRegion(region_id="r1", text="Priya Nair", box=media_pb2.Box(x0=18, y0=156, x1=110, y1=174))
+    said: list[Request] = []
+    for number in range(4):
+        at_s = 10 * number
+        for second, tiles in ((at_s + 0.4, [box]), (at_s + 5, [])):
+            state = media_pb2.ScreenState(
+                start_sample=int(second * S), width_px=640, height_px=360, frame_id=f"f{second}", regions=[label],
+                outlined=tiles,
+            )  # fmt: skip
+            said.append(Request(percept=media_pb2.Percept(screen=state)))
+        said += [
+            utterance(f"u{number}", at_s, "so this is what we will do with it as far as we know"),
+            turn(f"t{number}", "S1", at_s, at_s + 4),
+        ]
+    async with running() as (_, stub):
+        events = [event async for event in stub.Observe(iter([config(), *said]))]
+    names = [event.speaker_name for event in events if event.HasField("speaker_name")]
+    (name,) = names
+    assert (name.speaker, name.name, name.how, name.source_id, name.is_recognised) == (
+        "S1",
+        "Priya Nair",
+        "framed",
+        "r1",
+        True,
+    )
+    assert [(one.frame_id, one.start_sample, one.box) for one in name.outlined][:1] == [("f0.4", 6_400, label.box)]
+    assert 0.5 <= name.confidence < 1
