@@ -137,6 +137,10 @@ def compiled(schema: object, question: str) -> Form:
     """A form whose fields are about a question. Raises FieldError for a schema that cannot be promised."""
     if not isinstance(schema, dict):
         raise _refused("schema", "it must be an object")
+    try:
+        json.dumps(schema, allow_nan=False)
+    except ValueError as error:
+        raise _refused("schema", "it holds a number that JSON does not have") from error
     compiler = _Compiler(schema.get("$defs", {}), question)
     fill = compiler.whole(schema, _Place("schema"), ANSWER_FIELDS)
     is_asked = bool(compiler.fields) or compiler.needs_minutes

@@ -38,6 +38,7 @@ _EMPTY = frozenset(
 _STATED = re.compile(r"(?P<who>.+?) (?P<verb>is|are|was|were|has|have|will|can|must) (?P<rest>.+)", re.IGNORECASE)
 _WHEN_WHERE = re.compile(r"^(?:the )?(?:date|day|location|place|whereabouts) of (?=the |a |our )", re.IGNORECASE)
 _NAME_OF = re.compile(r"^(?:the )?name of (?=the |a )", re.IGNORECASE)
+_IS_DONE = re.compile(r"^(?!is|has|was)[a-z]*(?:ed|en|wn|ready|done|paid|sold|possible|available|urgent)$")
 _DOES = re.compile(r"^(?:is|are|was|were|has|have|needs?|can|will|must|should)\b", re.IGNORECASE)
 _WHETHER = re.compile(r"^(?:whether|if|true if|true when|indicates (?:whether|if))\b(?: or not)?\s*", re.IGNORECASE)
 # "Extract the details of the crane.", "What do we know about the crane?", "Fill this in: the crane"
@@ -77,7 +78,9 @@ def question_of(name: str, parents: tuple[str, ...], description: str, kind: str
         what = _IT.sub(lambda found: f"{topic}'s" if found["its"] else topic, what)
     elif topic:
         what = f"{topic} {what}" if kind == "boolean" and _DOES.match(what) else f"{what} of {topic}"
-    if kind == "boolean":
+    if kind == "boolean" and not description and _IS_DONE.search(name):
+        asked = f"Is {topic or 'it'} {words_of(name)}"
+    elif kind == "boolean":
         said = _WHETHER.sub("", what)
         found = _STATED.match(said)
         asked = f"{found['verb']} {found['who']} {found['rest']}" if found else f"Is it so that {said}"

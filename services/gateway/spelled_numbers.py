@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+# What is larger is no number that anybody said.
+MAX_NUMBER = 1e15
 _ONES = {
     word: value
     for value, word in enumerate(
@@ -36,7 +38,7 @@ def numbers(text: str) -> list[float]:
         value *= _SHORT[match["short"].lower()] if match["short"] else 1
         value *= _SCALES[match["scale"].lower()] if match["scale"] else 1
         found.append(-value if match["sign"] else value)
-    return found
+    return [value for value in found if abs(value) < MAX_NUMBER]
 
 
 def _spelled(words: Sequence[str]) -> int:

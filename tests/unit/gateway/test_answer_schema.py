@@ -99,6 +99,7 @@ def test_names_of_the_answer_are_filled_from_it_and_its_evidence(schema: dict[st
     [
         (None, "schema: it must be an object"),
         ({"type": "array"}, "its type must be object"),
+        (_of({"mood": {"type": "integer", "minimum": float("inf")}}), "a number that JSON does not have"),
         (_of({"start_s": {"type": "number"}}), r"schema\.start_s: it may be unknown: allow null"),
         (_of({"answer": {"type": "integer"}}), r"schema\.answer: its type must be string"),
         (_of({"answer": {"type": "string", "enum": ["yes", "no"]}}), r"schema\.answer: its type .* without limits"),

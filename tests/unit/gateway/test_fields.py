@@ -34,6 +34,7 @@ def test_a_heading_that_names_one_thing_alone_says_what_the_form_is_about(headin
         ("owner", "", "string", "The crane", "Who is responsible for The crane?"),
         ("signed", "Whether the permit is signed", "boolean", "Extract the data.", "Is the permit signed?"),
         ("is_broken", "", "boolean", "the crane", "Is the crane broken?"),
+        ("approved", "", "boolean", "the crane", "Is the crane approved?"),
         ("cost", "", "number", "What was decided?", "How much is the cost? What was decided?"),
         ("guests", "Number of guests", "integer", "Extract the data.", "How many guests are there?"),
     ],
@@ -52,6 +53,7 @@ def test_a_field_is_asked_for_as_people_ask(name: str, description: str, kind: s
         ("a hundred and five", [105]),
         ("-5 degrees, then 3.5", [-5, 3.5]),
         ("LX-208 at 10:30 on the 3rd, version 2.1.3", []),
+        ("9" * 400, []),
     ],
 )
 def test_numbers_in_digits_and_in_words(text: str, found: list[float]) -> None:
