@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 
 import aioice.ice
+import aiortc.codecs.vpx
 import av
 import grpc
 import httpx2
@@ -44,6 +45,8 @@ SPEECH = Path(__file__).parent.parent / "samples" / "meeting.mkv"
 SEED = 5000
 # As the page asks the browser for (services/gateway/static/capture.js).
 RATE_HZ = 10
+# A browser begins a shared screen with about so many bits a second; aiortc with a fifth, of which no page is legible.
+BITRATE = 2_500_000
 # The first pictures and words load the models.
 WARM_UP_S = 15.0
 REST_S = 3.0
@@ -189,6 +192,7 @@ async def run(changes: Sequence[Change], rate_hz: int) -> tuple[list[tuple[float
 
 
 async def _connected(http: str, screen: SharedScreen) -> tuple[RTCPeerConnection, str]:
+    aiortc.codecs.vpx.DEFAULT_BITRATE = aiortc.codecs.vpx.MAX_BITRATE = BITRATE
     # The gateway listens on loopback, which aioice leaves out by itself.
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     connection = RTCPeerConnection()

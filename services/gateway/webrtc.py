@@ -30,8 +30,8 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
 from protos.session.v1 import session_pb2
-from services.gateway.jitter import give_pictures_away_whole
 from services.gateway.mixer import SAMPLE_RATE_HZ, Backlog, Mixer
+from services.gateway.reception import receive_screens
 from services.gateway.sampler import FrameSampler
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
@@ -278,7 +278,7 @@ class Peers:
         # One thread: pictures of all pages take turns, speech keeps its cores.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="frames")
         _offer_only(ice_addresses)
-        give_pictures_away_whole()
+        receive_screens()
 
     async def answer(self, sdp: str, config: session_pb2.LiveConfig, replaces: str = "") -> tuple[Peer, str]:
         """Connect a page to the session `config` names (or a new one) and answer its offer.
