@@ -28,7 +28,7 @@ MAX_SCHEMAS = 1_000
 # A text of one line fills the field that it is likeliest for, and those for which it is less likely by this at most.
 AS_LIKELY = 0.05
 # Keywords that promise nothing.
-_NOTES = {"title", "description", "default", "examples", "$defs", "$schema"}
+_NOTES = {"title", "description", "default", "examples", "$defs", "$schema", "$id", "$comment"}
 _LIMITS = {"enum", "const", "format", "minimum", "maximum", "maxItems"}
 _KEYWORDS = {"type", "properties", "required", "items", "additionalProperties", "anyOf", "$ref", *_NOTES, *_LIMITS}
 Schema = Mapping[str, Any]
@@ -214,8 +214,6 @@ class _Compiler:
         chosen, may_be_null = self._chosen(schema, place.where)
         match _kind(chosen):
             case "const":
-                if not _allowed(chosen):
-                    raise _refused(place.where, "its const is not of its type")
                 return lambda given: chosen["const"]
             case "null":
                 return lambda given: None
@@ -274,22 +272,26 @@ class _Compiler:
 
     def _records(self, schema: Schema, place: _Place, most: int) -> Fill:
         """Objects, one for each line that fits the list; each part was asked for by itself and must stand there too."""
+        empty = self._known(schema, place.item(), "")
         leaves: dict[str, Leaf] = {}
         for name, part in self._parts(schema, place.item()).items():
             at = place.part(name)
             chosen, may_be_null = self._chosen(part, at.where)
-            leaves[name] = _leaf(chosen, may_be_null, at)
-            self._ask(leaves[name], chosen, at, is_list=True)
+            if _kind(chosen) not in ("const", "null", "array", "object"):
+                leaves[name] = _leaf(chosen, may_be_null, at)
+                self._ask(leaves[name], chosen, at, is_list=True)
 
         def fill(given: Given) -> Any:
             records = []
             used = _in_order(given.lines(place.path))[:most]
             for line in used:
-                parts = {
-                    name: leaf.read([one for one in given.lines(f"{place.path}.{name}") if _id(one) == _id(line)])
-                    for name, leaf in leaves.items()
-                }
-                records.append({n: leaves[n].empty if read.line is None else read.value for n, read in parts.items()})
+                record = empty({})
+                for name, leaf in leaves.items():
+                    beside = [one for one in given.lines(f"{place.path}.{name}") if _id(one) == _id(line)]
+                    read = leaf.read(beside)
+                    if read.line is not None:
+                        record[name] = read.value
+                records.append(record)
             given.tell(place.path, records or None, used, _mean(used))
             return records
 
@@ -298,16 +300,7 @@ class _Compiler:
     def _of_minutes(self, part: str, item: Schema, place: _Place, most: int) -> Fill:
         """The items of one part of the minutes, as texts or as objects of what an item has."""
         self.needs_minutes = True
-        leaves: dict[str, Leaf] = {}
-        if _kind(item) == "object":
-            for name, schema in self._parts(item, place.item()).items():
-                at = place.part(name)
-                leaves[name] = _leaf(*self._chosen(schema, at.where), at)
-
-        def one(known: Mapping[str, Any]) -> Any:
-            if not leaves:
-                return known["text"]
-            return {name: leaf.fitting(known.get(minutes_part(name))) for name, leaf in leaves.items()}
+        one = self._known(item, place.item(), "" if _kind(item) == "object" else "text")
 
         def fill(given: Given) -> Any:
             found = list(items(given.minutes, part))[:most] if given.minutes is not None else []
@@ -316,6 +309,26 @@ class _Compiler:
             return values
 
         return fill
+
+    def _known(self, schema: object, place: _Place, part: str) -> Callable[[Mapping[str, Any]], Any]:
+        """A value that is one `part` of what is known already, or empty; the name of an owner is what "owner" is."""
+        chosen, may_be_null = self._chosen(schema, place.where)
+        match _kind(chosen):
+            case "const":
+                return lambda known: chosen["const"]
+            case "null":
+                return lambda known: None
+            case "array":
+                return lambda known: []
+            case "object":
+                own = {name: minutes_part(name) for name in self._parts(chosen, place)}
+                fills = {
+                    name: self._known(schema, place.part(name), part if part and own[name] == "text" else own[name])
+                    for name, schema in self._parts(chosen, place).items()
+                }
+                return lambda known: {name: fill(known) for name, fill in fills.items()}
+        leaf = _leaf(chosen, may_be_null, place)
+        return lambda known: leaf.fitting(known.get(part))
 
     # -- from the answer --------------------------------------------------------------------------
 
@@ -394,6 +407,8 @@ class _Compiler:
         options = self._alternatives(schema, where)
         if unknown := [option["type"] for option in options if option["type"] not in _ORDER]:
             raise _refused(where, f"its type {unknown[0]!r} is none of JSON's")
+        if any("const" in option and not _allowed(option) for option in options):
+            raise _refused(where, "its const is not of its type")
         # other limits are for numbers, texts and lists
         may_be_null = any(
             None in _allowed(option) if {"enum", "const"} & option.keys() else option["type"] in ("", "null")

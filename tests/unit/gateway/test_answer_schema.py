@@ -232,7 +232,8 @@ def _minutes() -> Minutes:
 
 
 def test_action_items_decisions_and_participants_come_from_the_minutes() -> None:
-    task = {"task": {"type": "string"}, "assignee": {"type": "string"}, "due_date": {"type": ["string", "null"]}}
+    person = _of({"name": {"type": "string"}, "role": {"type": ["string", "null"]}})
+    task = {"task": {"type": "string"}, "assignee": person, "due_date": {"type": ["string", "null"]}}
     texts = {"type": "array", "items": {"type": "string"}}
     schema = _of(
         {
@@ -247,7 +248,7 @@ def test_action_items_decisions_and_participants_come_from_the_minutes() -> None
         "action_items": [
             {
                 "task": "I will send the offer by Friday.",
-                "assignee": "Priya",
+                "assignee": {"name": "Priya", "role": None},
                 "due_date": "by Friday",
                 "priority": "",
             }
