@@ -20,6 +20,8 @@ _UNKNOWN = ("unknown", "not mentioned", "not specified", "unspecified", "n a", "
 _NEVER_MEANT = set(_UNKNOWN[:5])
 # Words that only their speaker can say of himself.
 _MYSELF = re.compile(r"^(?:I|I'll|I'm|I've|I'd|me|myself)$", re.IGNORECASE)
+# Who says so does not mean himself.
+_SOMEBODY = re.compile(r"\b(?:some|any)(?:body|one)\b|\bwho (?:can|could|will|would|wants)\b", re.IGNORECASE)
 _NO = re.compile(r"^\W*(?:(?:um|uh|well|oh|so),? )*(?:no|nope|not|never|unfortunately not|nobody)\b", re.IGNORECASE)
 _NOT = r"(?:\b(?:no|not|never|without|nobody|cannot)\b|n't\b)(?: \w+){0,2}? "
 _UNDONE = re.compile(r"\b(?:rejected|refused|declined|turned down|cancelled|postponed|called off)\b", re.IGNORECASE)
@@ -108,6 +110,8 @@ class Leaf:
             case "date":
                 return date_of(line)
         text = text_of(line)
+        if self.sought == "who" and text == line.speaker_name and _SOMEBODY.search(line.text):
+            return None
         return text if self.sought not in _HOLDS or _HOLDS[self.sought].search(text) else None
 
     def _chosen(self, lines: Sequence[pb.Evidence], chances: Sequence[float]) -> Value:

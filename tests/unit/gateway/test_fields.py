@@ -86,6 +86,13 @@ def test_a_denial_is_one_of_what_the_field_is_about() -> None:
     assert not is_denied("The gate does not close.", "has problem")
 
 
+def test_who_says_that_somebody_should_is_not_who_does() -> None:
+    owner = Leaf("string", sought=sought("owner", ""))
+    for text, name in (("Somebody should clean the tank.", None), ("Let me clean the tank.", "Priya")):
+        line = pb.Evidence(text=text, words="Priya", speaker="S1", speaker_name="Priya", score=0.9)
+        assert owner.read([line]).value == name
+
+
 def test_who_says_i_is_meant_and_a_day_needs_its_year() -> None:
     assert text_of(pb.Evidence(text="I'll do it.", words="I'll", speaker="S1", speaker_name="Priya")) == "Priya"
     assert (
