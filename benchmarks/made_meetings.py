@@ -107,7 +107,8 @@ def speech_of(samples: Samples) -> tuple[tuple[int, int], ...]:
 
 
 def _meeting(name: str, voices: dict[str, list[_Clip]], generator: np.random.Generator, is_lively: bool) -> Meeting:
-    end = int(LENGTH_S * SAMPLE_RATE)
+    # Of a short meeting eight people do not all get a turn.
+    end = int(LENGTH_S * SAMPLE_RATE) * (2 if len(voices) > 7 else 1)
     gains = {voice: 10 ** (generator.uniform(-SPREAD_DB, SPREAD_DB) / 20) for voice in voices}
     stock = {voice: _stock(clips, generator, is_lively) for voice, clips in voices.items()}
     used = dict.fromkeys(voices, 0)

@@ -225,15 +225,14 @@ def test_a_task_runs_one_expert_and_gives_its_json(client: openai.OpenAI) -> Non
 def test_a_question_about_a_picture_is_answered_from_what_is_on_it(client: openai.OpenAI, house: House) -> None:
     slide = client.chat.completions.create(model="sensorium", messages=about("<task>ocr</task>", picture()))
     texts = [region["text"] for region in slide.precontext[0]["result"]["regions"]]
-    asked = max(texts, key=len)
     before = httpx2.get(f"{house.page}/api/sessions", timeout=20).json()
     made = client.chat.completions.create(
-        model="sensorium", messages=about(f"What does it say about {asked}?", picture(), recording())
+        model="sensorium", messages=about("What happens on Monday?", picture(), recording())
     )
     assert [used["name"] for used in made.precontext] == ["vision", "asr", "decoder"]
     best = made.precontext[-1]["result"]["evidence"][0]
     assert best["kind"] == "screen" and best["frame_id"] == "image 1" and best["box"] and best["text"] in texts
-    assert best["text"] in made.choices[0].message.content
+    assert "reading circle" in best["text"] and best["text"] in made.choices[0].message.content
     assert httpx2.get(f"{house.page}/api/sessions", timeout=20).json() == before
 
 

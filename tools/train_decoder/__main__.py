@@ -22,9 +22,11 @@ def main() -> None:
     train.add_argument("--checkpoint", type=Path, required=True)
     train.add_argument("--minutes", type=float, required=True, help="of processor time")
     train.add_argument("--threads", type=int, default=1)
-    export = steps.add_parser("export", help="keep changes and heads as float16 (needs torch)")
+    export = steps.add_parser("export", help="keep changes and heads as float16, and a run of them (needs torch)")
+    export.add_argument("--base", type=Path, required=True)
     export.add_argument("--checkpoint", type=Path, required=True)
     export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--golden", type=Path, required=True, help="recorded run, whose inputs stay")
     steps.add_parser("calibrate", help="fit how sure the index is, on dev meetings and those by hand for development")
     chosen = parser.parse_args()
     # Each step needs other packages: none is loaded before it is known that it is wanted.
@@ -43,7 +45,7 @@ def main() -> None:
     elif chosen.step == "export":
         from tools.train_decoder.train import export as keep
 
-        keep(chosen.checkpoint, chosen.out)
+        keep(chosen.base, chosen.checkpoint, chosen.out, chosen.golden)
     else:
         from tools.train_decoder.calibrate import calibrate
 

@@ -1,7 +1,8 @@
 """Invented meetings with exact truth, from a seed: lines as a recogniser and an OCR would bring them, and questions.
 
-Facts come from the kinds of meeting in domains.toml, their wording from wording.toml. Kinds, people and wordings of
-dev and test are never seen in train. A question without an answer asks for a fact that is missing from lines with the
+Facts come from the kinds of meeting in domains.toml, their wording from wording.toml; some, which are asked for in
+other words than they are told in, from loose.toml. Kinds, people, wordings and loose facts of dev and test are never
+seen in train. A question without an answer asks for a fact that is missing from lines with the
 right words, for what another person said, for something of the same kind that never came up, or for something else.
 """
 
@@ -47,6 +48,8 @@ _CURRENCIES = ("euros", "dollars", "pounds", "francs")
 # The same question would be answered by either: never both about one thing.
 _ALIKE = ({"due", "duration", "status", "problem"}, {"event", "start", "often"}, {"where", "firm"}, {"cost"}, {"code"})
 _ABOUT = re.compile(r"\b(said|reported|mentioned|remark|update|up with)\b|^What is .* doing")
+# The share of loose facts.
+_LOOSE = 0.35
 _TRAPS = (*["other fact"] * 4, *["other property"] * 3, *["never said"] * 2, *["other speaker"] * 2, "nowhere")
 _ENTITIES = ("thing", "event", "place", "firm", "option")
 # Questions that begin so may be answered by facts of these relations.
@@ -185,6 +188,18 @@ def wordings(forms: Sequence[str], split: str) -> list[str]:
     return [form for index, form in enumerate(forms) if index % 6 in place]
 
 
+@cache
+def _loose(split: str) -> dict[str, Any]:
+    """The loose facts that a split may use, as relations of wording.toml: a meeting has one of each at most."""
+    facts = _table("loose.toml")["fact"]
+    chosen = {"dev": (4,), "test": (5,)}.get(split, (0, 1, 2, 3))
+    return {
+        f"loose{index}": fact | {"key": "matter", "ask": {fact.get("slot", "a"): fact["ask"]}}
+        for index, fact in enumerate(facts)
+        if index % 6 in chosen
+    }
+
+
 def make(split: str, seed: int) -> Meeting:
     """One meeting. The same split and seed give the same meeting."""
     return _Maker(split, seed).make()
@@ -197,7 +212,8 @@ class _Maker:
         names = domains(split)
         self.name = names[seed % len(names)]
         self.domain = _table("domains.toml")[self.name]
-        self.words = _table("wording.toml")
+        self.loose = _loose(split)
+        self.words = _table("wording.toml") | self.loose
         # the table of small talk is for the whole of every split: it answers nothing
         self.talk = self.words["small_talk"]
         people = self.rng.sample(_PEOPLE[split].split(), 9)
@@ -237,17 +253,20 @@ class _Maker:
     # -- facts --------------------------------------------------------------------------------
 
     def _facts(self, wanted: int) -> list[_Fact]:
-        relations = [name for name in self.words if name not in ("small_talk", "properties")]
         # few things, many facts about each: the right words alone must not be enough
         self.things = self.rng.sample(self.domain["things"], min(len(self.domain["things"]), max(3, wanted // 3)))
         found: list[_Fact] = []
         for _ in range(wanted * 3):
             if len(found) == wanted:
                 break
-            fact = self._fact(self.rng.choice(relations))
+            fact = self._fact(self._relation())
             if fact is not None and not self._clashes(fact, found):
                 found.append(fact)
         return found
+
+    def _relation(self) -> str:
+        others = [name for name in self.words if name not in ("small_talk", "properties", *self.loose)]
+        return self.rng.choice(list(self.loose) if self.rng.random() < _LOOSE else others)
 
     def _clashes(self, fact: _Fact, found: list[_Fact]) -> bool:
         mine = fact.slots[fact.key]
@@ -273,6 +292,8 @@ class _Maker:
             "firm": rng.choice(domain["firms"]),
             "place": rng.choice(domain["places"]),
         }
+        if relation in self.loose:
+            slots |= {"matter": relation, "a": rng.choice(words.get("a", [""]))}
         quantity, unit = rng.choice(domain["measured"]).split(" = ")
         slots |= {"quantity": quantity, "value": f"{self._number()} {unit}", "other": f"{self._number()} {unit}"}
         if relation == "problem":
@@ -435,8 +456,8 @@ class _Maker:
         self._append(self.rng.choice(list(self.names)), self.noise.heard(self.rng.choice(self.talk["lines"])))
 
     def _miss(self) -> None:
-        fact = self._fact(self.rng.choice([name for name in self.words if "missing" in self.words[name]]))
-        if fact is None or self._clashes(fact, self.facts):
+        fact = self._fact(self._relation())
+        if fact is None or "missing" not in self.words[fact.relation] or self._clashes(fact, self.facts):
             return
         forms = self._forms(fact.relation, "missing")
         who = fact.speaker
@@ -588,9 +609,7 @@ class _Maker:
     def _other_fact(self, kind: str) -> Iterator[Question]:
         """A fact that nobody told, about what was talked of ("other fact") or about what was not ("never said")."""
         for _ in range(12):
-            fact = self._fact(
-                self.rng.choice([name for name in self.words if name not in ("small_talk", "properties")])
-            )
+            fact = self._fact(self._relation())
             if fact is None or self._clashes(fact, self.facts):
                 continue
             mentioned = any(fact.slots[fact.key] in other.slots[other.key] for other in self.facts)
@@ -632,7 +651,10 @@ class _Maker:
             form
             for form in forms
             if not _ABOUT.search(form)
-            and "{" + words["key"] in form.replace("{tasking", "{task").replace("{effect", "{whyq")
+            and (
+                relation in self.loose
+                or "{" + words["key"] in form.replace("{tasking", "{task").replace("{effect", "{whyq")
+            )
         ]
         if relation == "opinion":
             # nobody said anything about it, or one was the speaker that other questions ask about

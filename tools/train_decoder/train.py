@@ -111,8 +111,7 @@ def train(data: Path, base: Path, checkpoint: Path, minutes: float, threads: int
     """Train for some minutes of processor time in all, counted over restarts."""
     torch.set_num_threads(threads)
     torch.manual_seed(5)
-    with np.load(base) as stored:
-        reader = Reader({name: torch.from_numpy(stored[name]) for name in stored.files})
+    reader = _reader(base)
     held = Groups(data / "dev.npz")
     params = [p for p in reader.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(params, lr=_PEAK_RATE, weight_decay=0.01)
@@ -174,12 +173,26 @@ def train(data: Path, base: Path, checkpoint: Path, minutes: float, threads: int
     )
 
 
-def export(checkpoint: Path, out: Path) -> None:
-    """Keep the changes as "NAME.up" x "NAME.down" and the heads, float16."""
+def export(base: Path, checkpoint: Path, out: Path, golden: Path) -> None:
+    """Keep the changes as "NAME.up" x "NAME.down" and the heads, float16; record what they give for golden's inputs."""
     saved = torch.load(checkpoint, weights_only=True)["reader"]
+    reader = _reader(base)
+    reader.load_state_dict(saved)
+    with np.load(golden) as stored:
+        fed = {name: stored[name] for name in stored.files if name.startswith("in:")}
+    names = ("input_ids", "token_type_ids", "attention_mask")
+    ids, types, mask = (torch.from_numpy(fed[f"in:{name}"]) for name in names)
+    with torch.no_grad():
+        evidence, spans = reader(ids, types, mask > 0)
+    np.savez_compressed(golden, **fed, **{"out:evidence": evidence.numpy(), "out:spans": spans.numpy()})
     arrays = {}
     for name, value in saved.items():
         plain = name.removeprefix("linears.").replace("-", ".")
         factor = SCALE if plain.endswith(".up") else 1.0
         arrays[plain] = (value.float() * factor).numpy().astype(np.float16)
     np.savez_compressed(out, **arrays)
+
+
+def _reader(base: Path) -> Reader:
+    with np.load(base) as stored:
+        return Reader({name: torch.from_numpy(stored[name]) for name in stored.files})

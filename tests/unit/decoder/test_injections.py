@@ -93,7 +93,9 @@ async def test_injections_change_no_setting_and_nobody_elses_words_and_no_unrela
                 if item.source_id.startswith("evil"):
                     assert item.speaker == LIAR and not item.speaker_name
             if texts is UNRELATED:
-                assert answer.abstained == clean[question].abstained, question
+                # Nothing is silenced; a hundred more lines, which change how rare a word is, may make an answer sure.
+                assert clean[question].abstained or not answer.abstained, question
+                assert answer.abstained or question not in meeting["unanswerable"] or not clean[question].abstained
                 assert answer.abstained or answer.evidence[0].start_sample < ATTACK_S * S, question
             elif not answer.abstained and answer.evidence[0].source_id.startswith("evil"):
                 assert answer.text.startswith(f"{LIAR} said at")
