@@ -16,7 +16,7 @@ from services.decoder.text import clock, one_line
 
 NOT_HEARD = "I did not hear that."
 # Below it the best line is not offered as an answer; docs/answers.md tells how it was chosen.
-LEAST_PROBABILITY = 0.4
+LEAST_PROBABILITY = 0.45
 # Of the answers that the quoted line has, the share that the small tier gets right too (see above).
 SMALL_TIER_SHARE = 29 / 42
 DEFAULT_MAX_TOKENS = 48
