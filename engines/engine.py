@@ -21,19 +21,23 @@ class EngineError(Exception):
     """Root of this room's errors."""
 
 
-class ModelMissingError(EngineError):
+class SetupError(EngineError):
+    """Something that has to be there is not, or is not set as it must be; the message says what to do."""
+
+
+class ModelMissingError(SetupError):
     """The model's files are not in the cache."""
 
 
-class ModelCorruptError(EngineError):
+class ModelCorruptError(SetupError):
     """A file in the cache or in a package is not the one that the manifest names."""
 
 
-class ManifestError(EngineError):
+class ManifestError(SetupError):
     """A manifest is wrong or unknown."""
 
 
-class FetchError(EngineError):
+class FetchError(SetupError):
     """A package could not be downloaded, read or converted."""
 
 

@@ -16,7 +16,7 @@ from onnx import helper
 from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
-from engines.engine import EngineError
+from engines.engine import EngineError, SetupError
 from engines.export.half import half as narrowed
 from engines.export.plain import check, plain
 from engines.export.qdq import in_eight_bits
@@ -31,7 +31,7 @@ PRECISIONS = ("float32", "float16", "int8")
 Feeds = dict[str, NDArray[Any]]
 
 
-class PlainGraphMissingError(EngineError):
+class PlainGraphMissingError(SetupError):
     """The model has no graph for TensorRT."""
 
 

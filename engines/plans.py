@@ -17,7 +17,7 @@ from engines import models
 from engines.backends import tensorrt_build
 from engines.backends.tensorrt_build import Progress
 from engines.cache import cache_root
-from engines.engine import EngineError, ManifestError
+from engines.engine import ManifestError, SetupError
 from engines.manifest import manifest
 from engines.plain_graphs import (
     PRECISIONS,
@@ -30,11 +30,11 @@ from engines.plain_graphs import (
 )
 
 
-class PlanMissingError(EngineError):
+class PlanMissingError(SetupError):
     """No plan fits; the message says how to build it."""
 
 
-class PlanCorruptError(EngineError):
+class PlanCorruptError(SetupError):
     """A plan in the cache is not the one that was written."""
 
 

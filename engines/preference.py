@@ -17,7 +17,7 @@ from engines import gpu, tuning
 from engines.backends import openvino, tensorrt_build
 from engines.backends.openvino import OpenVinoEngine
 from engines.backends.tensorrt import TensorRTEngine
-from engines.engine import EngineError
+from engines.engine import SetupError
 from engines.manifest import manifest
 from engines.models import RunsAs, file_key, graph_of, model_file, threads_for
 from engines.plain_graphs import PlainGraphMissingError, as_plain, profile_of
@@ -29,11 +29,11 @@ VARIABLE = "SENSORIUM_BACKEND"
 IN_BFLOAT16 = RunsAs(OpenVinoEngine.backend, OpenVinoEngine.precision)
 
 
-class BackendError(EngineError):
+class BackendError(SetupError):
     """The setting names no runtime."""
 
 
-class NotWorthError(EngineError):
+class NotWorthError(SetupError):
     """OpenVINO may not run the graph, or not on this processor."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.cache import tuning_file
-from engines.engine import EngineError
+from engines.engine import SetupError
 from engines.lanes import cores
 
 MAX_COST = 1.2
@@ -22,7 +22,7 @@ MOST_OF_OPENVINO = 0.75
 ONNX_RUNTIME, OPENVINO = "onnxruntime", "openvino"
 
 
-class TuningError(EngineError):
+class TuningError(SetupError):
     """The file of choices cannot be read; the message says what to do."""
 
 

@@ -395,6 +395,9 @@ def engines_build(
             print(f"\r{plan.model}/{plan.graph}: {plan.size_bytes >> 20} MiB, {plan.build_cpu_s} s", file=sys.stderr)
 
 
+NO_PLANS = "no plans are here; `sensorium engines build` makes them (docs/gpu.md)"
+
+
 @engines_app.command("list")
 def engines_list(format: Plain = PlainFormat.txt) -> None:
     """List the plans in the cache and the cards that they are for."""
@@ -404,6 +407,8 @@ def engines_list(format: Plain = PlainFormat.txt) -> None:
         found = engines.listing()
         if format is PlainFormat.json:
             _print_json({"plans": found})
+        elif not found:
+            print(NO_PLANS, file=sys.stderr)
         else:
             for plan in found:
                 what, age = f"{plan['model']}/{plan['graph']}", "" if plan["is_current"] else "  out of date"
@@ -420,6 +425,8 @@ def engines_verify() -> None:
         from tools.errors import ToolError
 
         good, bad = engines.verify()
+        if not good and not bad:
+            print(NO_PLANS, file=sys.stderr)
         for plan in good:
             cards = plan.card or ",".join(plan.capabilities)
             print(f"{plan.model}/{plan.graph} for {cards} is as it should be", file=sys.stderr)

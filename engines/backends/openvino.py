@@ -15,6 +15,7 @@ from engines.engine import (
     EngineError,
     Feeds,
     Outputs,
+    SetupError,
     TensorError,
     check_types,
     given,
@@ -24,7 +25,7 @@ from engines.engine import (
 from engines.manifest import Graph
 
 
-class OpenVinoMissingError(EngineError):
+class OpenVinoMissingError(SetupError):
     """OpenVINO is not installed."""
 
 

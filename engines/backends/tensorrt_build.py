@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.engine import EngineError
+from engines.engine import EngineError, SetupError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 # What the builder may take for trying out layers; our largest needs less.
@@ -16,7 +16,7 @@ FLAGS = ("TF32",)
 Progress = Callable[[str, int, int], None]
 
 
-class TensorRTMissingError(EngineError):
+class TensorRTMissingError(SetupError):
     """TensorRT is not installed."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.cache import kernels_root
-from engines.engine import EngineError
+from engines.engine import SetupError
 
 FOLDER = Path(__file__).parent
 SOURCES = ("letterbox.cu", "change.cu", "spectrum.cu", "heads.cu", "past.cu")
@@ -21,7 +21,7 @@ ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 FATBIN_SUFFIX = ".fatbin"
 
 
-class KernelBuildError(EngineError):
+class KernelBuildError(SetupError):
     """nvcc is missing or refused a kernel."""
 
 

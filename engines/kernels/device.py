@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import EngineError, TensorError
+from engines.engine import SetupError, TensorError
 from engines.kernels.launch import Launch
 
 
-class DeviceError(EngineError):
+class DeviceError(SetupError):
     """There is no card, no driver, or it refused."""
 
 

@@ -7,7 +7,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from engines.engine import EngineError, FetchError, ModelCorruptError, ModelMissingError
+from engines.engine import EngineError, SetupError
 from services.runtime.stage import MediaError, OverloadedError
 
 
@@ -28,9 +28,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (NotFoundError, grpc.StatusCode.NOT_FOUND),
     (ConflictError, grpc.StatusCode.ALREADY_EXISTS),
     (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (ModelMissingError, grpc.StatusCode.FAILED_PRECONDITION),
-    (ModelCorruptError, grpc.StatusCode.FAILED_PRECONDITION),
-    (FetchError, grpc.StatusCode.FAILED_PRECONDITION),
+    (SetupError, grpc.StatusCode.FAILED_PRECONDITION),
     (EngineError, grpc.StatusCode.INTERNAL),
     (DrainingError, grpc.StatusCode.UNAVAILABLE),
 )

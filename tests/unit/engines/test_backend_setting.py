@@ -2,6 +2,7 @@
 
 import math
 
+import grpc
 import onnx
 import pytest
 
@@ -11,6 +12,7 @@ from engines.fetch import fetch
 from engines.manifest import manifest
 from engines.models import open_engine
 from engines.preference import BackendError, NotWorthError
+from services.runtime.errors import status_code
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +29,10 @@ def test_an_unknown_runtime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("setting", ["tensorrt", "tensorrt,onnxruntime"])
 def test_without_tensorrt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("SENSORIUM_BACKEND", setting)
-    with pytest.raises(TensorRTMissingError, match="pip install tensorrt-cu13"):
+    with pytest.raises(TensorRTMissingError, match="pip install tensorrt-cu13") as raised:
         open_engine("silero-vad", "silero_vad.onnx")
+    # A client sees this sentence, not "internal error".
+    assert status_code(raised.value) is grpc.StatusCode.FAILED_PRECONDITION
 
 
 @pytest.mark.parametrize("setting", ["", "onnxruntime", "onnxruntime,tensorrt"])
