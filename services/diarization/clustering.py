@@ -19,8 +19,10 @@ from services.diarization.linkage import average_linkage
 MIN_SIMILARITY = 0.54
 # Voices of one block were told apart by the segmentation: they must be more alike by this to be one person,
 ONE_BLOCK_DOUBT = 0.03
-# and never are when both speak at once for longer than this (samples).
+# and never are when both speak at once for longer than this (samples),
 MAX_AT_ONCE = 4800
+# unless they are more alike than two people: then the segmentation took one person for two.
+ONE_VOICE = 0.65
 # Voices of less speech than this (s) are noisier: one person's are less alike by the second number.
 LIGHT = (2.0, 0.05)
 # A voice heard for less than this (s) joins a person but never makes one.
@@ -229,7 +231,8 @@ class Speakers:
             for column, other in enumerate(founding[: row - past], past):
                 a, b = self.voices[one], self.voices[other]
                 if a.block == b.block:
-                    doubt[row, column] = doubt[column, row] = np.inf if a.at_once(b) > MAX_AT_ONCE else ONE_BLOCK_DOUBT
+                    are_two = a.at_once(b) > MAX_AT_ONCE and float(a.unit @ b.unit) < ONE_VOICE
+                    doubt[row, column] = doubt[column, row] = np.inf if are_two else ONE_BLOCK_DOUBT
         return doubt
 
     def _names(self, votes: NDArray[np.float64]) -> list[int]:
