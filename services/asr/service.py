@@ -1,6 +1,7 @@
 """The asr service: its models, loaded once, Whisper at its first use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
 
@@ -10,6 +11,7 @@ from engines.models import is_fetched, open_engine, runs_as
 from services.asr import adapter, moonshine, whisper
 from services.asr.adapter import AudioAdapter
 from services.asr.moonshine import Moonshine
+from services.asr.second_pass import Second
 from services.asr.settings import parse_options
 from services.asr.stage import AsrStage
 from services.asr.whisper import Whisper
@@ -31,6 +33,7 @@ class AsrExpert:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
         self.lanes = Lanes(max(1, cores() // max(1, threads)))
+        self._beside = ThreadPoolExecutor(self.lanes.width, thread_name_prefix="asr-second-pass")
         self._lock = Lock()
         self._vad: Engine | None = None
         self._moonshine: Moonshine | None = None
@@ -68,6 +71,10 @@ class AsrExpert:
             if self._adapter is None:
                 self._adapter = AudioAdapter(self._threads)
             return self._adapter
+
+    def later(self, job: Callable[[], Second | None]) -> Future[Second | None]:
+        """Run a second pass while its stream goes on; as many at a time as there are lanes."""
+        return self._beside.submit(job)
 
     def open_stage(self, config: StageConfig) -> Stage:
         """Begin a stream. Raises MediaError for an unknown language or option, ModelMissingError."""

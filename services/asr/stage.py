@@ -4,7 +4,8 @@ Everything happens at windows of 512 samples counted from the last checkpoint, s
 cut into pieces changes nothing, and a stage that starts at a checkpoint repeats what follows it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,13 +22,14 @@ from services.asr.language import LanguageState
 from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
+from services.asr.second_pass import Second, SecondPass, by_whisper, is_better, snapped, with_phrases
 from services.asr.settings import AsrOptions
-from services.asr.stretch import ENOUGH, MOST, WAIT, Closed, Stretch
+from services.asr.stretch import Closed
 from services.asr.trust import BLIP_S, hears_no_speech, is_guess
 from services.asr.turn import PATIENCE, is_complete
 from services.asr.utterance import Utterance
 from services.asr.vad import WINDOW, SpeechDetector
-from services.asr.whisper import Encoded, Whisper
+from services.asr.whisper import Whisper
 from services.runtime.load import Shed
 from services.runtime.percept import (
     Checkpoint,
@@ -48,8 +50,6 @@ WHISPER_PARTIAL_STEP = 96
 STILL = 2
 # Partials of a stream whose language is not known yet: only what is surely English.
 SURELY_ENGLISH_LOG_PROB = -0.55
-# The second pass replaces the first where its mean log-probability is above the first's plus this.
-SECOND_PASS_MARGIN = -0.06
 
 
 class Recognisers(Protocol):
@@ -70,6 +70,9 @@ class Recognisers(Protocol):
     @property
     def adapter(self) -> AudioAdapter:
         """Spells what Moonshine's encoder heard, loaded at the first call."""
+
+    def later(self, job: Callable[[], Second | None]) -> Future[Second | None]:
+        """Run a second pass while its stream goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,7 @@ class AsrStage:
                 raise MediaError(f"resume_state is not of an asr checkpoint: {error}") from error
         self._base_sample = config.start_sample
         self._audio = np.zeros(0, np.float32)
-        self._stretch = Stretch()
-        self._due_sample = 0
+        self._second_pass = SecondPass(recognisers.later)
         self._end_sample: int | None = None
         self._shed = Shed()
         self._begin(config.start_sample)
@@ -147,12 +149,15 @@ class AsrStage:
         results = list(self.push_audio(np.zeros(-len(self._audio) % WINDOW, np.float32)))
         if (span := self._endpointer.flush()) is not None:
             results += self._close(span)
-        return results + self._second_pass()
+        return results + self._read_again(self._checkpoint())
 
     def _window(self) -> list[Percept]:
         results: list[Percept] = []
-        if self._stretch.closed and self._is_due():
-            results += [*self._second_pass(), self._checkpoint()]
+        now_sample = self._sample(self._windows)
+        if self._second_pass.is_due(now_sample, is_open=self._endpointer.start is not None):
+            results += self._begin_reading(self._checkpoint())
+        if self._second_pass.is_over(now_sample):
+            results += self._end_reading()
         window = self._audio[self._windows * WINDOW :][:WINDOW]
         self._windows += 1
         level = float(np.sqrt(np.mean(window * window)))
@@ -161,7 +166,7 @@ class AsrStage:
             case Span():
                 results += self._close(event)
             case Silence():
-                results += self._second_pass()
+                results += self._read_again(self._checkpoint())
                 self._begin(self._sample(event.end))
                 results.append(self._checkpoint())
             case None:
@@ -206,7 +211,7 @@ class AsrStage:
     def _say(self, utterance: Utterance, transcript: Transcript | None) -> list[Percept]:
         """That speech ended and what was said, or that there is nothing to say and a partial is taken back."""
         begin_sample = utterance.start_sample if self._finals.end_sample is None else self._finals.end_sample
-        said = [] if transcript is None else self._finals.say(self._snapped(transcript))
+        said = [] if transcript is None else self._finals.say(snapped(self._phrases, transcript))
         has_final = any(not final.revision for final in said)
         results: list[Percept] = []
         if self._voice is not None:
@@ -268,7 +273,7 @@ class AsrStage:
         whisper = self._recognisers.whisper
         if whisper is None:
             return None
-        _, found = _by_whisper(whisper, utterance, whisper.encode(utterance.audio), self._language.language)
+        _, found = by_whisper(whisper, utterance, whisper.encode(utterance.audio), self._language.language)
         return None if found is None else replace(found, is_final=False, stable_words=0)
 
     # Finals
@@ -316,20 +321,20 @@ class AsrStage:
     def _close(self, span: Span) -> list[Percept]:
         utterance = self._utterance(span.start, span.end, span.active)
         sound = self._audio[: utterance.end_sample - self._base_sample]
+        before = self._checkpoint()
         results: list[Percept] = []
-        if self._stretch.length + len(sound) > MOST:
-            results += self._second_pass()
+        if not self._second_pass.has_room(sound):
+            results += self._begin_reading(before)
         transcript, closed = self._final(utterance)
         if transcript is not None and closed is None:
-            results += self._second_pass()
+            results += self._read_again(before)
         results += self._say(utterance, transcript)
         if closed is None:
-            self._stretch.hear(sound)
+            self._second_pass.hear(sound)
         else:
-            self._stretch.add(closed, sound)
-            self._due_sample = self._sample(self._windows) + (WINDOW if self._stretch.length >= ENOUGH else WAIT)
+            self._second_pass.add(closed, sound, self._sample(self._windows))
         self._begin(self._sample(span.end))
-        if not self._stretch.closed:
+        if self._second_pass.is_idle:
             results.append(self._checkpoint())
         return results
 
@@ -339,8 +344,8 @@ class AsrStage:
             if (whisper := self._recognisers.whisper) is None or utterance.active.sum() < MIN_SPEECH:
                 return None, None
             encoded = whisper.encode(utterance.audio)
-            _, transcript = _by_whisper(whisper, utterance, encoded, self._pinned)
-            return transcript and self._with_phrases(whisper, utterance, encoded, transcript), None
+            _, transcript = by_whisper(whisper, utterance, encoded, self._pinned)
+            return transcript and with_phrases(self._phrases, whisper, utterance, encoded, transcript), None
         if (reading := self._read(utterance, search=self._shed.has_second_pass)) is None:
             return None, None
         transcript, hypothesis, is_checked = reading.transcript, reading.hypothesis, False
@@ -363,38 +368,16 @@ class AsrStage:
         )
         if language == "en" and not self._has_second_pass:
             return english, hypothesis
-        other, transcript = _by_whisper(whisper, utterance, encoded, language)
+        other, transcript = by_whisper(whisper, utterance, encoded, language)
         if hears_no_speech(other) or (
             language == "en" and is_guess(hypothesis, other, *map(_text, (english, transcript)))
         ):
             return None, other
-        if language == "en" and _is_better(other, hypothesis.mean_log_prob):
+        if language == "en" and is_better(other, hypothesis.mean_log_prob):
             transcript = _compared(transcript, english)
         elif language == "en":
             transcript, other = _compared(english, transcript), hypothesis
-        return transcript and self._with_phrases(whisper, utterance, encoded, transcript), other
-
-    def _with_phrases(
-        self, whisper: Whisper, utterance: Utterance, encoded: Encoded, transcript: Transcript
-    ) -> Transcript:
-        """The transcript with the listed phrases that a prompted reading finds in it."""
-        if not self._phrases:
-            return transcript
-        prompt = self._phrases.prompt([word.text for word in transcript.words], whisper.count_tokens)
-        if not prompt:
-            return transcript
-        _, other = _by_whisper(whisper, utterance, encoded, transcript.language, prompt)
-        if other is None:
-            return transcript
-        words = self._phrases.merge(transcript.words, other.words)
-        return replace(transcript, words=words, stable_words=len(words))
-
-    def _snapped(self, transcript: Transcript) -> Transcript:
-        """The transcript with listed phrases where unsure English words sound like them."""
-        if not self._phrases or transcript.language != "en":
-            return transcript
-        words = self._phrases.snap(transcript.words)
-        return replace(transcript, words=words, stable_words=len(words))
+        return transcript and with_phrases(self._phrases, whisper, utterance, encoded, transcript), other
 
     # Second pass
 
@@ -405,37 +388,21 @@ class AsrStage:
             wanted = self._pinned != "en" or bool(self._phrases)
         return wanted and self._shed.has_second_pass and self._recognisers.whisper is not None
 
-    def _is_due(self) -> bool:
-        """Whether the stretch is long enough, or nobody goes on."""
-        is_open = self._endpointer.start is not None
-        return self._sample(self._windows) >= self._due_sample and (self._stretch.length >= ENOUGH or not is_open)
-
-    def _second_pass(self) -> list[Percept]:
-        """Let Whisper read the stretch as one; finals that this changes come again."""
-        stretch, self._stretch = self._stretch, Stretch()
-        if stretch.is_read or not self._shed.has_second_pass or (whisper := self._recognisers.whisper) is None:
-            return []
-        utterance = stretch.as_one()
-        encoded = whisper.encode(utterance.audio)
-        hypothesis, transcript = _by_whisper(whisper, utterance, encoded, "en")
-        if transcript is None:
-            return []
-        is_better = _is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
-        kept, left = (transcript.words, stretch.words) if is_better else (stretch.words, transcript.words)
-        chosen = self._with_phrases(whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
-        results: list[Percept] = []
-        for closed, words in zip(stretch.closed, stretch.parts(chosen.words), strict=True):
-            if closed.is_checked and not is_better:
-                continue
-            confidence = transcript.confidence if is_better else closed.transcript.confidence
-            second = replace(closed.transcript, words=words, stable_words=len(words), confidence=confidence)
-            if (second := self._snapped(second)) != self._snapped(closed.transcript):
-                results += closed.finals.say(second, is_better=True)
+    def _begin_reading(self, checkpoint: Checkpoint) -> list[Percept]:
+        """Say what was read again and begin with what was closed since; `checkpoint` lies behind that."""
+        results = self._end_reading()
+        whisper = self._recognisers.whisper if self._shed.has_second_pass else None
+        self._second_pass.begin(whisper, self._phrases, checkpoint, self._sample(self._windows))
         return results
 
+    def _end_reading(self) -> list[Percept]:
+        return self._second_pass.end(is_shed=not self._shed.has_second_pass)
 
-def _is_better(second: Hypothesis, first_log_prob: float) -> bool:
-    return len(second.tokens) > 0 and second.mean_log_prob > first_log_prob + SECOND_PASS_MARGIN
+    def _read_again(self, checkpoint: Checkpoint) -> list[Percept]:
+        """All that was closed, at once."""
+        if self._second_pass.is_idle:
+            return []
+        return self._begin_reading(checkpoint) + self._end_reading()
 
 
 def _text(transcript: Transcript | None) -> str:
@@ -447,14 +414,6 @@ def _compared(kept: Transcript | None, left: Transcript | None) -> Transcript | 
     if kept is None or left is None:
         return kept
     return replace(kept, words=compared(kept.words, left.words))
-
-
-def _by_whisper(
-    whisper: Whisper, utterance: Utterance, encoded: Encoded, language: str, prompt: str = ""
-) -> tuple[Hypothesis, Transcript | None]:
-    hypothesis = whisper.transcribe(encoded, language, prompt=prompt)
-    words = whisper.words(hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active)
-    return hypothesis, utterance.transcript(hypothesis, words, language)
 
 
 def _nothing(start_sample: int, end_sample: int) -> Transcript:

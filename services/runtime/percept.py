@@ -229,8 +229,9 @@ class ScreenState:
 class Checkpoint:
     """A stage made anew with this `state`, fed from `resume_sample` on, goes on as if nothing had happened.
 
-    No final result after a checkpoint covers media before `resume_sample`, and none before it
-    covers media after: so a replay loses and doubles nothing.
+    No final result after a checkpoint covers media before `resume_sample`. Those of media after it that came earlier
+    come again in a replay, the same under the same names: so it loses nothing, and doubles nothing for who keeps the
+    newest of each name.
     """
 
     resume_sample: int

@@ -1,0 +1,162 @@
+"""Whisper reads closed English utterances again while their stream goes on; what that changes is said a while later."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.asr.alignment import Hypothesis
+from services.asr.confidence import compared
+from services.asr.phrases import PhraseBook
+from services.asr.stretch import ENOUGH, MOST, WAIT, Closed, Stretch
+from services.asr.utterance import Utterance
+from services.asr.vad import WINDOW
+from services.asr.whisper import Encoded, Whisper
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript
+
+# So much media after a reading began its corrections are said, however long it took: results do not depend on the
+# machine. A stream that comes there first waits for it.
+DELAY = 2 * SAMPLE_RATE
+# The second pass replaces the first where its mean log-probability is above the first's plus this.
+MARGIN = -0.06
+
+
+def by_whisper(
+    whisper: Whisper, utterance: Utterance, encoded: Encoded, language: str, prompt: str = ""
+) -> tuple[Hypothesis, Transcript | None]:
+    """What Whisper writes for an utterance; no transcript where nothing was said."""
+    hypothesis = whisper.transcribe(encoded, language, prompt=prompt)
+    words = whisper.words(hypothesis, language, utterance.start_sample, utterance.end_sample, utterance.active)
+    return hypothesis, utterance.transcript(hypothesis, words, language)
+
+
+def with_phrases(
+    phrases: PhraseBook, whisper: Whisper, utterance: Utterance, encoded: Encoded, transcript: Transcript
+) -> Transcript:
+    """The transcript with the listed phrases that a prompted reading finds in it."""
+    prompt = phrases.prompt([word.text for word in transcript.words], whisper.count_tokens) if phrases else ""
+    if not prompt:
+        return transcript
+    _, other = by_whisper(whisper, utterance, encoded, transcript.language, prompt)
+    if other is None:
+        return transcript
+    words = phrases.merge(transcript.words, other.words)
+    return replace(transcript, words=words, stable_words=len(words))
+
+
+def snapped(phrases: PhraseBook, transcript: Transcript) -> Transcript:
+    """The transcript with listed phrases where unsure English words sound like them."""
+    if not phrases or transcript.language != "en":
+        return transcript
+    words = phrases.snap(transcript.words)
+    return replace(transcript, words=words, stable_words=len(words))
+
+
+def is_better(second: Hypothesis, first_log_prob: float) -> bool:
+    """Whether Whisper's reading of English takes the place of one of this mean log-probability."""
+    return len(second.tokens) > 0 and second.mean_log_prob > first_log_prob + MARGIN
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What is to stand for a stretch; `is_better`: Whisper's reading, not the first one with other confidences."""
+
+    transcript: Transcript
+    is_better: bool
+
+
+def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> Second | None:
+    """Let Whisper read the stretch as one; None where it hears nothing."""
+    utterance = stretch.as_one()
+    encoded = whisper.encode(utterance.audio)
+    hypothesis, transcript = by_whisper(whisper, utterance, encoded, "en")
+    if transcript is None:
+        return None
+    wins = is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
+    kept, left = (transcript.words, stretch.words) if wins else (stretch.words, transcript.words)
+    chosen = with_phrases(phrases, whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
+    return Second(chosen, wins)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A reading that has begun (None: there is none), where its corrections are said, and the checkpoint behind it."""
+
+    stretch: Stretch
+    phrases: PhraseBook
+    second: Future[Second | None] | None
+    due_sample: int
+    checkpoint: Checkpoint
+
+
+class SecondPass:
+    """Of one stream: the stretch of utterances that grows, and the one that is being read.
+
+    `later` runs a reading beside the stream.
+    """
+
+    def __init__(self, later: Callable[[Callable[[], Second | None]], Future[Second | None]]) -> None:
+        self._later = later
+        self._stretch = Stretch()
+        self._due_sample = 0
+        self._running: _Running | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no utterance waits for anything."""
+        return self._running is None and not self._stretch.closed
+
+    def has_room(self, sound: NDArray[np.float32]) -> bool:
+        """Whether the stretch with these (n,) samples behind it could still be read as one."""
+        return self._stretch.length + len(sound) <= MOST
+
+    def hear(self, sound: NDArray[np.float32]) -> None:
+        """Take (n,) samples that follow and are no English utterance."""
+        self._stretch.hear(sound)
+
+    def add(self, closed: Closed, sound: NDArray[np.float32], now_sample: int) -> None:
+        """Take an utterance closed at `now_sample`; `sound` (n,) are the samples that follow, up to its end."""
+        self._stretch.add(closed, sound)
+        self._due_sample = now_sample + (WINDOW if self._stretch.length >= ENOUGH else WAIT)
+
+    def is_due(self, now_sample: int, *, is_open: bool) -> bool:
+        """Whether to begin: the stretch is long enough, or nobody goes on (no utterance `is_open`)."""
+        is_over = self._stretch.length >= ENOUGH or not is_open
+        return bool(self._stretch.closed) and is_over and now_sample >= self._due_sample
+
+    def begin(self, whisper: Whisper | None, phrases: PhraseBook, checkpoint: Checkpoint, now_sample: int) -> None:
+        """Let `whisper`, if there is one, read the stretch, which lies before the `checkpoint`; `end` came before."""
+        stretch, self._stretch = self._stretch, Stretch()
+        if whisper is None or stretch.is_read:
+            self._running = _Running(stretch, phrases, None, now_sample, checkpoint)
+        else:
+            second = self._later(partial(read_again, stretch, whisper, phrases))
+            self._running = _Running(stretch, phrases, second, now_sample + DELAY, checkpoint)
+
+    def is_over(self, now_sample: int) -> bool:
+        """Whether what was read is to be said now."""
+        return self._running is not None and now_sample >= self._running.due_sample
+
+    def end(self, *, is_shed: bool) -> list[Percept]:
+        """The finals that the reading corrects, then its checkpoint; `is_shed`: one that has not begun is dropped."""
+        running, self._running = self._running, None
+        if running is None:
+            return []
+        second = None
+        if running.second is not None and not (is_shed and running.second.cancel()):
+            second = running.second.result()
+        return [*(_corrections(running, second) if second else []), running.checkpoint]
+
+
+def _corrections(running: _Running, second: Second) -> Iterator[Transcript]:
+    parts = running.stretch.parts(second.transcript.words)
+    for closed, words in zip(running.stretch.closed, parts, strict=True):
+        if closed.is_checked and not second.is_better:
+            continue
+        confidence = (second if second.is_better else closed).transcript.confidence
+        told = replace(closed.transcript, words=words, stable_words=len(words), confidence=confidence)
+        if (told := snapped(running.phrases, told)) != snapped(running.phrases, closed.transcript):
+            yield from closed.finals.say(told, is_better=True)
