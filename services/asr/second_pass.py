@@ -19,7 +19,7 @@ from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcrip
 
 # So much media after a reading began its corrections are said, however long it took: results do not depend on the
 # machine. A stream that comes there first waits for it.
-DELAY = 2 * SAMPLE_RATE
+DELAY = 3 * SAMPLE_RATE
 # The second pass replaces the first where its mean log-probability is above the first's plus this.
 MARGIN = -0.06
 

@@ -193,7 +193,7 @@ def test_a_phrase_that_was_heard_is_not_snapped_to_another() -> None:
 
 def test_phrases_that_change_in_mid_stream_hold_from_then_on(expert: AsrExpert, name_spoken: Samples) -> None:
     options = {"partials": "off"}
-    pause = np.zeros(5 * SAMPLE_RATE, np.float32)
+    pause = np.zeros(6 * SAMPLE_RATE, np.float32)
     stage = expert.open_stage(StageConfig("en", options=options))
     before = finals([*stage.push_audio(np.concatenate([name_spoken, pause]))])
     stage.update({"phrases": "Zau\nMakan"})

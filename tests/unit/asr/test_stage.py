@@ -1,11 +1,15 @@
 """Rules of the asr stage on real speech and on sounds that are no speech."""
 
 import itertools
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Event
 
 import numpy as np
 import pytest
 
 from services.asr.endpointing import MAX_LENGTH
+from services.asr.second_pass import Second
 from services.asr.service import AsrExpert, new_expert
 from services.asr.vad import WINDOW
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeechActivity, SpeechEvent, Transcript
@@ -213,6 +217,24 @@ def test_utterances_near_one_another_are_read_as_one_and_each_is_corrected_under
         edges = [edge for word in final.words for edge in (word.start_sample, word.end_sample)]
         assert edges == sorted(edges) and final.start_sample <= edges[0] and edges[-1] <= final.end_sample
     assert transcribe(near, pieces=(4_000, 1, 77), options=options) == said
+
+
+def test_partials_do_not_wait_for_the_second_pass(
+    expert: AsrExpert, speech: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, may_begin = expert.later, Event()
+
+    def when_told(job: Callable[[], Second | None]) -> Future[Second | None]:
+        return later(lambda: job() if may_begin.wait(60) else None)
+
+    monkeypatch.setattr(expert, "later", when_told)
+    stage = expert.open_stage(StageConfig("en", options={"second_pass": "whisper", "stop_history_eou": "0"}))
+    said = stage.push_audio(np.concatenate([speech, silence(2.2), speech[: 2 * SAMPLE_RATE]]))
+    (first,) = finals(list(said))
+    assert any(isinstance(p, Transcript) and p.start_sample > first.end_sample for p in said)
+    may_begin.set()
+    (second, *_) = finals(list(stage.push_audio(silence(4))))
+    assert (second.utterance_id, second.revision) == (first.utterance_id, 1)
 
 
 EARLY = {"second_pass": "off", "stop_history_eou": "128"}
