@@ -38,7 +38,7 @@ from services.decoder.escalation import (
     prepare,
 )
 from services.decoder.lines import Line
-from services.decoder.model import SmallDecoder, greedy
+from services.decoder.model import SmallDecoder
 from services.decoder.retrieval import Hit, Index
 from services.decoder.router import Route, Router
 from services.runtime.percept import SAMPLE_RATE
@@ -75,10 +75,13 @@ class SmallReader:
             tokens += decoder.words(message["content"]) + decoder.template("<|im_end|>\n")
         tokens += decoder.template("<|im_start|>assistant\n")
         cache = decoder.new_cache(len(tokens) + MAX_ANSWER_TOKENS)
-        logits, said = decoder.extend(cache, decoder.embed(tokens)), list[int]()
-        while len(said) < MAX_ANSWER_TOKENS and (token := greedy(logits[-1]).token) != decoder.end_token:
+        unread, said = tokens, list[int]()
+        while len(said) < MAX_ANSWER_TOKENS:
+            token = decoder.choose(cache, decoder.embed(unread)).token
+            if token == decoder.end_token:
+                break
             said.append(token)
-            logits = decoder.extend(cache, decoder.embed([token]))
+            unread = [token]
         return decoder.text(said)
 
 

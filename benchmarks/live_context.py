@@ -36,7 +36,7 @@ from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
 from services.decoder.cache import Cache, HostCache
 from services.decoder.context import EVICTED_AT_ONCE, HEADER, LiveContext
-from services.decoder.model import SmallDecoder, greedy
+from services.decoder.model import SmallDecoder
 from services.decoder.retrieval import Index
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
 from services.decoder.session import Session
@@ -239,7 +239,7 @@ async def _measured(
 
     def branch(count: int) -> None:
         with context.branch() as cache:
-            greedy(decoder.extend(cache, decoder.embed(words[:count]))[-1])
+            decoder.choose(cache, decoder.embed(words[:count]))
 
     append, question = ([_taken_ms(partial(branch, count)) for _ in range(10)] for count in (8, 23))
     first, evidence_ms, token_ms, cpu_ms = 0, [], [], []

@@ -99,18 +99,20 @@ Feeds = Mapping[str, NDArray[Any] | Raw]
 
 
 class Reduced(ABC):
-    """What the graph's `output` comes to, asked for in its place: the backend makes it where it computes."""
+    """What the graph's `outputs` come to, asked for in their place: the backend makes it where it computes."""
 
     __slots__ = ()
-    output: str
+    outputs: tuple[str, ...]
+    # An array that `on_card` makes beside the others, one int32: so many of their rows count, the rest is left there.
+    counted_by: ClassVar[str] = ""
 
     @abstractmethod
-    def on_host(self, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Of the whole output, by the processor: arrays by names of their own."""
+    def on_host(self, values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Of the whole outputs, by the processor: arrays by names of their own."""
 
     @abstractmethod
-    def on_card(self, values: Any, workplace: Workplace) -> dict[str, Any]:
-        """Queue what makes them; each is `workplace.empty` of its name. Raises DeviceError, TensorError."""
+    def on_card(self, values: Sequence[Any], workplace: Workplace) -> dict[str, Any]:
+        """Queue what makes them; each is the `workplace`'s array of its name. Raises DeviceError, TensorError."""
 
 
 Outputs = Sequence[str | Reduced]
@@ -135,14 +137,18 @@ def on_host(feeds: Feeds) -> dict[str, NDArray[Any]]:
 
 def names_of(outputs: Outputs) -> list[str]:
     """The graph's outputs that are asked for."""
-    return [asked.output if isinstance(asked, Reduced) else asked for asked in outputs]
+    return [name for asked in outputs for name in (asked.outputs if isinstance(asked, Reduced) else (asked,))]
 
 
 def given(outputs: Outputs, values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """What `Engine.run` gives of the values of `names_of(outputs)`."""
+    whole = dict(zip(names_of(outputs), values, strict=True))
     found: dict[str, NDArray[Any]] = {}
-    for asked, value in zip(outputs, values, strict=True):
-        found |= asked.on_host(value) if isinstance(asked, Reduced) else {asked: value}
+    for asked in outputs:
+        if isinstance(asked, Reduced):
+            found |= asked.on_host([whole[name] for name in asked.outputs])
+        else:
+            found[asked] = whole[asked]
     return found
 
 

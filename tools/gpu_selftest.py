@@ -35,7 +35,7 @@ from engines.fetch import GOLDEN
 from engines.kernels.build import FATBIN_SUFFIX, FOLDER, SOURCES, build
 from engines.kernels.cases import Case, cases
 from engines.kernels.device import CudaDevice
-from engines.kernels.launch import Buffer
+from engines.kernels.launch import Buffer, Launch
 from engines.kernels.simulator import Runner, SimulatedPlace
 from engines.manifest import Profile, manifest, manifests
 from engines.models import model_file
@@ -45,6 +45,7 @@ from engines.plans import Target
 from services.asr.mel import LogMel
 from services.decoder.cache import CardCache
 from services.diarization.embedding import Features, Voiced
+from services.vision.candidates import Candidates
 from services.vision.text_recognition import BestPath
 
 # TF32 rounds what goes into a product to 11 bits; beside the tolerance of the graph itself.
@@ -108,7 +109,8 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, ite
             check("kernels", case.launch.kernel.name, partial(_kernel, tested, case))
         for what, raw, tolerance in _inputs_to_make():
             check("inputs", what, partial(_made, tested, raw, tolerance))
-        check("outputs", "best path through a line of text", partial(_reduced, tested))
+        for what, reduced, values in _outputs_to_reduce():
+            check("outputs", what, partial(_reduced, tested, reduced, values))
     for name in names:
         for profile in manifest(name).profile:
             if plain_graphs.allowed_difference(profile, precision) is None:
@@ -150,15 +152,21 @@ class Simulated:
         """What the kernel writes. Raises SimulationError."""
         return self._runners[case.launch.kernel.source].run(case.launch)
 
+    def timed(self, case: Case) -> dict[str, float]:
+        """Nothing: the simulator says nothing of a card."""
+        return {}
+
     def make(self, raw: Raw) -> Any:
         """The tensor that the kernels make. Raises SimulationError."""
         place = SimulatedPlace(self._runners, {})
         raw.on_card(place)
         return place.made[""].reshape(raw.shape)
 
-    def reduce(self, reduced: Reduced, values: Any) -> dict[str, Any]:
-        """What the kernels make of an output. Raises SimulationError."""
-        return reduced.on_card(values, SimulatedPlace(self._runners, {}))
+    def reduce(self, reduced: Reduced, values: Sequence[Any]) -> dict[str, Any]:
+        """What the kernels make of outputs. Raises SimulationError."""
+        made = reduced.on_card(values, SimulatedPlace(self._runners, {}))
+        count = made.pop(reduced.counted_by, None)
+        return made if count is None else {name: array[: count[0]] for name, array in made.items()}
 
     def open(self, name: str, graph: str, precision: str) -> Engine:
         """The graph of the plan on ONNX Runtime."""
@@ -194,12 +202,19 @@ class Card:
 
     def launch(self, case: Case) -> tuple[Any, ...]:
         """What the kernel writes. Raises DeviceError."""
-        kernel = case.launch.kernel
-        parts = list(zip(kernel.parameters, case.launch.arguments, strict=True))
-        arguments = [self._card.upload(value) if isinstance(part, Buffer) else value for part, value in parts]
-        self._card.run(kernel.launch(case.launch.grid, *arguments))
-        kept = zip(kernel.parameters, arguments, strict=True)
+        launch = self._uploaded(case.launch)
+        self._card.run(launch)
+        kept = zip(launch.kernel.parameters, launch.arguments, strict=True)
         return tuple(self._card.download(array) for part, array in kept if isinstance(part, Buffer) and part.is_written)
+
+    def timed(self, case: Case) -> dict[str, float]:
+        """What the kernel takes on the card, between two events. Raises DeviceError."""
+        return {"device_ms": self._card.time_ms(self._uploaded(case.launch), RUNS)}
+
+    def _uploaded(self, launch: Launch) -> Launch:
+        parts = zip(launch.kernel.parameters, launch.arguments, strict=True)
+        arguments = [self._card.upload(value) if isinstance(part, Buffer) else value for part, value in parts]
+        return launch.kernel.launch(launch.grid, *arguments)
 
     def make(self, raw: Raw) -> Any:
         """The tensor that the kernels make in the buffers of a plan's worker. Raises DeviceError."""
@@ -213,14 +228,16 @@ class Card:
             finally:
                 staging.close()
 
-    def reduce(self, reduced: Reduced, values: Any) -> dict[str, Any]:
-        """What the kernels make of an output. Raises DeviceError."""
+    def reduce(self, reduced: Reduced, values: Sequence[Any]) -> dict[str, Any]:
+        """What the kernels make of outputs. Raises DeviceError."""
         staging = Staging(self._card)
         with self._card.current():
             try:
-                staging.put(reduced.output, values)
-                whole = staging.array(reduced.output, values.shape, values.dtype)
-                made = staging.reduce(reduced, whole)
+                outputs = list(zip(reduced.outputs, values, strict=True))
+                for name, whole in outputs:
+                    staging.put(name, whole)
+                lying = [staging.array(name, whole.shape, whole.dtype) for name, whole in outputs]
+                made = staging.reduce(reduced, lying)
                 for buffer, array in made.values():
                     staging.fetch(buffer, array.nbytes)
                 staging.wait()
@@ -245,7 +262,7 @@ def _kernel(tested: Simulated | Card, case: Case) -> dict[str, Any]:
     error = case.error(tested.launch(case))
     if not error <= case.tolerance:
         raise EngineError(f"differs by {error:.2e} from its reference, at most {case.tolerance} is allowed")
-    return {"largest_difference": error}
+    return {"largest_difference": error} | tested.timed(case)
 
 
 def _inputs_to_make() -> list[tuple[str, Raw, float]]:
@@ -269,13 +286,23 @@ def _made(tested: Simulated | Card, raw: Raw, tolerance: float) -> dict[str, Any
     return {"largest_difference": error}
 
 
-def _reduced(tested: Simulated | Card) -> dict[str, Any]:
-    scores = np.random.default_rng(0).standard_normal((2, 21, 301)).astype(np.float32)
-    path = BestPath("scores", 300)
-    got, wanted = tested.reduce(path, scores), path.on_host(scores)
+def _outputs_to_reduce() -> list[tuple[str, Reduced, list[Any]]]:
+    """What services take of outputs, and such outputs."""
+    random = np.random.default_rng(0)
+    scores = random.standard_normal((2, 21, 301)).astype(np.float32)
+    levels = [random.random((1, cells, n), np.float32) for cells in (7_600, 1_900, 500) for n in (14, 4)]
+    return [
+        ("best path through a line of text", BestPath(("scores",), 300), [scores]),
+        ("candidates of a detector", Candidates(10, 0.9997), levels),
+    ]
+
+
+def _reduced(tested: Simulated | Card, reduced: Reduced, values: Sequence[Any]) -> dict[str, Any]:
+    got, wanted = tested.reduce(reduced, values), reduced.on_host(values)
     if wrong := [name for name in wanted if not np.array_equal(got[name], wanted[name])]:
         raise EngineError(f"{wrong[0]} is not what the processor makes")
-    return {"bytes": sum(values.nbytes for values in got.values()), "of_bytes": scores.nbytes}
+    sizes = [sum(array.nbytes for array in arrays) for arrays in (got.values(), values)]
+    return {"bytes": sizes[0], "of_bytes": sizes[1]}
 
 
 def _plan(tested: Simulated | Card, name: str, profile: Profile, precision: str) -> dict[str, Any]:

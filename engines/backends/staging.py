@@ -1,6 +1,7 @@
 """Memory between host and card for one worker: page-locked and device buffers that grow and are used again."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +62,21 @@ class Staging:
         """Queue what makes a tensor on the card; `raw` may change afterwards. Raises DeviceError, TensorError."""
         raw.on_card(_Workplace(self, self._device, name))
 
-    def reduce(self, reduced: Reduced, values: OnCard) -> dict[str, tuple[str, OnCard]]:
-        """Queue a reduction of an output; buffers by the names of what it gives. Raises DeviceError, TensorError."""
-        made = reduced.on_card(values, _Workplace(self, self._device, reduced.output))
-        return {name: (f"{reduced.output}:{name}", array) for name, array in made.items()}
+    def reduce(self, reduced: Reduced, values: Sequence[OnCard]) -> dict[str, tuple[str, OnCard]]:
+        """Queue a reduction of outputs; buffers by the names of what it gives. Waits where rows have to be counted.
+
+        Raises DeviceError, TensorError.
+        """
+        place = _Workplace(self, self._device, reduced.outputs[0])
+        made = reduced.on_card(values, place)
+        count = made.pop(reduced.counted_by, None)
+        if count is not None:
+            buffer = place.buffer(reduced.counted_by)
+            self.fetch(buffer, count.nbytes)
+            self.wait()
+            rows = int(self.result(buffer, count.dtype, (1,))[0])
+            made = {name: array.part(0, rows) for name, array in made.items()}
+        return {name: (place.buffer(name), array) for name, array in made.items()}
 
     def fetch(self, name: str, nbytes: int) -> None:
         """Queue a copy to the host; `result` has it after `wait`. Raises DeviceError."""
@@ -98,11 +110,14 @@ class _Workplace:
     device: CudaDevice
     name: str
 
+    def buffer(self, name: str) -> str:
+        return f"{self.name}:{name}"
+
     def put(self, name: str, values: NDArray[Any]) -> OnCard:
-        return OnCard(self.staging.put(f"{self.name}:{name}", values), values.shape, values.dtype)
+        return OnCard(self.staging.put(self.buffer(name), values), values.shape, values.dtype)
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: str) -> OnCard:
-        return self.staging.array(f"{self.name}:{name}", shape, np.dtype(dtype))
+        return self.staging.array(self.buffer(name), shape, np.dtype(dtype))
 
     def tensor(self, shape: tuple[int, ...]) -> OnCard:
         return self.staging.array(self.name, shape, Raw.dtype)

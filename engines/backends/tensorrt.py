@@ -213,9 +213,12 @@ class _Worker:
                     else:
                         self.staging.put(name, values)
                 shapes = self._compute({name: values.shape for name, values in feeds.items()}, lying)
-                for asked, name in zip(wanted, names_of(wanted), strict=True):
-                    whole = self.staging.array(name, shapes[name], self._dtypes[name])
-                    found |= self.staging.reduce(asked, whole) if isinstance(asked, Reduced) else {name: (name, whole)}
+                whole = {name: self.staging.array(name, shapes[name], self._dtypes[name]) for name in names_of(wanted)}
+                for asked in wanted:
+                    if isinstance(asked, Reduced):
+                        found |= self.staging.reduce(asked, [whole[name] for name in asked.outputs])
+                    else:
+                        found[asked] = (asked, whole[asked])
                 for buffer, array in found.values():
                     self.staging.fetch(buffer, array.nbytes)
         finally:

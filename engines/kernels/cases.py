@@ -109,7 +109,23 @@ def _heads(random: np.random.Generator) -> list[Case]:
         made.append(Case(heads.normalise_rows(rows, 0.05, 1e-5, normal), (expected,), 1e-4))
     scores = random.standard_normal((301, 5)).astype(np.float32)
     made.append(Case(heads.column(scores, 3, np.zeros(301, np.float32)), (scores[:, 3],)))
-    return made
+    # more cells than one turn of the block takes
+    scores, edges = (random.standard_normal((1_100, columns)).astype(np.float32) for columns in (5, 4))
+    return [*made, candidates_case(scores, edges, 3, 1.5)]
+
+
+def candidates_case(scores: NDArray[np.float32], edges: NDArray[np.float32], classes: int, threshold: float) -> Case:
+    """`heads.candidates` behind two that are there, counted from cell 100 on, with room for all."""
+    (rows, columns), sides = scores.shape, edges.shape[1]
+    sizes = ((rows + 2,), (rows + 2, columns), (rows + 2, sides))
+    chosen = [np.zeros(size, dtype) for size, dtype in zip(sizes, (np.int32, np.float32, np.float32), strict=True)]
+    wanted = heads.reference_candidates(scores, edges, classes, threshold)
+    expected, end = [array.copy() for array in chosen], 2 + len(wanted[0])
+    for array, values in zip(expected, (wanted[0] + 100, *wanted[1:]), strict=True):
+        array[2:end] = values
+    count = np.array([2], np.int32)
+    launch = heads.candidates(scores, edges, classes, threshold, 100, chosen, count)
+    return Case(launch, (*expected, np.array([end], np.int32)))
 
 
 def _past(random: np.random.Generator) -> list[Case]:

@@ -6,6 +6,7 @@ namespace {
 
 constexpr int THREADS = 128;
 constexpr int WARP = 32;
+constexpr int CELLS = 1024;  // looked at together by the one block that picks candidates
 constexpr float LOWEST = -3.402823e38f;
 
 // Of two entries the better: the larger value, of equal ones the first. NaN never wins.
@@ -131,6 +132,39 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   int row = blockIdx.x * THREADS + threadIdx.x;
   if (row < rows) values[row] = scores[size_t(row) * columns + index];
 }
+// Behind the `count` candidates that there are: the cells whose best of the first `classes` scores is at least
+// `threshold`, in order, by number from `first_cell` on, with their scores and edges. One block, so that the order
+// holds; what is beyond `room` is left out.
+extern "C" __global__ void __launch_bounds__(CELLS)
+    candidates_f32(const float *scores, const float *edges, int classes, float threshold, int first_cell, int *cells,
+                   float *chosen_scores, float *chosen_edges, int *count, int rows, int columns, int sides, int room) {
+  __shared__ int so_far[CELLS];
+  int self = threadIdx.x, taken = count[0];
+  for (int first = 0; first < rows; first += CELLS) {
+    int row = first + self;
+    float best = LOWEST;
+    for (int i = 0; row < rows && i < classes; ++i) best = fmaxf(best, scores[size_t(row) * columns + i]);
+    bool is_one = row < rows && best >= threshold;
+    so_far[self] = is_one;
+    __syncthreads();
+    for (int step = 1; step < CELLS; step *= 2) {
+      int sum = so_far[self] + (self >= step ? so_far[self - step] : 0);
+      __syncthreads();
+      so_far[self] = sum;
+      __syncthreads();
+    }
+    int place = taken + so_far[self] - 1;
+    if (is_one && place < room) {
+      cells[place] = first_cell + row;
+      for (int i = 0; i < columns; ++i)
+        chosen_scores[size_t(place) * columns + i] = scores[size_t(row) * columns + i];
+      for (int i = 0; i < sides; ++i) chosen_edges[size_t(place) * sides + i] = edges[size_t(row) * sides + i];
+    }
+    taken = min(room, taken + so_far[CELLS - 1]);
+    __syncthreads();
+  }
+  if (self == 0) count[0] = taken;
+}
 extern "C" __global__ void normalise_rows_i8(const int8_t *values, float scale, float epsilon, float *normal, int rows,
                                              int columns) {
   normalise(values, scale, epsilon, normal, rows, columns);
@@ -144,5 +178,6 @@ REGISTER_KERNEL(top_k_f16)
 REGISTER_KERNEL(best_class_f32)
 REGISTER_KERNEL(best_class_f16)
 REGISTER_KERNEL(column_f32)
+REGISTER_KERNEL(candidates_f32)
 REGISTER_KERNEL(normalise_rows_i8)
 REGISTER_KERNEL(normalise_rows_f16)

@@ -1,4 +1,6 @@
-"""Twin of heads.cu: best classes, largest entries, one column, normal rows."""
+"""Twin of heads.cu: best classes, largest entries, one column, candidates of detectors, normal rows."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +59,26 @@ _COLUMN = Kernel(
         *_SIZE,
     ),
 )
-KERNELS = (*_TOP_K.values(), *_BEST_CLASS.values(), _COLUMN, *_NORMALISE.values())
+_CANDIDATES = Kernel(
+    "candidates_f32",
+    "heads.cu",
+    (1024, 1, 1),
+    (
+        Buffer("scores", "float32", ("rows", "columns")),
+        Buffer("edges", "float32", ("rows", "sides")),
+        Scalar("classes", "int32"),
+        Scalar("threshold", "float32"),
+        Scalar("first_cell", "int32"),
+        Buffer("cells", "int32", ("room",), is_written=True),
+        Buffer("chosen_scores", "float32", ("room", "columns"), is_written=True),
+        Buffer("chosen_edges", "float32", ("room", "sides"), is_written=True),
+        Buffer("count", "int32", (1,), is_written=True),
+        *_SIZE,
+        Scalar("sides", "int32"),
+        Scalar("room", "int32"),
+    ),
+)
+KERNELS = (*_TOP_K.values(), *_BEST_CLASS.values(), _COLUMN, _CANDIDATES, *_NORMALISE.values())
 
 
 def top_k(scores: Array, values: Array, indices: Array) -> Launch:
@@ -84,6 +105,22 @@ def column(scores: Array, index: int, values: Array) -> Launch:
     if not 0 <= index < columns:
         raise TensorError(f"column: {index} is none of the {columns} columns")
     return _COLUMN.launch((blocks(rows, _COLUMN.block[0]),), scores, index, values, rows, columns)
+
+
+def candidates(
+    scores: Array, edges: Array, classes: int, threshold: float, first_cell: int, chosen: Sequence[Array], count: Array
+) -> Launch:
+    """Rows of `scores` (rows, columns) whose best of the first `classes` is >= `threshold`, with those of `edges`.
+
+    They are appended to `chosen`: their numbers from `first_cell` on (room,) int32, scores (room, columns) and edges
+    (room, sides) float32; `count` (1,) int32 says how many there are and goes up. What finds no room is left out.
+    Raises TensorError.
+    """
+    (rows, columns), sides, room = scores.shape, int(edges.shape[1]), int(chosen[0].shape[0])
+    if not 1 <= classes <= columns:
+        raise TensorError(f"candidates: {classes} classes of {columns} columns, must be 1 to {columns}")
+    sizes = (int(rows), int(columns), sides, room)
+    return _CANDIDATES.launch((1,), scores, edges, classes, threshold, first_cell, *chosen, count, *sizes)
 
 
 def normalise_rows(values: Array, scale: float, epsilon: float, normal: Array) -> Launch:
@@ -113,6 +150,14 @@ def reference_best_class(logits: NDArray[np.floating]) -> tuple[NDArray[np.int32
     best = wide.max(axis=1)
     total = np.log(np.exp(wide - best[:, None]).sum(axis=1))
     return wide.argmax(axis=1).astype(np.int32), -total
+
+
+def reference_candidates(
+    scores: NDArray[np.float32], edges: NDArray[np.float32], classes: int, threshold: float
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """What `candidates` appends where there is room, from cell 0 on."""
+    cells = np.flatnonzero(scores[:, :classes].max(axis=1) >= threshold).astype(np.int32)
+    return cells, scores[cells], edges[cells]
 
 
 def reference_normalise(values: NDArray[np.generic], scale: float, epsilon: float) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from services.decoder.context import LiveContext
-from services.decoder.model import SmallDecoder, greedy
+from services.decoder.model import SmallDecoder
 from services.decoder.moments import asks_when_said, on_screen_when
 from services.decoder.retrieval import Hit
 from services.decoder.text import clock, one_line
@@ -85,11 +85,11 @@ def generate(
     prompt += decoder.words(one_line(question))[:_QUESTION_TOKENS]
     prompt += decoder.template("<|im_end|>\n<|im_start|>assistant\n")
     with context.branch() as cache:
-        logits = decoder.extend(cache, decoder.embed(prompt))
+        unread = decoder.embed(prompt)
         tokens: list[int] = []
         told = ""
         for _ in range(max_tokens):
-            token = greedy(logits[-1]).token
+            token = decoder.choose(cache, unread).token
             if token == decoder.end_token:
                 return
             tokens.append(token)
@@ -98,4 +98,4 @@ def generate(
             if not text.endswith("\ufffd"):
                 yield text[len(told) :]
                 told = text
-            logits = decoder.extend(cache, decoder.embed([token]))
+            unread = decoder.embed([token])

@@ -6,6 +6,7 @@ Calls of one cache come one at a time.
 import math
 import mmap
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.backends.tensorrt import Feeds, TensorRTEngine
-from engines.engine import TensorError
+from engines.engine import Reduced, TensorError
 from engines.kernels.past import drop_past
 from engines.residency import Resident
+from services.decoder.choice import Choice, Likeliest, greedy
 
 Float = NDArray[np.float32]
 
@@ -33,6 +35,10 @@ class Cache(ABC):
     @abstractmethod
     def run(self, embeddings: Float, rows: NDArray[np.int64]) -> Float:
         """Append (n, D), 1 <= n <= capacity - length; logits (r, V) after some of these rows."""
+
+    def choose(self, embeddings: Float) -> Choice:
+        """Append as `run`; the likeliest token after the last row."""
+        return greedy(self.run(embeddings, np.array([len(embeddings) - 1]))[0])
 
     def drop(self, first: int, count: int) -> None:
         """Forget positions [first, first + count) and move what follows up to them.
@@ -110,7 +116,7 @@ class CardCache(Cache):
     """A cache on a card, for the plan of engines/export/llama_plain.py.
 
     A run reads the first `length` positions where they lie and writes its own right behind them: only embeddings go to
-    the card, only logits come back. All of the capacity is taken at once: 23 kB a token.
+    the card, only logits come back, of a choice the token. All of the capacity is taken at once: 23 kB a token.
     """
 
     def __init__(self, engine: TensorRTEngine, capacity: int) -> None:
@@ -128,6 +134,15 @@ class CardCache(Cache):
 
     def run(self, embeddings: Float, rows: NDArray[np.int64]) -> Float:
         """As in `Cache`."""
+        logits: Float = self._run(embeddings, rows, "logits")["logits"][0]
+        return logits
+
+    def choose(self, embeddings: Float) -> Choice:
+        """As in `Cache`; the logits stay on the card."""
+        found = self._run(embeddings, np.array([len(embeddings) - 1]), Likeliest())
+        return Choice(int(found["tokens"][0]), float(found["log_probabilities"][0]))
+
+    def _run(self, embeddings: Float, rows: NDArray[np.int64], wanted: str | Reduced) -> dict[str, NDArray[Any]]:
         count = len(embeddings)
         total = self.length + count
         feeds: Feeds = {
@@ -139,9 +154,9 @@ class CardCache(Cache):
             **{f"past.{i}": layer.part(0, self.length) for i, layer in enumerate(self._layers)},
         }
         new = {f"new.{i}": layer.part(self.length, total) for i, layer in enumerate(self._layers)}
-        logits: Float = self._engine.run(feeds, ["logits"], into=new)["logits"][0]
+        found = self._engine.run(feeds, [wanted], into=new)
         self.length = total
-        return logits
+        return found
 
     def _drop(self, first: int, count: int) -> None:
         self._engine.launch(drop_past(self._kept, ROPE_BASE, first, count, self.length))

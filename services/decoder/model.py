@@ -6,7 +6,6 @@ The weights may be used from anywhere.
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -19,20 +18,13 @@ from engines.manifest import manifest
 from engines.models import DIGESTS, model_file, preferred_engine
 from engines.residency import Resident
 from services.decoder.cache import Cache, CardCache, Float, HostCache
+from services.decoder.choice import Choice
 
 NAME = "smollm2-135m-instruct"
 _GRAPH = "decoder.onnx"
 # A longer run is cut: at the end of a long context the scores of one layer take 150 kB a token.
 MAX_RUN_TOKENS = 64
 _START, _END = "<|im_start|>", "<|im_end|>"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One greedily chosen token and the natural log of its probability."""
-
-    token: int
-    log_probability: float
 
 
 class SmallDecoder:
@@ -82,14 +74,29 @@ class SmallDecoder:
 
         Raises TensorError when the cache has no room.
         """
-        count = len(embeddings)
-        if cache.length + count > cache.capacity:
-            raise TensorError(f"{cache.length} + {count} tokens do not fit a cache of {cache.capacity}")
-        parts = []
-        for start in range(0, count, MAX_RUN_TOKENS):
-            part = embeddings[start : start + MAX_RUN_TOKENS]
-            parts.append(cache.run(part, np.arange(len(part)) if all_logits else np.array([len(part) - 1])))
+        parts = [
+            cache.run(part, np.arange(len(part)) if all_logits else np.array([len(part) - 1]))
+            for part in _parts(cache, embeddings)
+        ]
         return np.concatenate(parts) if all_logits else parts[-1]
+
+    def choose(self, cache: Cache, embeddings: Float) -> Choice:
+        """Append (n, D), n >= 1, to the cache; the likeliest next token.
+
+        Raises TensorError when the cache has no room.
+        """
+        *before, last = _parts(cache, embeddings)
+        for part in before:
+            cache.run(part, np.array([len(part) - 1]))
+        return cache.choose(last)
+
+
+def _parts(cache: Cache, embeddings: Float) -> list[Float]:
+    """What is read at once. Raises TensorError when the cache has no room."""
+    count = len(embeddings)
+    if cache.length + count > cache.capacity:
+        raise TensorError(f"{cache.length} + {count} tokens do not fit a cache of {cache.capacity}")
+    return [embeddings[start : start + MAX_RUN_TOKENS] for start in range(0, count, MAX_RUN_TOKENS)]
 
 
 def _caches(threads: int) -> Callable[[int], Cache]:
@@ -103,10 +110,3 @@ def _caches(threads: int) -> Callable[[int], Cache]:
     with resident.use() as opened:
         keys = [spec.shape for spec in opened.inputs if spec.name.startswith("past_key.")]
     return partial(HostCache, resident, len(keys), int(keys[0][1]), int(keys[0][3]))
-
-
-def greedy(logits: Float) -> Choice:
-    """The likeliest next token of logits (V,); the lowest id among equals."""
-    token = int(np.argmax(logits))
-    shifted = logits.astype(np.float64) - float(logits[token])
-    return Choice(token, -float(np.log(np.exp(shifted).sum())))

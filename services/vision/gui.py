@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engines.models import open_engine
 from engines.pictures import Picture
 from services.runtime.percept import BoxXyxy
+from services.vision.candidates import STRIDES_PX, Candidates, places
 
 MODEL = "gui-elements"
 # Order of the network's outputs: classes first, then states.
@@ -18,7 +19,6 @@ STATE_NAMES = ("checked", "selected", "disabled", "focused")
 # The network sees pictures at this part of their size; larger ones than a 1080p screen at most at that many pixels.
 SCALE = 0.875
 _MOST_PX = 1680 * 945
-_STRIDES_PX = (8, 16, 32)
 # On 30 drawn pages of other seeds: of what is surer than this, more than half is right and .97 of all is found;
 # at .4, .85 and .89 (docs/gui.md).
 _MIN_CONFIDENCE = 0.2
@@ -27,6 +27,7 @@ _MIN_STATE = 0.5
 _NMS_IOU = 0.5
 _MOST_CANDIDATES = 1500
 _MAX_CONTROLS = 400
+_CANDIDATES = Candidates(len(CLASS_NAMES), _MIN_CONFIDENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +53,37 @@ class GuiDetector:
         scale = min(scale, math.sqrt(_MOST_PX / (height * width)))
         small_w, small_h = max(1, round(width * scale)), max(1, round(height * scale))
         # Nothing lies beyond the edges of a screen: the rest is grey, as in training.
-        net_w, net_h = (-(-side // _STRIDES_PX[-1]) * _STRIDES_PX[-1] for side in (small_w, small_h))
+        net_w, net_h = (-(-side // STRIDES_PX[-1]) * STRIDES_PX[-1] for side in (small_w, small_h))
         image = Picture(pixels, (small_w, small_h), (net_w, net_h), averages=scale < 0.7, fill=114)
-        out = self._engine.run({"image": image})
-        scores = np.concatenate([out[f"scores_{stride}"][0] for stride in _STRIDES_PX])
-        boxes = np.concatenate([_boxes(out[f"edges_{stride}"][0], stride, net_w // stride) for stride in _STRIDES_PX])
+        out = self._engine.run({"image": image}, [_CANDIDATES])
+        surest = np.argsort(-out["scores"][:, : len(CLASS_NAMES)].max(axis=1), kind="stable")[:_MOST_CANDIDATES]
+        cells, scores, edges = (out[name][surest] for name in ("cells", "scores", "edges"))
         kinds = scores[:, : len(CLASS_NAMES)]
         best = kinds.max(axis=1)
-        cells = np.flatnonzero(best >= _MIN_CONFIDENCE)
-        cells = cells[np.argsort(-best[cells], kind="stable")[:_MOST_CANDIDATES]]
         ratio = np.array([width / small_w, height / small_h] * 2, np.float32)
-        found = np.clip(boxes[cells] * ratio, 0, np.array([width, height] * 2, np.float32))
+        boxes = _boxes(cells, edges, net_w, net_h)
+        found = np.clip(boxes * ratio, 0, np.array([width, height] * 2, np.float32))
         sized = np.concatenate([found[:, :2], found[:, 2:] - found[:, :2]], axis=1)
-        keep = np.array(cv2.dnn.NMSBoxes(sized.tolist(), best[cells].tolist(), _MIN_CONFIDENCE, _NMS_IOU), np.intp)[
+        keep = np.array(cv2.dnn.NMSBoxes(sized.tolist(), best.tolist(), _MIN_CONFIDENCE, _NMS_IOU), np.intp)[
             :_MAX_CONTROLS
         ]
         return [
             Control(
-                CLASS_NAMES[int(kinds[cell].argmax())],
+                CLASS_NAMES[int(kinds[row].argmax())],
                 (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-                float(best[cell]),
+                float(best[row]),
                 tuple(
                     name
-                    for name, p in zip(STATE_NAMES, scores[cell, len(CLASS_NAMES) :], strict=True)
+                    for name, p in zip(STATE_NAMES, scores[row, len(CLASS_NAMES) :], strict=True)
                     if p >= _MIN_STATE
                 ),
             )
-            for cell, box in zip(cells[keep], found[keep], strict=True)
+            for row, box in zip(keep, found[keep], strict=True)
         ]
 
 
-def _boxes(edges: NDArray[np.float32], stride: int, columns: int) -> NDArray[np.float32]:
-    """Distances (cells, 4) from the cells' middles, left top right bottom, in pixels -> boxes xyxy."""
-    cells = np.arange(len(edges))
-    middles = (np.stack([cells % columns, cells // columns], axis=1) + 0.5) * stride
+def _boxes(cells: NDArray[np.int32], edges: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Distances (n, 4) from the cells' middles, left top right bottom, in pixels -> boxes xyxy."""
+    at, stride = places(cells, width, height)
+    middles = (at + 0.5) * stride
     return np.concatenate([middles - edges[:, :2], middles + edges[:, 2:]], axis=1).astype(np.float32)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from engines.models import open_engine
 from engines.pictures import Levels, Picture
 from services.runtime.percept import DetectedObject
+from services.vision.candidates import Candidates, places
 
 MODEL = "nanodet-g"
 _LEVELS = Levels((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))  # BGR
-_STRIDES_PX = (8, 16, 32)
 _BINS = 11  # distances of an edge are 0 to 10 strides
 # Pictures are brought to this many pixels in their own proportions (COCO val2017 part: mAP50 .47;
 # squeezed to a square .42; 512^2 pixels .45; two scales no better).
@@ -30,6 +30,7 @@ CLASS_NAMES = tuple(
         "cell phone,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,hair drier,toothbrush"
     ).split(",")
 )
+_CANDIDATES = Candidates(len(CLASS_NAMES), _MIN_CONFIDENCE)
 
 
 class ObjectDetector:
@@ -45,12 +46,10 @@ class ObjectDetector:
         scale = math.sqrt(_AREA_PX / (height * width))
         # A strip of a picture would be blown up without bound on its long side otherwise.
         net_w, net_h = (min(1024, max(32, round(side * scale / 32) * 32)) for side in (width, height))
-        out = self._engine.run({"image": Picture(pixels, (net_w, net_h), (net_w, net_h), _LEVELS)})
-        found = [
-            _decode(out[f"scores_{stride}"][0], out[f"edges_{stride}"][0], stride, net_w // stride)
-            for stride in _STRIDES_PX
-        ]
-        boxes, scores, classes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        image = Picture(pixels, (net_w, net_h), (net_w, net_h), _LEVELS)
+        out = self._engine.run({"image": image}, [_CANDIDATES])
+        rows, classes = np.nonzero(out["scores"] >= _MIN_CONFIDENCE)
+        boxes, scores = _boxes(out["cells"], out["edges"], net_w, net_h)[rows], out["scores"][rows, classes]
         ratio = np.array([width / net_w, height / net_h] * 2, np.float32)
         boxes = np.clip(boxes * ratio, 0, np.array([width, height] * 2, np.float32))
         keep = suppress(boxes, scores, classes)[:_MAX_OBJECTS]
@@ -65,18 +64,16 @@ class ObjectDetector:
         ]
 
 
-def _decode(
-    scores: NDArray[np.float32], edges: NDArray[np.float32], stride: int, columns: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
-    """(cells, 80) and (cells, 4 * 11) of one level -> boxes (n, 4) in network pixels, scores (n,), classes (n,)."""
-    cells, classes = np.nonzero(scores >= _MIN_CONFIDENCE)
-    logits = edges[cells].reshape(-1, 4, _BINS)
+def _boxes(cells: NDArray[np.int32], edges: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """(n,) and (n, 4 * 11) of a network's picture of width x height -> boxes (n, 4) in its pixels."""
+    at, stride = places(cells, width, height)
+    logits = edges.reshape(-1, 4, _BINS)
     weights = np.exp(logits - logits.max(axis=2, keepdims=True))
     distances = (weights @ np.arange(_BINS, dtype=np.float32)) / weights.sum(axis=2) * stride
     # Upstream puts a cell's middle at (stride - 1) / 2.
-    middles = np.stack([cells % columns, cells // columns], axis=1) * stride + (stride - 1) / 2
+    middles = at * stride + (stride - 1) / 2
     boxes = np.concatenate([middles - distances[:, :2], middles + distances[:, 2:]], axis=1)
-    return boxes.astype(np.float32), scores[cells, classes], classes
+    return np.asarray(boxes, np.float32)
 
 
 def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -65,22 +65,24 @@ class BestPath(Reduced):
     that of the class `space`; each (b, steps).
     """
 
-    output: str
+    outputs: tuple[str]
     space: int
 
-    def on_host(self, values: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def on_host(self, values: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
         """By numpy."""
-        best = values.argmax(axis=2)
-        sure = np.take_along_axis(values, best[..., None], axis=2)[..., 0]
-        return {"best": best.astype(np.int32), "sure": sure, "space": values[..., self.space]}
+        (probabilities,) = values
+        best = probabilities.argmax(axis=2)
+        sure = np.take_along_axis(probabilities, best[..., None], axis=2)[..., 0]
+        return {"best": best.astype(np.int32), "sure": sure, "space": probabilities[..., self.space]}
 
-    def on_card(self, values: Any, workplace: Workplace) -> dict[str, Any]:
+    def on_card(self, values: Sequence[Any], workplace: Workplace) -> dict[str, Any]:
         """By the kernels; the probabilities of the other classes, 28 or 75 kB a step, stay."""
-        lines, steps, classes = values.shape
+        (probabilities,) = values
+        lines, steps, classes = probabilities.shape
         best = workplace.empty("best", (lines, steps), "int32")
         sure, space = (workplace.empty(name, (lines, steps), "float32") for name in ("sure", "space"))
         rows = lines * steps
-        scores = values.reshape((rows, classes))
+        scores = probabilities.reshape((rows, classes))
         workplace.run(heads.top_k(scores, sure.reshape((rows, 1)), best.reshape((rows, 1))))
         workplace.run(heads.column(scores, self.space, space.reshape((rows,))))
         return {"best": best, "sure": sure, "space": space}
@@ -93,7 +95,7 @@ class TextRecognizer:
         self._engine = engine
         self._input = engine.inputs[0].name
         self._keys = ["", *keys]
-        self._path = BestPath(engine.outputs[0].name, len(keys))
+        self._path = BestPath((engine.outputs[0].name,), len(keys))
 
     def read(
         self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()

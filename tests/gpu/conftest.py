@@ -1,7 +1,6 @@
 """Runners of the kernels on the CPU, compiled once, and launches of every kernel with its reference."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,18 +13,9 @@ from engines.cache import cache_root
 from engines.fetch import fetch
 from engines.kernels import change, heads, letterbox, past, spectrum
 from engines.kernels.build import FOLDER
-from engines.kernels.launch import Launch
+from engines.kernels.cases import Case, candidates_case
 from engines.kernels.simulator import Runner
 from tests.conftest import DATA
-
-
-@dataclass(frozen=True)
-class Case:
-    """A launch, what it must write, and by how much it may be off."""
-
-    launch: Launch
-    expected: tuple[NDArray[np.generic], ...]
-    tolerance: float = 0.0
 
 
 def picture(height: int, width: int) -> NDArray[np.uint8]:
@@ -152,6 +142,12 @@ def _column() -> Case:
     return Case(heads.column(scores, 3, np.zeros(301, np.float32)), (scores[:, 3],))
 
 
+def _candidates() -> Case:
+    """More cells than the block looks at in one turn."""
+    scores = np.ascontiguousarray(np.concatenate([_rows("float32").T] * 4))
+    return candidates_case(scores, np.ascontiguousarray(scores[::-1, :4]), 3, 6.0)
+
+
 def _drop_past() -> Case:
     kept = _rows("float16", 21, 3 * 2 * 3 * 16).reshape(3, 21, 2, 3, 16)
     dropped = (1e5, 2, 5, 19)
@@ -201,6 +197,7 @@ CASES: dict[str, Callable[..., Case]] = {
     "best_class_f32": lambda: _best_class("float32"),
     "best_class_f16": lambda: _best_class("float16"),
     "column_f32": _column,
+    "candidates_f32": _candidates,
     "drop_past_f16": _drop_past,
     "normalise_rows_i8": lambda: _normalise("int8"),
     "normalise_rows_f16": lambda: _normalise("float16"),

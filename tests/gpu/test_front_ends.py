@@ -38,6 +38,7 @@ preference.open_preferred = on_card
 
 PICTURES = """
 import cv2
+from services.vision.candidates import Candidates
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import open_detector
@@ -75,8 +76,22 @@ def contains(things, wanted):
 
 on_the_host = found()
 os.environ["SENSORIUM_BACKEND"] = "tensorrt"
-cv2.resize = cv2.copyMakeBorder = cv2.LUT = forbidden
-for host, card in zip(on_the_host, found(), strict=True):
+cv2.resize = cv2.copyMakeBorder = cv2.LUT = Candidates.on_host = forbidden
+carried = []
+copy = gpu.CudaDevice.copy_to_host
+
+
+def counted(self, values, address, stream):
+    carried.append(values.nbytes)
+    copy(self, values, address, stream)
+
+
+gpu.CudaDevice.copy_to_host = counted
+on_the_card = found()
+# of 2 MB that the detectors' heads give; the map of the text detector leaves as it is
+text_map = max(carried)
+assert sum(carried) - text_map < 20_000, carried
+for host, card in zip(on_the_host, on_the_card, strict=True):
     for these, those in ((host, card), (card, host)):
         sure = [thing for thing in these if thing[2] > 0.5]
         assert sure, "nothing to compare"
@@ -168,7 +183,8 @@ from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import TensorError
 from engines.export import llama_plain
 from services.decoder.cache import HostCache
-from services.decoder.model import NAME, SmallDecoder, greedy
+from services.decoder.choice import greedy
+from services.decoder.model import NAME, SmallDecoder
 from tools.gpu_selftest import in_two_parts
 
 plain = sys.argv[1] + "/plain.onnx"
@@ -249,6 +265,16 @@ for name in ("copy_to_card", "copy_to_host"):
 again = ask(decoder, cache)
 assert np.array_equal(again, first), "a branch left something"
 assert max(carried) == 4 * 49_152 and sum(carried) < 5 * 250_000, carried
+
+# and of what is only chosen the logits stay
+carried.clear()
+read = decoder.words(QUESTION)
+for row in first:
+    choice = decoder.choose(cache, decoder.embed(read))
+    told = greedy(row)
+    assert choice.token == told.token and abs(choice.log_probability - told.log_probability) < 1e-4, (choice, told)
+    read = [choice.token]
+assert max(carried) == 4 * 576 * len(decoder.words(QUESTION)), carried
 before = card.free_bytes()
 nbytes = cache._kept.nbytes
 let_go = [cache]
@@ -289,7 +315,7 @@ def run(
     )
 
 
-def test_pictures_are_prepared_by_the_card_and_detections_stay(driver: Path) -> None:
+def test_pictures_are_prepared_by_the_card_candidates_alone_leave_it_and_detections_stay(driver: Path) -> None:
     fetch(["nanodet-g", "gui-elements", "ppocrv6-tiny"])
     done = run(PREPARED + PICTURES, library=driver)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -67,6 +67,8 @@ MUTANTS = [
     ("chosen_less_mean", ("i < chosen", "i <= chosen"), "address", "heap-buffer-overflow"),
     ("top_k_f32", ("i < columns; i += THREADS", "i <= columns; i += THREADS"), "address", "heap-buffer-overflow"),
     ("column_f32", ("row < rows) values", "row <= rows) values"), "address", "heap-buffer-overflow"),
+    ("candidates_f32", ("is_one;\n    __syncthreads();", "is_one;"), "thread", "data race"),
+    ("candidates_f32", ("row < rows && i", "row <= rows && i"), "address", "heap-buffer-overflow"),
     ("drop_past_f16", ("at < length - count", "at < length"), "address", "heap-buffer-overflow"),
     ("normalise_rows_i8", ("i < columns; i += WARP) normal", "i <= columns; i += WARP) normal"), "address", "overflow"),
 ]
@@ -181,6 +183,14 @@ def test_scrolled_rows_keep_their_signature(runner: Runners) -> None:
         run(change.signatures(np.ascontiguousarray(part), np.zeros(100, np.uint32))) for part in (grey[:100], grey[20:])
     )
     assert (here[20:] == there[:80]).all() and len(set(here.tolist())) > 30
+
+
+def test_candidates_that_find_no_room_are_left_out(runner: Runners) -> None:
+    scores, edges = np.ones((9, 2), np.float32), np.ones((9, 4), np.float32)
+    chosen = np.zeros(4, np.int32), np.zeros((4, 2), np.float32), np.zeros((4, 4), np.float32)
+    launch = heads.candidates(scores, edges, 2, 0.5, 0, chosen, np.zeros(1, np.int32))
+    cells, *_, count = runner("heads.cu", "address").run(launch)
+    assert cells.tolist() == [0, 1, 2, 3] and count.tolist() == [4]
 
 
 # -- what must not reach the driver ---------------------------------------------------------------------

@@ -3,8 +3,9 @@ import pytest
 
 from engines.engine import TensorError
 from engines.export.llama import quantise, rotary_angles
+from services.decoder.choice import greedy
 from services.decoder.context import BRANCH_TOKENS, EVICTED_AT_ONCE, LiveContext
-from services.decoder.model import SmallDecoder, greedy
+from services.decoder.model import SmallDecoder
 
 LINE = "[00:18] Lena: I saw that the payment test on Safari still fails about once a day.\n"
 # Measured worst difference of logits (which span about 45) is 0.3: chunks of other sizes take
@@ -76,8 +77,8 @@ def test_eviction_keeps_the_context_within_its_limit_and_working(decoder: SmallD
     assert any(b - a < -EVICTED_AT_ONCE // 2 for a, b in zip(lengths, lengths[1:], strict=False))
     context.append("[00:40] Tom: The password of the printer is swordfish.\n")
     with context.branch() as cache:
-        logits = decoder.extend(cache, decoder.embed(decoder.words("[00:41] Lena: The password of the printer is")))
-        assert decoder.text([greedy(logits[-1]).token]) == " sword"
+        choice = decoder.choose(cache, decoder.embed(decoder.words("[00:41] Lena: The password of the printer is")))
+        assert decoder.text([choice.token]) == " sword"
 
 
 def test_entries_noted_at_once_leave_what_entries_written_one_by_one_leave(decoder: SmallDecoder) -> None:
@@ -93,8 +94,8 @@ def test_entries_noted_at_once_leave_what_entries_written_one_by_one_leave(decod
     assert writes < len(lines) / 2
     for context in (live, rebuilt):
         with context.branch() as cache:
-            logits = decoder.extend(cache, decoder.embed(decoder.words("[01:01] Lena: The password of the printer is")))
-            assert decoder.text([greedy(logits[-1]).token]) == " sword"
+            choice = decoder.choose(cache, decoder.embed(decoder.words("[01:01] Lena: The password of the printer is")))
+            assert decoder.text([choice.token]) == " sword"
     # the first layer's keys tell which words stand where
     ours, theirs = (c.cache.buffers[0, 0, :, :, : c.tokens].astype(np.float32) for c in (rebuilt, live))
     assert np.abs(ours - theirs).max() < 0.05
