@@ -25,7 +25,16 @@ from services.runtime.image import decode_image
 from services.runtime.load import Lateness, Sheds
 from services.runtime.percept import SAMPLE_RATE, Percept
 from services.runtime.settings import ServiceSettings
-from services.runtime.stage import AdjustableStage, Expert, Frame, MediaError, ModelInfo, Stage, StageConfig
+from services.runtime.stage import (
+    AdjustableStage,
+    Expert,
+    Frame,
+    MediaError,
+    ModelInfo,
+    RestingStage,
+    Stage,
+    StageConfig,
+)
 from services.runtime.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -37,9 +46,11 @@ SLICE_SAMPLES = SAMPLE_RATE
 MAX_PENDING_SAMPLES = 2 * SAMPLE_RATE
 MAX_PENDING_FRAMES = 4
 MAX_PENDING_UPDATES = 4
+# So long after its last media a live stream rests: a picture comes once more, sharper, after half a second.
+REST_AFTER_S = 0.6
 
 Request = expert_pb2.PerceiveRequest
-Job = Callable[[], Sequence[Percept]]
+Job = Callable[[], Sequence[Percept] | None]
 Result = TypeVar("Result")
 
 
@@ -82,9 +93,18 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
         requests: AsyncIterator[Request],
         context: "grpc.aio.ServicerContext[Request, expert_pb2.PerceiveResponse]",
     ) -> None:
-        async def run(job: Job) -> None:
-            for percept in await self.compute(job):
+        async def run(job: Job) -> Sequence[Percept] | None:
+            percepts = await self.compute(job)
+            for percept in percepts or ():
                 await context.write(wire.to_response(percept))
+            return percepts
+
+        async def rest(stage: RestingStage, inbox: _Inbox) -> None:
+            quiet_s = REST_AFTER_S
+            while config.every_frame or not await inbox.has_come(quiet_s):
+                if await run(stage.rest) is None:
+                    return
+                quiet_s = 0.0
 
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("request") != "config":
@@ -104,6 +124,7 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
             reader = asyncio.create_task(_read(requests, inbox, feed))
             stack.callback(reader.cancel)
             while (request := await inbox.get()) is not None:
+                is_news = False
                 for job in feed.jobs(request):
                     if lateness is not None and isinstance(stage, Sheds):
                         shed = self.streams.load.shed(lateness)
@@ -111,7 +132,10 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
                         if isinstance(self.expert, InLanes) and self.expert.lanes.is_crowded:
                             shed = replace(shed, partial_every=0)
                         stage.shed(shed)
-                    await run(job)
+                    is_news = bool(await run(job)) or is_news
+                # Where every frame counts, what is said must not depend on when the next one comes.
+                if isinstance(stage, RestingStage) and not (config.every_frame and is_news):
+                    await rest(stage, inbox)
         await run(stage.flush)
 
     async def Describe(
@@ -178,6 +202,15 @@ class _Inbox:
         async with self._changed:
             self._closed, self._error = True, error
             self._changed.notify_all()
+
+    async def has_come(self, at_most_s: float) -> bool:
+        """Waits so long; true when `get` need not wait."""
+        try:
+            async with asyncio.timeout(at_most_s), self._changed:
+                await self._changed.wait_for(lambda: self._requests or self._closed)
+        except TimeoutError:
+            return False
+        return True
 
     async def get(self) -> Request | None:
         """The next message; None at the end. Raises the error that ended the stream."""

@@ -88,6 +88,17 @@ class AdjustableStage(Stage, Protocol):
         """Take new values from here on; others stay. Raises MediaError for what cannot change or is wrong."""
 
 
+@runtime_checkable
+class RestingStage(Stage, Protocol):
+    """A stage that betters what it said when there is nothing else to do."""
+
+    def rest(self) -> Sequence[Percept] | None:
+        """Do the next small piece of that work; None when none is left before more media comes.
+
+        `flush` does what is left: however often this was called, the last finals are the same.
+        """
+
+
 class Expert(Protocol):
     """One service's models and the stages that use them. Made once per process."""
 

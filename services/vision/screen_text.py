@@ -195,11 +195,16 @@ class ScreenText:
         by_line = {id(line.line): line for line in lines}
         self.lines = [by_line[id(line)] for line in in_reading_order([line.line for line in lines])]
 
+    @property
+    def is_accurate(self) -> bool:
+        """True when no line is left to read again."""
+        return not any(map(_is_rough, self.lines))
+
     def read_again(
         self, pixels: NDArray[np.uint8], recognizer: Callable[[], LineReader], at_most: int | None = None
     ) -> None:
         """Read lines that only the live recogniser has read with the accurate one, in reading order."""
-        waiting = [i for i, line in enumerate(self.lines) if not (line.is_accurate or line.line.is_foreign)][:at_most]
+        waiting = [index for index, line in enumerate(self.lines) if _is_rough(line)][:at_most]
         if not waiting:
             return
         boxes = [self.lines[index].line.box for index in waiting]
@@ -209,6 +214,11 @@ class ScreenText:
             self.lines[index] = replace(old, line=line, is_accurate=True)
             for look in self._looks:
                 look.lines = [self.lines[index] if known is old else known for known in look.lines]
+
+
+def _is_rough(line: ScreenLine) -> bool:
+    """True for a line that the accurate recogniser has not read and can read."""
+    return not (line.is_accurate or line.line.is_foreign)
 
 
 def _as_read(lines: Sequence[ScreenLine]) -> list[ReadLine]:

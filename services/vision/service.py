@@ -8,7 +8,7 @@ from engines.models import runs_as
 from services.runtime import sentence
 from services.runtime.queries import checked_queries, parse_queries
 from services.runtime.sentence import SentenceEncoder
-from services.runtime.stage import MediaError, ModelInfo, Stage, StageConfig
+from services.runtime.stage import MediaError, ModelInfo, StageConfig
 from services.vision import brought_detector, gui, icons, objects, scripts
 from services.vision.adapter import VisionAdapter
 from services.vision.brought_detector import BroughtDetector, check_task
@@ -151,7 +151,7 @@ class VisionExpert:
             case "gui":
                 self.gui()
 
-    def open_stage(self, config: StageConfig) -> Stage:
+    def open_stage(self, config: StageConfig) -> VisionStage:
         """Begin a stream; the option `queries` has one a line, in the place of the config's own.
 
         Raises MediaError for an unknown task or option, wrong queries, ModelMissingError.

@@ -42,8 +42,8 @@ TASKS = ("ocr", "gui", "objects")
 # screen rests and when the stream ends.
 QUALITIES = ("fast", "accurate")
 OPTIONS = ("quality", "queries", "embeddings")
-# Lines read again for each picture that brings nothing new: about 200 ms of one core.
-_LINES_PER_REST = 8
+# Lines read again at a time: so long a new picture may wait.
+_LINES_PER_REST = 2
 _OBJECT_JITTER_PX = 4
 
 
@@ -155,17 +155,26 @@ class VisionStage:
             return self._news(frame, is_changed=True)
         if self._blind:
             self._detect(frame, self._blind)
-        if "ocr" in self.tasks and self._is_accurate:
-            self._text.read_again(frame.pixels, self._accurate, _LINES_PER_REST)
         return self._news(frame, is_changed=False)
+
+    def rest(self) -> Sequence[Percept] | None:
+        """Read the next few lines accurately; what that says anew comes when all of them are."""
+        if self._frame is None or not self._reads_again or self._text.is_accurate:
+            return None
+        self._text.read_again(self._frame.pixels, self._accurate, _LINES_PER_REST)
+        return self._news(self._frame, is_changed=False) if self._text.is_accurate else []
 
     def flush(self) -> Sequence[Percept]:
         """End of media: the last picture with every line read accurately, if that says anything new."""
         if self._frame is None:
             return []
-        if "ocr" in self.tasks and self._is_accurate:
+        if self._reads_again:
             self._text.read_again(self._frame.pixels, self._accurate)
         return self._news(self._frame, is_changed=False)
+
+    @property
+    def _reads_again(self) -> bool:
+        return self._is_accurate and "ocr" in self.tasks
 
     def _has_shown_size(self, frame: Frame) -> bool:
         shown = self._shown

@@ -163,6 +163,23 @@ async def test_a_replay_from_any_checkpoint_gives_the_same_results_after_it(
             assert replayed == finals(responses, checkpoint.resume_sample)
 
 
+async def test_a_live_picture_is_read_better_while_nothing_comes(running: Running) -> None:
+    if not running.expert.takes_frames:
+        return
+    pixels, wanted = np.full((360, 640, 3), 255, np.uint8), "[can_]write_eof(), write()"
+    for row, text in enumerate(("Quarterly review", "Revenue grew in March", "Questions to Priya", wanted)):
+        cv2.putText(pixels, text, (40, 60 + 80 * row), (0, 0, 0), cv2.FontFace("sans"), 20, 500)
+    call = running.stub.Perceive()
+    await call.write(pb.PerceiveRequest(config=pb.PerceiveConfig()))
+    await call.write(frame(_png(pixels)))
+    states: list[list[str]] = [[]]
+    while wanted not in states[-1]:
+        percept = (await call.read()).percept
+        states += [[region.text for region in percept.screen.regions]] if percept.HasField("screen") else []
+    call.cancel()
+    assert len(states) == 3  # before anything came, read quickly, read well
+
+
 async def test_an_empty_stream_ends_ok(running: Running) -> None:
     assert finals(await perceive(running, [config()])) == []
 

@@ -8,6 +8,7 @@ from services.runtime.image import decode_image
 from services.runtime.percept import Checkpoint, Percept, ScreenState
 from services.runtime.stage import Frame, MediaError, Stage, StageConfig
 from services.vision.service import VisionExpert, new_expert
+from services.vision.stage import VisionStage
 from tests.unit.vision.conftest import Draw, Pixels
 
 FAST = StageConfig(options={"quality": "fast"})
@@ -29,6 +30,14 @@ def play(stage: Stage, frames: Sequence[Pixels]) -> list[ScreenState]:
     for number, pixels in enumerate(frames):
         out += stage.push_frame(Frame(pixels, number * 16_000, f"f{number}"))
     return [percept for percept in [*out, *stage.flush()] if isinstance(percept, ScreenState)]
+
+
+def rest_of(stage: VisionStage) -> list[ScreenState]:
+    """What it says while nothing more comes."""
+    out: list[Percept] = []
+    while (percepts := stage.rest()) is not None:
+        out += percepts
+    return [percept for percept in out if isinstance(percept, ScreenState)]
 
 
 def assert_same_screen(kept: ScreenState, fresh: ScreenState) -> None:
@@ -130,10 +139,23 @@ def test_rest_and_end_bring_the_accurate_reading_under_the_same_ids(expert: Visi
     assert [r.region_id for r in first.regions] == [r.region_id for r in last.regions]
     assert last.changes == () and last.slide_id == first.slide_id
     assert stage.flush() == []
-    rested = expert.open_stage(StageConfig())
-    states = play(rested, [pixels, pixels])
-    assert texts(states[-1]) == texts(last)
     assert "[can_]write_eof(), write()" in texts(last)
+    rested = expert.open_stage(StageConfig())
+    rested.push_frame(Frame(pixels, 0))
+    (said,) = rest_of(rested)
+    assert texts(said) == texts(last) and [r.region_id for r in said.regions] == [r.region_id for r in last.regions]
+    assert rested.push_frame(Frame(pixels, 16_000)) == [] == rested.flush()
+
+
+def test_a_picture_that_comes_while_lines_are_read_again_is_read_at_once(expert: VisionExpert, draw: Draw) -> None:
+    stage = expert.open_stage(StageConfig())
+    stage.push_frame(Frame(draw(SLIDE), 0))
+    assert stage.rest() == []
+    both = draw((*SLIDE, ("one more thing", 40, 300)))
+    assert "one more thing" in texts(screen(stage.push_frame(Frame(both, 16_000))))
+    whole = expert.open_stage(StageConfig())
+    first = screen(whole.push_frame(Frame(both, 0)))
+    assert texts((rest_of(stage) or [first])[-1]) == texts((rest_of(whole) or [first])[-1])
 
 
 def test_a_stage_resumed_from_a_checkpoint_goes_on_as_if_nothing_had_happened(expert: VisionExpert, draw: Draw) -> None:
