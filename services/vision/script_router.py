@@ -1,7 +1,7 @@
 """Chooses the recogniser of each line by its script: PP-OCR, or Tesseract for what PP-OCR does not know."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ _LEAST = 0.4
 _PLAUSIBLE = 0.85
 _CERTAIN = 0.8
 _LEAST_UNREAD = 0.6
+# A picture is PP-OCR's own where it surely read so many letters, and so many times as many as are in lines of which the
+# network is certain that they are in another script. There a line read so surely stays, unless the network is certain;
+# of words like HOME, which are spelled alike in several scripts, it cannot be.
+_OWN_LETTERS, _OWN_RATIO, _OWN_PLAUSIBLE = 20, 4, 0.7
 # Two signs of a script that lie side by side; narrower ones are icons more often than words.
 _LEAST_ASPECT = 1.2
 # A picture is in the script of at least so many lines and letters that were read as surely as this in it.
@@ -66,6 +70,7 @@ class ScriptRouter:
         if not doubtful:
             return lines
         chances = self._classifier.probabilities([line_image(pixels, boxes[index]) for index in doubtful])
+        is_own = _is_own_picture(lines, dict(zip(doubtful, chances, strict=True)), around)
         for index, each in zip(doubtful, chances, strict=True):
             script, chance = SCRIPTS[int(each.argmax())], float(each.max())
             box = boxes[index]
@@ -75,7 +80,9 @@ class ScriptRouter:
                 (lines[index],) = self._japanese().read(pixels, [box])
             elif script == _SIGNS and script_of(lines[index].text) in ("Hani", _JAPANESE):
                 lines[index] = ReadLine("", 0.0)
-            elif script in DATA and box.length_px >= _LEAST_ASPECT * box.height_px:
+            elif script not in DATA or box.length_px < _LEAST_ASPECT * box.height_px:
+                continue
+            elif not (is_own and _may_stay(lines[index], chance)):
                 lines[index] = self._foreign(pixels, box, script, chance, lines[index])
         if usual := _script_of_picture([*lines, *around]):
             for index, each in zip(doubtful, chances, strict=True):
@@ -103,6 +110,30 @@ class ScriptRouter:
         if line.confidence >= _PLAUSIBLE and chance < _CERTAIN:
             return line
         return ReadLine("", chance if chance >= _LEAST_UNREAD else 0.0, script)
+
+
+def _is_own_picture(
+    lines: Sequence[ReadLine], chances: Mapping[int, NDArray[np.float32]], around: Sequence[ReadLine]
+) -> bool:
+    """True where nearly all lines are PP-OCR's to read; `chances` are of the scripts of its doubtful lines."""
+    own = sum(len(line.text) for index, line in enumerate(lines) if index not in chances)
+    foreign = sum(
+        len(lines[index].text)
+        for index, each in chances.items()
+        if SCRIPTS[int(each.argmax())] in DATA and each.max() >= _CERTAIN
+    )
+    for line in around:
+        if line.script in DATA:
+            foreign += len(line.text)
+        elif line.confidence >= _SURE:
+            own += len(line.text)
+    return own >= max(_OWN_LETTERS, _OWN_RATIO * foreign)
+
+
+def _may_stay(line: ReadLine, chance: float) -> bool:
+    """True for a line on a picture of PP-OCR's own that need not be in the script that has this probability."""
+    letters = {char for char in line.text if char.isalpha()}
+    return line.confidence >= _OWN_PLAUSIBLE and (chance < _CERTAIN or letters <= _LOOK_ALIKES)
 
 
 def _script_of_picture(lines: Sequence[ReadLine]) -> str:

@@ -80,6 +80,14 @@ def test_a_short_word_is_read_in_the_script_of_its_page(
     assert [region.text for region in regions(expert, page)] == [*lines, "Weekly report", word]
 
 
+@pytest.mark.parametrize("word", ["HOME", "CHAT", "PAY", "Two"])
+def test_words_that_look_alike_in_several_scripts_are_latin_on_a_latin_page(
+    expert: VisionExpert, data: None, word: str
+) -> None:
+    page = np.vstack([written("Quarterly review"), written("Questions to Priya"), written(word)])
+    assert [region.text for region in regions(expert, page)] == ["Quarterly review", "Questions to Priya", word]
+
+
 def test_a_word_that_comes_later_is_read_in_the_script_of_what_is_there(expert: VisionExpert, data: None) -> None:
     stage = expert.open_stage(StageConfig(tasks=("ocr",)))
     before = np.vstack([written("Дневник наблюдений"), written("Входящие сообщения"), written("")])
