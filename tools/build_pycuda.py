@@ -4,6 +4,7 @@ PyCUDA has no wheels. Its own set-up looks for nvcc on the PATH and wants cuRAND
 """
 
 import argparse
+import ctypes
 import hashlib
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from engines.kernels.build import nvcc
 
 VERSION = "2026.1"
 SHA256 = "759516160628ba06f32ce7e563e3f5b9214691dc9528a03ea99ea1073f4e14ba"
-DRIVER_STUB = "lib64/stubs"
+DRIVER_STUBS = ("lib64/stubs", "lib/stubs")
+DRIVER = "libcuda.so.1"
 
 
 class PyCudaBuildError(EngineError):
@@ -38,21 +40,22 @@ def main() -> None:
     """Install PyCUDA, or say why not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cuda", type=Path, help="the CUDA toolkit; default: where nvcc is")
-    parser.add_argument("--driver", type=Path, help="folder of libcuda.so; default: the toolkit's stubs")
+    parser.add_argument(
+        "--driver", type=Path, help="folder of libcuda.so; default: the toolkit's stub, else this machine's driver"
+    )
     flags = parser.parse_args()
     try:
         cuda = flags.cuda or nvcc().resolve().parents[1]
-        install(cuda.resolve(), (flags.driver or cuda / DRIVER_STUB).resolve())
+        install(cuda.resolve(), flags.driver)
     except EngineError as error:
         sys.exit(str(error))
 
 
-def install(cuda: Path, driver: Path) -> None:
-    """Download, check, build, install. Raises PyCudaBuildError."""
-    if not (driver / "libcuda.so").exists():
-        raise PyCudaBuildError(f"{driver} has no libcuda.so; name its folder with --driver")
+def install(cuda: Path, driver: Path | None) -> None:
+    """Download, check, build, install; `driver` as --driver. Raises PyCudaBuildError."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        libraries = _driver(cuda, driver, folder), _runtime(cuda, folder)
         _pip("download", "--no-deps", "--no-binary", "pycuda", "--dest", str(folder), f"pycuda=={VERSION}")
         archive = folder / f"pycuda-{VERSION}.tar.gz"
         if (digest := hashlib.sha256(archive.read_bytes()).hexdigest()) != SHA256:
@@ -60,8 +63,31 @@ def install(cuda: Path, driver: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
         source = folder / f"pycuda-{VERSION}"
-        (source / "siteconf.py").write_text(siteconf(cuda, driver, _runtime(cuda, folder)))
+        (source / "siteconf.py").write_text(siteconf(cuda, *libraries))
         _pip("install", "--no-deps", str(source))
+
+
+def _driver(cuda: Path, chosen: Path | None, folder: Path) -> Path:
+    """A folder with libcuda.so: the chosen one, the toolkit's stub, or a link to the driver that programs here load."""
+    candidates = [chosen.resolve()] if chosen else [cuda / stubs for stubs in DRIVER_STUBS]
+    for candidate in candidates:
+        if (candidate / "libcuda.so").exists():
+            return candidate
+    if chosen:
+        raise PyCudaBuildError(f"{chosen} has no libcuda.so; name its folder with --driver")
+    try:
+        ctypes.CDLL(DRIVER)
+    except OSError as error:
+        raise PyCudaBuildError(
+            f"there is neither a stub of libcuda.so in {cuda} nor a driver on this machine ({error}); "
+            "name a folder with libcuda.so with --driver"
+        ) from error
+    # The linker wants the name without a number, which packages of the driver alone do not have.
+    loaded = next(
+        line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libcuda.so" in line
+    )
+    (folder / "libcuda.so").symlink_to(loaded)
+    return folder
 
 
 def _runtime(cuda: Path, folder: Path) -> Path:

@@ -70,7 +70,7 @@ def _driver() -> Any:
     try:
         import pycuda.driver as driver
     except ImportError as error:
-        what = "PyCUDA cannot be loaded; `pip install 'sensorium[gpu]'`, see docs/gpu.md"
+        what = "PyCUDA cannot be loaded; build it with `python -m tools.build_pycuda`, see docs/gpu.md"
         if "libcuda.so" in str(error):
             what = "there is no NVIDIA driver on this machine; run on the CPU or install the driver"
         raise DeviceError(f"{what} ({error})") from error

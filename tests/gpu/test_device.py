@@ -98,6 +98,47 @@ def test_every_kernel_runs_through_pycuda_as_its_reference_says(binaries: Path, 
             assert np.abs(result.astype(float) - expected.astype(float)).max() <= one.tolerance
 
 
+BUILD = """
+import sys
+from pathlib import Path
+from engines.engine import EngineError
+from tools.build_pycuda import _driver
+
+cuda, chosen, folder = (Path(each) if each else None for each in sys.argv[1:])
+try:
+    print((_driver(cuda, chosen, folder) / "libcuda.so").resolve())
+except EngineError as error:
+    print(error)
+"""
+
+
+def test_pycuda_is_linked_with_the_chosen_driver_the_toolkit_s_stub_or_the_machine_s(
+    binaries: Path, tmp_path: Path
+) -> None:
+    def driver(cuda: Path, chosen: Path | str = "", library: Path | None = None) -> str:
+        path = {"LD_LIBRARY_PATH": str(library)} if library else {}
+        return subprocess.run(
+            [sys.executable, "-c", BUILD, str(cuda), str(chosen), str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout.strip()
+
+    simulated = str((binaries / "libcuda.so.1").resolve())
+    toolkit = tmp_path / "cuda"
+    (toolkit / "lib64").mkdir(parents=True)
+    assert "neither a stub of libcuda.so in" in driver(toolkit) and "--driver" in driver(toolkit)
+    assert driver(toolkit, library=binaries) == simulated
+    (toolkit / "lib64/stubs").symlink_to(binaries)
+    assert driver(toolkit) == driver(tmp_path, binaries) == simulated
+    assert (
+        driver(toolkit, tmp_path / "elsewhere")
+        == f"{tmp_path}/elsewhere has no libcuda.so; name its folder with --driver"
+    )
+
+
 def test_without_a_driver_the_error_says_so() -> None:
     program = "from engines.kernels.device import CudaDevice; CudaDevice()"
     done = subprocess.run(

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,16 @@ def test_image_for_cards_has_the_versions_that_the_tests_have() -> None:
     tensorrt = pinned.pop("tensorrt-cu13")
     assert f'"{tensorrt}"' in bindings, "every name that we use of TensorRT was looked up in this version"
     assert len(pinned) == 12 and pinned == {name: locked[name] for name in pinned}
+
+
+def test_the_extra_brings_what_compiles_the_kernels_in_the_image_and_in_the_tests() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extra = set(project["optional-dependencies"]["nvcc"])
+    tested = (REPOSITORY / "tests/gpu/requirements.in").read_text().splitlines()
+    assert extra == {line for line in tested if line.startswith(("nvidia-cuda", "nvidia-nvvm"))}
+    assert {name.partition("==")[0] for name in extra} == set(
+        re.findall(r"(nvidia-[a-z-]+)==13", (REPOSITORY / "Dockerfile").read_text())
+    )
 
 
 def test_nothing_of_nvidia_is_in_the_repository() -> None:
