@@ -11,8 +11,9 @@ from services.runtime.percept import SAMPLE_RATE, Word
 # on read speech 1.6 % of stable words were not in the final, 6.2 % without the last condition.
 AGREEING, WAIT, LASTING = 3, round(0.6 * SAMPLE_RATE), 0.8
 # Words from the first doubtful one on are held back. Not doubtful is what has this confidence: at the first look, at
-# any later one, and where the look before had the word too. The very first word is shown whatever it is.
-FIRST, SURE, SEEN = 0.8, 0.9, 0.7
+# any later one, and where the look before had the word too. The very first word is shown whatever it is, and stays
+# until one is not doubtful.
+FIRST, SURE, SEEN = 0.8, 0.9, 0.78
 
 
 class StablePrefix:
@@ -21,6 +22,7 @@ class StablePrefix:
     def __init__(self) -> None:
         self._stable: tuple[Word, ...] = ()
         self._looks: deque[list[str]] = deque(maxlen=AGREEING)
+        self._first: Word | None = None
         self._has_forgotten = False
 
     def look(self, words: Sequence[Word], end_sample: int) -> tuple[tuple[Word, ...], int]:
@@ -53,9 +55,11 @@ class StablePrefix:
             words[certain], texts[certain], before[certain : certain + 1], before
         ):
             certain += 1
-        if not certain and not self._has_forgotten:
-            certain = 1
-        return (*self._stable, *rest[agreed : agreed + certain - kept]), kept
+        shown = (*self._stable, *rest[agreed : agreed + certain - kept])
+        if words and not shown and not self._has_forgotten:
+            shown = (self._first or words[0],)
+        self._first = shown[0] if shown else None
+        return shown, kept
 
     def forget(self, count: int) -> None:
         """The first `count` stable words are not read again."""

@@ -59,7 +59,7 @@ def test_the_shorter_history_tells_of_a_pause_before_it_ends_the_utterance(
 def test_words_from_the_first_doubtful_one_on_are_held_back_until_they_are_heard_again() -> None:
     prefix = StablePrefix()
     heard = _words("I saw the bees")
-    heard[2] = replace(heard[2], confidence=0.75)
+    heard[2] = replace(heard[2], confidence=0.8)
     assert [w.text for w in prefix.look(heard, 34_000)[0]] == ["I", "saw"]
     assert [w.text for w in prefix.look(heard, 38_000)[0]] == ["I", "saw", "the", "bees"]
 
@@ -71,10 +71,12 @@ def test_a_doubtful_word_never_becomes_stable() -> None:
     assert [prefix.look(heard, 48_000)[1] for _ in range(4)] == [0, 0, 1, 1]
 
 
-def test_the_first_word_is_shown_however_doubtful() -> None:
-    heard = [replace(word, confidence=0.1) for word in _words("I saw")]
-    assert [w.text for w in StablePrefix().look(heard, 18_000)[0]] == ["I"]
-    assert StablePrefix().look([], 18_000) == ((), 0)
+def test_the_first_word_is_shown_however_doubtful_and_stays_until_one_is_sure() -> None:
+    prefix = StablePrefix()
+    assert prefix.look([], 18_000) == ((), 0)
+    for text, confidence, shown in (("I", 0.1, "I"), ("Eye", 0.6, "I"), ("Why", 0.9, "Why"), ("I", 0.2, "Why")):
+        heard = [replace(word, confidence=confidence) for word in _words(f"{text} saw")[:1]]
+        assert [w.text for w in prefix.look(heard, 18_000)[0]] == [shown]
 
 
 def test_a_correction_keeps_names_and_spans_and_grows_the_revision() -> None:
