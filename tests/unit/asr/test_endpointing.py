@@ -59,7 +59,7 @@ def test_the_shorter_history_tells_of_a_pause_before_it_ends_the_utterance(
 def test_words_from_the_first_doubtful_one_on_are_held_back_until_they_are_heard_again() -> None:
     prefix = StablePrefix()
     heard = _words("I saw the bees")
-    heard[2] = replace(heard[2], confidence=0.8)
+    heard[2] = replace(heard[2], confidence=0.79)
     assert [w.text for w in prefix.look(heard, 34_000)[0]] == ["I", "saw"]
     assert [w.text for w in prefix.look(heard, 38_000)[0]] == ["I", "saw", "the", "bees"]
 
