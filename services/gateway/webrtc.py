@@ -47,8 +47,9 @@ CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 LONGEST_CHUNK_SAMPLES = SAMPLE_RATE_HZ
 # Two minutes: speech recognition may be restarted meanwhile without losing a word; 4 MB.
 BACKLOG_SAMPLES = 120 * SAMPLE_RATE_HZ
-# Pictures of a screen are looked at this often; a look at one that rests takes a third of a millisecond.
-FRAME_INTERVAL_S = 0.1
+# Between two looks at pictures of a screen lies at least so much; a page sends ten a second, and each is looked at as it
+# comes. A look at one that rests takes a third of a millisecond.
+FRAME_INTERVAL_S = 0.05
 THUMBNAIL_PX = (160, 90)
 JPEG_QUALITY = 92
 # Without sound for so long, the meeting's clock goes on in silence.

@@ -42,8 +42,8 @@ TASKS = ("ocr", "gui", "objects")
 # screen rests and when the stream ends.
 QUALITIES = ("fast", "accurate")
 OPTIONS = ("quality", "queries", "embeddings")
-# Lines read again at a time: so long a new picture may wait.
-_LINES_PER_REST = 2
+# Lines read again at a time: so long a new picture may wait (a line over the whole screen takes 50 to 100 ms).
+_LINES_PER_REST = 1
 _OBJECT_JITTER_PX = 4
 
 
