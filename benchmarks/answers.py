@@ -1,9 +1,10 @@
 """Questions about invented meetings whose kinds, people and wordings nothing was chosen or trained on.
 
 `python -m benchmarks.answers` asks the questions of 24 meetings made from seeds (tools/train_decoder, split "test",
-with recognition errors) and of the held-out ones written by hand (answers_by_hand.json and the unit tests'), and
-prints: right line first, answer contained in what is quoted, wrongly and rightly refused, calibration error, processor
-milliseconds a question; and the same among many lines of other meetings.
+with recognition errors), those that slides add to the same meetings, and of the held-out ones written by hand
+(answers_by_hand.json and the unit tests'), and prints: right line first, answer contained in what is quoted, wrongly
+and rightly refused, calibration error, processor milliseconds a question; and the same among many lines of other
+meetings.
 """
 
 import argparse
@@ -13,16 +14,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from engines.fetch import fetch
 from services.decoder import answer as answering
+from services.decoder import lineindex, retrieval
 from services.decoder.lines import Line
+from services.decoder.reader import Passage, Reader, Reading
 from services.decoder.retrieval import Index
 from services.runtime.percept import SAMPLE_RATE
 from tools.train_decoder.groups import lines_of, readers
 from tools.train_decoder.meetings import make
+from tools.train_decoder.slides import make_with_slides
 
 _HERE = Path(__file__).parent
 MADE_MEETINGS = 24
@@ -70,18 +75,25 @@ def ask(index: Index, names: dict[str, str], question: str, kind: str, gold: set
     )  # fmt: skip
 
 
-def made(seeds: Iterable[int], around: int = 0) -> list[Asked]:
-    """Meetings from seeds, each alone or among `around` lines of meetings of other kinds."""
+def made(seeds: Iterable[int], around: int = 0, *, slides: bool = False, parts: str = "all") -> list[Asked]:
+    """Meetings from seeds, each alone or among `around` lines of meetings of other kinds.
+
+    `slides`: with slides, and only the questions that they add. `parts`: what the reader is told of a line.
+    """
     encoder, reader = readers()
-    index = Index(encoder, reader)
+    index = Index(encoder, reader if parts == "all" else _Ablated(parts))
     fill_with_others(index, around)
     out = []
     for seed in seeds:
         meeting = make("test", seed)
+        questions = meeting.questions
+        if slides:
+            meeting = make_with_slides("test", seed)
+            questions = meeting.questions[len(questions) :]
         lines = lines_of(meeting)
         for line in lines:
             index.replace(line.line_id, [line])
-        for q in meeting.questions:
+        for q in questions:
             gold = {lines[i].line_id for i in q.gold}
             said = {meeting.lines[i].text[p[0] : p[1]] for i, p in q.gold.items() if isinstance(p, tuple)}
             part = next(iter(said)) if len(said) == 1 else ""
@@ -89,6 +101,34 @@ def made(seeds: Iterable[int], around: int = 0) -> list[Asked]:
         for line in lines:
             index.replace(line.line_id, [])
     return out
+
+
+class _Ablated(Reader):
+    """A reader that is told less of a line: its "words" alone, or also "who" said it or that it was shown."""
+
+    def __init__(self, parts: str) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
+        """Readings of what is left of the passages."""
+        if self._parts == "words":
+            passages = [Passage("", "", replace(each.line, kind="speech", speaker="")) for each in passages]
+        else:
+            passages = [replace(each, before="") for each in passages]
+        return super().read(question, passages)
+
+
+def ablated(seeds: Sequence[int]) -> Iterator[tuple[str, list[Asked]]]:
+    """Made meetings without what is known of a line beside its words, and what it adds one after the other.
+
+    The reader was trained with all of it.
+    """
+    with patch.multiple(lineindex, FOLLOWS=0.0, CONTINUES=0.0):
+        with patch.multiple(lineindex, SPEAKER=0.0, OWN_WORDS=0.0), patch.multiple(retrieval, OTHERS_WORDS=0.0):
+            yield "words alone", made(seeds, parts="words")
+        yield "and who", made(seeds, parts="who")
+    yield "and the line before or above", made(seeds)
 
 
 def fill_with_others(index: Index, count: int) -> None:
@@ -165,11 +205,17 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
     parser.add_argument("--day", action="store_true", help="also among 20 000 lines, 8 hours or more (minutes)")
+    parser.add_argument("--ablate", action="store_true", help="only what each part adds, on made meetings")
     parser.add_argument("--kinds", action="store_true", help="also by kind of question")
     flags = parser.parse_args()
     fetch(["minilm", "reader"])
+    if flags.ablate:
+        for name, asked in ablated(range(MADE_MEETINGS)):
+            print(name, {key: round(value, 3) for key, value in summary(asked).items()})
+        return
     parts = {
         "made": made(range(MADE_MEETINGS)),
+        "made, slides": made(range(MADE_MEETINGS), slides=True),
         "by hand": written("held out"),
         "made, among 2 000 lines": made(range(0, MADE_MEETINGS, 4), 2_000),
     }

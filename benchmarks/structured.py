@@ -24,8 +24,7 @@ from services.gateway.answer_schema import compiled
 from services.gateway.spelled_numbers import numbers
 from services.runtime.sentence import SentenceEncoder
 from tools.train_decoder.groups import filled, readers
-from tools.train_decoder.meetings import Meeting, make
-from tools.train_decoder.meetings import _Fact as Fact
+from tools.train_decoder.meetings import Fact, Meeting, make
 
 MADE_MEETINGS = 24
 # Of what a form asks for: type, then names with descriptions; those at even places are for dev, at odd ones for test.

@@ -11,11 +11,12 @@ from services.decoder import retrieval
 from services.decoder.lineindex import LineIndex
 from services.decoder.reader import Reader
 from tools.train_decoder.groups import filled, readers
-from tools.train_decoder.meetings import make
+from tools.train_decoder.slides import make_with_slides
 
 # Dev meetings beyond those that the training was watched on.
 _SEEDS = range(16, 28)
 _BY_WORDS = (0.0, 0.5, 1.0, 2.0, 4.0)
+_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 
 Float = NDArray[np.float64]
 
@@ -57,8 +58,14 @@ def calibrate() -> None:
         for part, cases in enumerate(parts):
             start = sum(len(each) for each in parts[:part])
             has = np.array([case.has_answer for case in cases])
-            refused = sure[start : start + len(cases)] < 0.5
-            print(f"    wrongly refused {refused[has].mean():.3f}, rightly refused {refused[~has].mean():.3f}")
+            good = np.array(right[start : start + len(cases)])
+            for least in _THRESHOLDS:
+                refused = sure[start : start + len(cases)] < least
+                print(
+                    f"    {'made' if part == 0 else 'by hand'}, least {least}: "
+                    f"wrongly refused {refused[has].mean():.3f}, rightly refused {refused[~has].mean():.3f}, "
+                    f"offered and right {(good & ~refused)[has].mean():.3f}"
+                )
 
 
 def best_line(case: Case, by_words: float) -> tuple[list[float], bool]:
@@ -96,7 +103,7 @@ def _case(index: LineIndex, reader: Reader, question: str, names: dict[str, str]
 def _made() -> Iterator[Case]:
     encoder, reader = readers()
     for seed in _SEEDS:
-        meeting = make("dev", seed)
+        meeting = make_with_slides("dev", seed)
         index = filled(LineIndex(encoder), meeting)
         for question in meeting.questions:
             gold = {f"{'screen' if meeting.lines[i].who == 'screen' else 'speech'}:{i}" for i in question.gold}

@@ -13,7 +13,8 @@ from services.decoder.lines import Line
 from services.decoder.reader import Passage, Reader, Tokens
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
-from tools.train_decoder.meetings import Meeting, make
+from tools.train_decoder.meetings import Meeting
+from tools.train_decoder.slides import make_with_slides
 
 # Lines that the reader compares in training, the right ones among them.
 _LINES_A_GROUP = 4
@@ -57,7 +58,7 @@ def write(split: str, seeds: range, path: Path) -> None:
     sizes = []
     ranks = []
     for seed in seeds:
-        meeting = make(split, seed)
+        meeting = make_with_slides(split, seed)
         index = filled(LineIndex(encoder), meeting)
         for question in meeting.questions:
             found = index.candidates(question.text, meeting.speakers)

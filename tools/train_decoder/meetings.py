@@ -47,7 +47,7 @@ _UNITS_OF_TIME = ("minutes", "hours", "days", "weeks", "months")
 _CURRENCIES = ("euros", "dollars", "pounds", "francs")
 # The same question would be answered by either: never both about one thing.
 _ALIKE = ({"due", "duration", "status", "problem"}, {"event", "start", "often"}, {"where", "firm"}, {"cost"}, {"code"})
-_ABOUT = re.compile(r"\b(said|reported|mentioned|remark|update|up with)\b|^What is .* doing")
+ABOUT = re.compile(r"\b(said|reported|mentioned|remark|update|up with)\b|^What is .* doing")
 # The share of loose facts.
 _LOOSE = 0.35
 _TRAPS = (*["other fact"] * 4, *["other property"] * 3, *["never said"] * 2, *["other speaker"] * 2, "nowhere")
@@ -155,11 +155,11 @@ class Meeting:
     speakers: dict[str, str]
     lines: list[Piece]
     questions: list[Question]
-    facts: list["_Fact"]
+    facts: list["Fact"]
 
 
 @dataclass
-class _Fact:
+class Fact:
     """What a meeting tells: `slots[key]` is what it is about, `lines` those that tell it."""
 
     relation: str
@@ -171,13 +171,14 @@ class _Fact:
 
 
 @cache
-def _table(name: str) -> dict[str, Any]:
+def table(name: str) -> dict[str, Any]:
+    """One of this folder's TOML files."""
     return tomllib.loads((_HERE / name).read_text("utf-8"))
 
 
 def domains(split: str) -> list[str]:
     """Kinds of meeting of one split."""
-    return [name for name, domain in _table("domains.toml").items() if domain["split"] == split]
+    return [name for name, domain in table("domains.toml").items() if domain["split"] == split]
 
 
 def wordings(forms: Sequence[str], split: str) -> list[str]:
@@ -191,7 +192,7 @@ def wordings(forms: Sequence[str], split: str) -> list[str]:
 @cache
 def _loose(split: str) -> dict[str, Any]:
     """The loose facts that a split may use, as relations of wording.toml: a meeting has one of each at most."""
-    facts = _table("loose.toml")["fact"]
+    facts = table("loose.toml")["fact"]
     chosen = {"dev": (4,), "test": (5,)}.get(split, (0, 1, 2, 3))
     return {
         f"loose{index}": fact | {"key": "matter", "ask": {fact.get("slot", "a"): fact["ask"]}}
@@ -202,18 +203,20 @@ def _loose(split: str) -> dict[str, Any]:
 
 def make(split: str, seed: int) -> Meeting:
     """One meeting. The same split and seed give the same meeting."""
-    return _Maker(split, seed).make()
+    return Maker(split, seed).make()
 
 
-class _Maker:
+class Maker:
+    """Makes one meeting, `make` once."""
+
     def __init__(self, split: str, seed: int) -> None:
         self.split, self.seed = split, seed
         self.rng = random.Random(f"{split}-{seed}")  # noqa: S311  # not for secrets
         names = domains(split)
         self.name = names[seed % len(names)]
-        self.domain = _table("domains.toml")[self.name]
+        self.domain = table("domains.toml")[self.name]
         self.loose = _loose(split)
-        self.words = _table("wording.toml") | self.loose
+        self.words = table("wording.toml") | self.loose
         # the table of small talk is for the whole of every split: it answers nothing
         self.talk = self.words["small_talk"]
         people = self.rng.sample(_PEOPLE[split].split(), 9)
@@ -224,11 +227,12 @@ class _Maker:
         self.others = people[count:]
         self.noise = Noise(self.rng)
         self.lines: list[Piece] = []
-        self.facts: list[_Fact] = []
+        self.facts: list[Fact] = []
         self.missed: list[tuple[str, dict[str, str]]] = []
         self.second = 0.0
 
     def make(self) -> Meeting:
+        """Facts, the lines that tell them among others, and the questions."""
         wanted = self.rng.choice((8, 14, 20, 26))
         self.facts = self._facts(wanted)
         shown = [fact for fact in self.facts if self.rng.random() < 0.3 and "show" in self.words[fact.relation]]
@@ -252,10 +256,10 @@ class _Maker:
 
     # -- facts --------------------------------------------------------------------------------
 
-    def _facts(self, wanted: int) -> list[_Fact]:
+    def _facts(self, wanted: int) -> list[Fact]:
         # few things, many facts about each: the right words alone must not be enough
         self.things = self.rng.sample(self.domain["things"], min(len(self.domain["things"]), max(3, wanted // 3)))
-        found: list[_Fact] = []
+        found: list[Fact] = []
         for _ in range(wanted * 3):
             if len(found) == wanted:
                 break
@@ -268,7 +272,7 @@ class _Maker:
         others = [name for name in self.words if name not in ("small_talk", "properties", *self.loose)]
         return self.rng.choice(list(self.loose) if self.rng.random() < _LOOSE else others)
 
-    def _clashes(self, fact: _Fact, found: list[_Fact]) -> bool:
+    def _clashes(self, fact: Fact, found: list[Fact]) -> bool:
         mine = fact.slots[fact.key]
         for other in found:
             if other.slots[other.key] != mine:
@@ -279,13 +283,13 @@ class _Maker:
                 return True
         return False
 
-    def _fact(self, relation: str) -> _Fact | None:
+    def _fact(self, relation: str) -> Fact | None:
         rng, domain = self.rng, self.domain
         words = self.words[relation]
         slots = self._values()
         slots |= {
-            "thing": _the(rng.choice(self.things)),
-            "event": _the(rng.choice(domain["events"])),
+            "thing": the(rng.choice(self.things)),
+            "event": the(rng.choice(domain["events"])),
             "task": rng.choice(domain["tasks"]),
             "counted": rng.choice(domain["counted"]),
             "role": rng.choice(domain["roles"]),
@@ -310,7 +314,7 @@ class _Maker:
         slots["P"] = self.names[speaker] if is_mine else rng.choice([*self.names.values(), *self.others])
         if not is_mine and not slots["P"][1:].isalpha():
             return None
-        return _Fact(relation, slots, words["key"], speaker, is_mine)
+        return Fact(relation, slots, words["key"], speaker, is_mine)
 
     def _values(self) -> dict[str, str]:
         rng = self.rng
@@ -411,7 +415,7 @@ class _Maker:
             text += value
         return text, tuple(spans)
 
-    def _say(self, fact: _Fact) -> None:
+    def _say(self, fact: Fact) -> None:
         forms = self._forms(fact.relation, "mine" if fact.mine else "say")
         parts = self.rng.choice(forms).split(" || ")
         answerer = fact.speaker
@@ -466,7 +470,7 @@ class _Maker:
             who = self._another(who)
         self.missed.append((fact.relation, fact.slots))
 
-    def _show(self, facts: Sequence[_Fact]) -> None:
+    def _show(self, facts: Sequence[Fact]) -> None:
         title = self.rng.choice(self.talk["shown"]) if self.rng.random() < 0.6 else self.rng.choice(self.things).title()
         self.second += self.rng.uniform(2, 9)
         self.lines.append(Piece(round(self.second, 1), "screen", title))
@@ -547,9 +551,9 @@ class _Maker:
         for fact in named[:2]:
             form = self.rng.choice(_MOMENTS[self.split])
             gold: dict[int, tuple[int, int] | str | None] = dict.fromkeys(fact.lines)
-            yield Question(_ask(form, fact.slots), "moment", gold, "")
+            yield Question(ask(form, fact.slots), "moment", gold, "")
 
-    def _question(self, fact: _Fact, slot: str, form: str) -> Iterator[Question]:
+    def _question(self, fact: Fact, slot: str, form: str) -> Iterator[Question]:
         given = [name if name == "P" else name.lower() for name in _SLOT.findall(form)]
         given = [{"tasking": "task", "effect": "whyq", "on_date": "date"}.get(name, name) for name in given]
         gold: dict[int, tuple[int, int] | str | None] = {}
@@ -559,16 +563,16 @@ class _Maker:
                 continue
             for line in other.lines:
                 gold[line] = self._place(line, other, slot)
-        if _ABOUT.search(form):
+        if ABOUT.search(form):
             for other in self.facts:
                 if other.slots[other.key] == fact.slots[fact.key]:
                     gold |= {line: None for line in other.lines if line not in gold}
         if not gold:
             return
-        text = self._asked(_ask(form, fact.slots))
+        text = self._asked(ask(form, fact.slots))
         yield Question(text, f"{fact.relation}.{slot}", gold, answer)
 
-    def _place(self, line: int, fact: _Fact, slot: str) -> tuple[int, int] | str | None:
+    def _place(self, line: int, fact: Fact, slot: str) -> tuple[int, int] | str | None:
         found: tuple[int, int] | str | None = "speaker" if slot == "P" and fact.mine else None
         for piece in self.lines:
             for name, start, end in piece.spans:
@@ -650,7 +654,7 @@ class _Maker:
         forms = [
             form
             for form in forms
-            if not _ABOUT.search(form)
+            if not ABOUT.search(form)
             and (
                 relation in self.loose
                 or "{" + words["key"] in form.replace("{tasking", "{task").replace("{effect", "{whyq")
@@ -666,7 +670,7 @@ class _Maker:
                 )
             ]
         if forms and (slots["P"][1:].isalpha() or not any("{P}" in form for form in forms)):
-            yield Question(self._asked(_ask(self.rng.choice(forms), slots)), kind, {})
+            yield Question(self._asked(ask(self.rng.choice(forms), slots)), kind, {})
 
     def _other_speaker(self) -> Iterator[Question]:
         said = [
@@ -692,7 +696,7 @@ class _Maker:
         ]
         if others and forms:
             yield Question(
-                _ask(self.rng.choice(forms), fact.slots | {"P": self.rng.choice(others)}), "other speaker", {}
+                ask(self.rng.choice(forms), fact.slots | {"P": self.rng.choice(others)}), "other speaker", {}
             )
 
 
@@ -703,12 +707,14 @@ def _fill(name: str, slots: dict[str, str]) -> str:
     return slots[key]
 
 
-def _ask(form: str, slots: dict[str, str]) -> str:
+def ask(form: str, slots: dict[str, str]) -> str:
+    """A question from its wording."""
     text = _SLOT.sub(lambda found: _fill(found[1], slots), form)
     return text[0].upper() + text[1:]
 
 
-def _the(noun: str) -> str:
+def the(noun: str) -> str:
+    """A noun with its article."""
     return noun if noun.split()[0] in ("the", "a") else f"the {noun}"
 
 
