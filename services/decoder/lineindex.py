@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from services.decoder.lines import Line
 from services.decoder.listening import Listener
 from services.decoder.moments import mention, speaker_asked
+from services.decoder.vectors import Vectors
 from services.runtime.sentence import SentenceEncoder
 
 LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES = 0.6, 0.1, 0.1, 0.3, 0.1
@@ -69,7 +70,7 @@ class LineIndex:
         self._rows: dict[str, int] = {}
         self._ids: list[str | None] = []
         self._free: list[int] = []
-        self._vectors = np.zeros((64, encoder.dimension), np.float32)
+        self._vectors = Vectors(encoder.dimension)
         self._lengths = np.zeros(64, np.float32)
         self._postings: dict[str, dict[int, int]] = {}
         self._of_source: dict[str, list[str]] = {}
@@ -102,7 +103,7 @@ class LineIndex:
         if not self._lines:
             return []
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
-        similar = self._vectors[: len(self._ids)] @ self._encoder.encode([question])[0]
+        similar = self._vectors.near(self._encoder.encode([question])[0], len(self._ids))
         lexical, heard = self._lexical(words)
         before = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
@@ -198,7 +199,7 @@ class LineIndex:
             self._postings.setdefault(word, {})[row] = times
         self._ids[row], self._rows[line.line_id] = line.line_id, row
         self._lengths[row] = len(words)
-        self._vectors[row] = self._encoder.encode([line.text])[0]
+        self._vectors.put(row, self._encoder.encode([line.text])[0])
         self._lines[line.line_id] = line
         self._of_source.setdefault(source, []).append(line.line_id)
         self._asks[row] = line.text.endswith("?")
@@ -236,7 +237,7 @@ class LineIndex:
             if not self._postings[word]:
                 del self._postings[word]
         self._ids[row] = None
-        self._vectors[row] = 0
+        self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))
         self._lengths[row] = 0
         self._asks[row] = False
         self._said_by[line.speaker].discard(row)
@@ -257,8 +258,7 @@ class LineIndex:
 
     def _new_row(self) -> int:
         self._ids.append(None)
-        if len(self._ids) > len(self._vectors):
-            self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
+        if len(self._ids) > len(self._lengths):
             self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
             self._asks = np.concatenate([self._asks, np.zeros_like(self._asks)])
         return len(self._ids) - 1

@@ -31,19 +31,19 @@ class SmallDecoder:
     """SmolLM2, on the CPU or on the card that the settings prefer. Raises ModelMissingError, and as `open_engine`."""
 
     def __init__(self, threads: int = 1) -> None:
-        self._new_cache = _caches(threads)
         # mapped, not read: a page comes in when one of its words is used
         self._embeddings = np.load(model_file(NAME, "embeddings.npy"), mmap_mode="r")
         self._tokenizer = Tokenizer.from_file(str(model_file(NAME, "tokenizer.json")))
+        self._special = dict(zip((_START, _END), self._tokenizer.encode(_START + _END).ids, strict=True))
         # "<|im_end|>" in somebody's words is ten ordinary characters
         self._tokenizer.encode_special_tokens = True
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        self._special = {token: vocabulary[token] for token in (_START, _END)}
         self.end_token = self._special[_END]
         self.dimension = int(self._embeddings.shape[1])
         self.parameters = manifest(NAME).parameters
         digests = json.loads(model_file(NAME, DIGESTS).read_text())
         self.space_id = f"{NAME}:{digests['embeddings.npy'][:16]}"
+        # last: what reading the tokenizer has freed goes back to the system when the graph is opened
+        self._new_cache = _caches(threads)
 
     def new_cache(self, capacity: int) -> Cache:
         """An empty cache. On a card, raises TensorError: more than its plan is for; DeviceError: no memory."""

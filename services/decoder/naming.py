@@ -55,17 +55,25 @@ _NOT_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """An utterance and the names in it: its speaker's own, who is spoken to, who is thanked."""
+    """Who said an utterance when, and the names in it: the speaker's own, who is spoken to, who is thanked."""
 
-    said: Transcript
+    utterance_id: str
+    speaker: str
+    start_sample: int
+    end_sample: int
     introduced: tuple[str, ...]
     addressed: tuple[str, ...]
     thanked: tuple[str, ...]
 
     @property
+    def named(self) -> tuple[tuple[str, ...], ...]:
+        """All names."""
+        return self.introduced, self.addressed, self.thanked
+
+    @property
     def names(self) -> bool:
         """Whether there is any."""
-        return bool(self.introduced or self.addressed or self.thanked)
+        return any(self.named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +140,11 @@ class Naming:
         for said in utterances:
             line = self._lines.get(said.utterance_id)
             if line is not None:
-                self._order.remove((line.said.start_sample, said.utterance_id))
-            text = said.text
-            names = (tuple(_names(patterns, text)) for patterns in (_INTRODUCED, _ADDRESSED, _THANKED))
-            self._lines[said.utterance_id] = _Line(said, *names)
+                self._order.remove((line.start_sample, said.utterance_id))
+            new = self._lines[said.utterance_id] = _line(said)
             self._waiting[said.utterance_id] = said
             bisect.insort(self._order, (said.start_sample, said.utterance_id))
-            if line is None or (line.said.text, line.said.speaker) != (text, said.speaker):
+            if line is None or (line.speaker, line.named) != (new.speaker, new.named):
                 is_news = is_news or self._matters(said.utterance_id) or (line is not None and line.names)
         while len(self._order) > MAX_UTTERANCES:
             oldest = self._order.pop(0)[1]
@@ -149,7 +155,7 @@ class Naming:
     def _matters(self, utterance_id: str) -> bool:
         """Whether an utterance holds a name, or answers to one or is thanked for: most do not."""
         line = self._lines[utterance_id]
-        place = bisect.bisect_left(self._order, (line.said.start_sample, utterance_id))
+        place = bisect.bisect_left(self._order, (line.start_sample, utterance_id))
         before, after = self._order[max(0, place - 1) : place], self._order[place + 1 : place + 2]
         return (
             line.names
@@ -178,10 +184,9 @@ class Naming:
         """The first name that each speaker gave himself."""
         found: dict[str, FoundName] = {}
         for line in self._spoken():
-            said = line.said
-            if said.speaker and line.introduced and said.speaker not in found:
+            if line.speaker and line.introduced and line.speaker not in found:
                 name = line.introduced[0]
-                found[said.speaker] = FoundName(said.speaker, name, "introduced", said.utterance_id, INTRODUCED)
+                found[line.speaker] = FoundName(line.speaker, name, "introduced", line.utterance_id, INTRODUCED)
         return found
 
     def _framed(self) -> dict[str, FoundName]:
@@ -207,15 +212,14 @@ class Naming:
         """Who answers to a name again and again, and to no other."""
         votes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         spoken = list(self._spoken())
-        for asking, answering in itertools.pairwise(spoken):
-            before, said = asking.said, answering.said
+        for before, said in itertools.pairwise(spoken):
             if not (before.speaker and said.speaker) or before.speaker == said.speaker:
                 continue
             if said.start_sample - before.end_sample <= ANSWER_SAMPLES:
-                for name in asking.addressed:
+                for name in before.addressed:
                     votes[said.speaker][name].append(before.utterance_id)
             if said.start_sample - before.end_sample <= THANKS_SAMPLES:
-                for name in answering.thanked:
+                for name in said.thanked:
                     votes[before.speaker][name].append(said.utterance_id)
         found: dict[str, FoundName] = {}
         for speaker, names in votes.items():
@@ -233,6 +237,11 @@ class Naming:
 
     def _spoken(self) -> Iterator[_Line]:
         return (self._lines[utterance_id] for _, utterance_id in self._order)
+
+
+def _line(said: Transcript) -> _Line:
+    names = (tuple(_names(patterns, said.text)) for patterns in (_INTRODUCED, _ADDRESSED, _THANKED))
+    return _Line(said.utterance_id, said.speaker, said.start_sample, said.end_sample, *names)
 
 
 def _names(patterns: Iterable[re.Pattern[str]], text: str) -> Iterator[str]:

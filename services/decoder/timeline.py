@@ -5,8 +5,8 @@ arrive; a repeated percept changes nothing. An utterance with a higher revision 
 one; a turn is replaced by the next one of the same id, a final one only by a final one.
 
 Memory for a day: at most MAX_UTTERANCES, MAX_TURNS and MAX_SCREEN_LINES are kept and the oldest
-go first. Eight hours of talk are about 10 000 utterances and 70 000 words, some 20 MB; a line on
-the screen is kept once with its first and last sighting, however often it was seen.
+go first. Utterances are kept packed, since their words as objects take ten times the memory; a line
+on the screen is kept once with its first and last sighting, however often it was seen.
 """
 
 import heapq
@@ -14,6 +14,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from protos.media.v1 import media_pb2
+from services.runtime import wire
 from services.runtime.percept import SAMPLE_RATE, BoxXyxy, ScreenState, SpeakerTurn, Transcript, Word
 
 MAX_UTTERANCES = 20_000
@@ -41,6 +43,24 @@ class ScreenLine:
     last_sample: int
     frame_id: str
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An utterance as it came, packed, and what tells whether its words have the speakers that they had."""
+
+    start_sample: int
+    end_sample: int
+    said: bytes
+    speakers: int
+
+
+def _packed(said: Transcript) -> bytes:
+    return wire.transcript_to_proto(said).SerializeToString()
+
+
+def _unpacked(packed: bytes) -> Transcript:
+    return wire.transcript_from_proto(media_pb2.Transcript.FromString(packed))
 
 
 class _Slots:
@@ -78,24 +98,25 @@ class Timeline:
         self.names: OrderedDict[str, str] = OrderedDict()
         # how far the media is known to have come, by any percept, also a superseded one
         self.last_sample = 0
-        self._said: dict[str, Transcript] = {}
-        self._fused: dict[str, Transcript] = {}
+        self._said: dict[str, _Kept] = {}
         self._turns: dict[str, SpeakerTurn] = {}
         self._screen: dict[str, ScreenLine] = {}
         self._said_slots = _Slots()
         self._turn_slots = _Slots()
 
     def utterances(self) -> list[Transcript]:
-        """All utterances with their speakers, in order of time."""
-        return sorted(self._fused.values(), key=lambda said: (said.start_sample, said.utterance_id))
+        """All utterances with the speakers that the turns give them, in order of time."""
+        fused = (self._fused(_unpacked(kept.said)) for kept in self._said.values())
+        return sorted(fused, key=lambda said: (said.start_sample, said.utterance_id))
 
     def screen_lines(self) -> list[ScreenLine]:
         """All lines the screen showed, in order of first sighting."""
         return sorted(self._screen.values(), key=lambda line: (line.first_sample, line.line_id))
 
     def utterance(self, utterance_id: str) -> Transcript | None:
-        """One utterance with its speakers."""
-        return self._fused.get(utterance_id)
+        """One utterance with the speakers that the turns give it."""
+        kept = self._said.get(utterance_id)
+        return self._fused(_unpacked(kept.said)) if kept is not None else None
 
     def screen_line(self, line_id: str) -> ScreenLine | None:
         """One line of the screen."""
@@ -119,12 +140,11 @@ class Timeline:
         name = said.utterance_id
         known = self._said.get(name)
         if known is not None:
-            if _rank(said) <= _rank(known):
+            if _rank(said) <= _rank(_unpacked(known.said)):
                 return None
             self._said_slots.remove(name, known.start_sample, known.end_sample)
-        self._said[name] = said
         self._said_slots.add(name, said.start_sample, said.end_sample)
-        fused = self._fuse(name)
+        fused = self._take(said)
         if len(self._said) > MAX_UTTERANCES:
             self._forget_utterances()
         return fused
@@ -143,7 +163,7 @@ class Timeline:
         self._turn_slots.add(turn.turn_id, turn.start_sample, turn.end_sample)
         if len(self._turns) > MAX_TURNS:
             self._forget_turns()
-        changed = [fused for name in touched if (fused := self._fuse(name)) is not None]
+        changed = [fused for name in touched if (fused := self._take(_unpacked(self._said[name].said))) is not None]
         return sorted(changed, key=lambda said: (said.start_sample, said.utterance_id))
 
     def add_screen(self, state: ScreenState) -> list[ScreenLine]:
@@ -173,12 +193,12 @@ class Timeline:
         return changed
 
     def _forget_utterances(self) -> None:
-        def age(said: Transcript) -> tuple[int, str]:
-            return (said.end_sample, said.utterance_id)
+        def age(name: str) -> tuple[int, str]:
+            return (self._said[name].end_sample, name)
 
-        for old in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._said.values(), key=age):
-            self._said_slots.remove(old.utterance_id, old.start_sample, old.end_sample)
-            del self._said[old.utterance_id], self._fused[old.utterance_id]
+        for name in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._said, key=age):
+            old = self._said.pop(name)
+            self._said_slots.remove(name, old.start_sample, old.end_sample)
 
     def _forget_turns(self) -> None:
         for old in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._turns.values(), key=lambda t: (t.end_sample, t.turn_id)):
@@ -192,15 +212,20 @@ class Timeline:
         for old in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._screen.values(), key=age):
             del self._screen[old.line_id]
 
-    def _fuse(self, name: str) -> Transcript | None:
-        """Give the words of one utterance their speakers; None when nothing changed."""
-        said = self._said[name]
-        near = self._turn_slots.near(said.start_sample, said.end_sample)
-        fused = fuse(said, [self._turns[turn] for turn in near])
-        if self._fused.get(name) == fused:
+    def _take(self, said: Transcript) -> Transcript | None:
+        """Keep an utterance; it with its speakers, or None when it is what it was."""
+        fused, kept = self._fused(said), self._said.get(said.utterance_id)
+        new = _Kept(
+            said.start_sample, said.end_sample, _packed(said), hash(tuple(word.speaker for word in fused.words))
+        )
+        if kept == new:
             return None
-        self._fused[name] = fused
+        self._said[said.utterance_id] = new
         return fused
+
+    def _fused(self, said: Transcript) -> Transcript:
+        near = self._turn_slots.near(said.start_sample, said.end_sample)
+        return fuse(said, [self._turns[turn] for turn in near])
 
 
 def fuse(said: Transcript, turns: Iterable[SpeakerTurn]) -> Transcript:
