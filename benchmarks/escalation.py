@@ -39,6 +39,7 @@ from services.decoder.escalation import (
 )
 from services.decoder.lines import Line
 from services.decoder.model import SmallDecoder
+from services.decoder.reader import Reader
 from services.decoder.retrieval import Hit, Index
 from services.decoder.router import Route, Router
 from services.runtime.percept import SAMPLE_RATE
@@ -105,9 +106,9 @@ async def measure(
     meetings: Sequence[Mapping[str, Any]], endpoint: Endpoint, encoder: SentenceEncoder, reader: PerfectReader
 ) -> list[Outcome]:
     """All questions once locally and once at the endpoint."""
-    router, found = Router(encoder), []
+    router, local_reader, found = Router(encoder), Reader(), []
     for meeting in meetings:
-        index, names = _indexed(meeting, encoder), dict(meeting["speakers"])
+        index, names = _indexed(meeting, Index(encoder, local_reader)), dict(meeting["speakers"])
         asked = [*map(tuple, meeting["questions"]), *((question, "") for question in meeting["unanswerable"])]
         end_sample = max(line[0] for line in meeting["lines"]) * SAMPLE_RATE
         for question, expected in asked:
@@ -133,8 +134,7 @@ def _is_right(text: str, expected: str) -> bool:
     return expected.lower() in text.lower() if expected else not text
 
 
-def _indexed(meeting: Mapping[str, Any], encoder: SentenceEncoder) -> Index:
-    index = Index(encoder)
+def _indexed(meeting: Mapping[str, Any], index: Index) -> Index:
     for second, who, *texts in meeting["lines"]:
         for place, text in enumerate(texts):
             kind = "screen" if who == "screen" else "speech"
@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--model", default="model")
     parser.add_argument("--key-file", default="")
     flags = parser.parse_args()
-    fetch(["minilm", "smollm2-135m-instruct"] if flags.small else ["minilm"])
+    fetch(["minilm", "reader", *(["smollm2-135m-instruct"] if flags.small else [])])
     asyncio.run(run(flags))
 
 

@@ -5,6 +5,7 @@ the sound (services/decoder/listening.py), where the session has that. The score
     fit = cosine of the sentence embeddings + LEXICAL x BM25 (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), as a
           share of the most that the question's words could reach
     + FOLLOWS x fit of the line before it when that is a question, CONTINUES x when not
+    + HEADED x fit of the topmost line of its picture
     + SPEAKER when the question names who said it, OWN_WORDS when it asks for that person's words
     +- ANSWER_TYPE as it holds what the question asks for (a number, a time, a reason, a name) or not
     - QUESTION when it is a question itself.
@@ -13,6 +14,7 @@ Its aim is to have the right line among the first ten; services/decoder/retrieva
 
 import bisect
 import heapq
+import itertools
 import math
 import re
 from collections import Counter
@@ -28,7 +30,7 @@ from services.decoder.moments import mention, speaker_asked
 from services.decoder.vectors import Vectors
 from services.runtime.sentence import SentenceEncoder
 
-LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES = 0.6, 0.1, 0.1, 0.3, 0.1
+LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES, HEADED = 0.6, 0.1, 0.1, 0.3, 0.1, 0.3
 SPEAKER, OWN_WORDS = 0.25, 0.5
 MAX_LINES = 40_000
 _FORGOTTEN_AT_ONCE = 1_000
@@ -78,7 +80,7 @@ class LineIndex:
         self._said_by: dict[str, set[int]] = {}
         self._spoken: list[tuple[int, str]] = []
         self._shown: list[tuple[int, float, float, str]] = []
-        self._previous: NDArray[np.int64] | None = None
+        self._previous: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self.listener = Listener()
 
     def __len__(self) -> int:
@@ -105,10 +107,12 @@ class LineIndex:
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         similar = self._vectors.near(self._encoder.encode([question])[0], len(self._ids))
         lexical, heard = self._lexical(words)
-        before = self._rows_before()
+        before, heading = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
         fits = similar + LEXICAL * lexical
         scores = fits + np.where(before >= 0, fits[before], 0) * np.where(self._asks[before], FOLLOWS, CONTINUES)
+        # what stands under a fitting heading need not repeat it
+        scores += np.where(heading >= 0, fits[heading], 0) * HEADED
         asked = speaker_asked(question, names)
         for who, name in names.items():
             if mention(question, name) >= 0:
@@ -168,19 +172,24 @@ class LineIndex:
             for line_id in self._of_source.get(f"speech:{utterance_id}", ())
         }
 
-    def _rows_before(self) -> NDArray[np.int64]:
-        """For every row the row of the line before it: what was said before, or what stands above; -1 for none."""
+    def _rows_before(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For every row that of the line before it (what was said before, or what stands above), and that of the
+        topmost line of its picture, if that is another; -1 for none.
+        """
         if self._previous is None:
-            previous = np.full(len(self._ids), -1, np.int64)
+            before, heading = np.full((2, len(self._ids)), -1, np.int64)
             for order in (self._spoken, self._shown):
                 rows = np.array([self._rows[line_id] for *_, line_id in order], np.int64)
-                previous[rows[1:]] = rows[:-1]
-            self._previous = previous
+                before[rows[1:]] = rows[:-1]
+            for _, picture in itertools.groupby(self._shown, key=lambda shown: shown[0]):
+                top, *others = (self._rows[line_id] for *_, line_id in picture)
+                heading[others] = top
+            self._previous = before, heading
         return self._previous
 
     def _before(self, row: int) -> str:
         """The words that a line may continue: the line before, on the screen also the topmost of its picture."""
-        above = int(self._rows_before()[row])
+        above = int(self._rows_before()[0][row])
         if above < 0:
             return ""
         line, other = self._lines[self._ids[row] or ""], self._lines[self._ids[above] or ""]

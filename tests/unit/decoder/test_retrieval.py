@@ -71,6 +71,21 @@ def test_the_index_does_not_depend_on_the_order_of_its_lines(
         assert np.allclose([hit.score for hit in a], [hit.score for hit in b], atol=1e-5)
 
 
+def test_what_stands_under_a_heading_is_found_by_the_heading(encoder: SentenceEncoder, reader: Reader) -> None:
+    slides = [
+        (10, "Audio guide", "- Supplier: Artsure", "- State: signed", "- about 41 hours of work"),
+        (50, "Dinosaur skeleton", "- Supplier: Glasbau", "- State: rejected", "- about 12 hours of work"),
+        (90, "Restoration week", "- Samir", "- every Monday", "- Place: the east wing"),
+    ]
+    index = Index(encoder, reader)
+    for second, *texts in slides:
+        for i, text in enumerate(texts):
+            name, box = f"{second}-{i}", (40.0, 40.0 * i, 600.0, 40.0 * i + 30)
+            index.replace(name, [Line(name, "screen", text, "", second * S, second * S, name, box, f"f{second}")])
+    found = [each.line.line_id for each in index.candidates("How long does the dinosaur skeleton take?", {})]
+    assert found.index("50-3") < found.index("10-3")
+
+
 def test_nothing_said_means_nothing_found(encoder: SentenceEncoder, reader: Reader) -> None:
     assert Index(encoder, reader).search("Who?", {}) == []
     assert not is_answerable([])
