@@ -14,8 +14,9 @@ INERTIA, ENGLISH_PRIOR = 2.0, 0.7
 # other languages -.8 to -2.3). WITNESS turns it into log-odds, within +-WITNESS_LIMIT.
 # What it says against English counts in proportion below WITNESS_S of speech: there English spreads further down.
 NEUTRAL_LOG_PROB, WITNESS, WITNESS_LIMIT, WITNESS_S = -0.6, 10.0, 4.5, 3.0
-# English below this is looked at by Whisper as well.
-DOUBTFUL_LOG_PROB = -0.5
+# English below this is looked at by Whisper as well; of less than MIN_SPEECH_S, whose scores spread further, below the
+# second, and then not for its language: babble has such pieces, and so do people who are hardly heard.
+DOUBTFUL_LOG_PROB, SHORT_LOG_PROB = -0.5, -0.8
 # English that looks fine is still looked at this often, in seconds of speech.
 RECHECK_SPEECH_S = 120.0
 
@@ -48,7 +49,7 @@ class LanguageState:
         if self.language != "en":
             return True
         if speech_s < MIN_SPEECH_S:
-            return False
+            return english_log_prob < SHORT_LOG_PROB
         return english_log_prob < DOUBTFUL_LOG_PROB or self.unchecked_s + speech_s > RECHECK_SPEECH_S
 
     def checked(
@@ -63,6 +64,8 @@ class LanguageState:
         odds["en"] += witness
         odds[self.language or "en"] += INERTIA if self.language else ENGLISH_PRIOR
         best = max(odds, key=odds.__getitem__)
+        if self.language == "en" and speech_s < MIN_SPEECH_S:
+            return "en", self.heard(speech_s)
         share = 1 / sum(math.exp(other - odds[best]) for other in odds.values())
         is_sure = share >= SURE and speech_s >= MIN_SPEECH_S
         return best, LanguageState(best if is_sure else self.language)

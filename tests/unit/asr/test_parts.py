@@ -65,6 +65,12 @@ def test_an_unsure_reading_weighs_less_in_a_short_utterance() -> None:
     assert LanguageState().checked(guess, -0.96, 5.0)[0] == "nl"
 
 
+def test_a_short_word_that_is_unsure_is_looked_at_and_stays_english() -> None:
+    state = LanguageState("en")
+    assert state.needs_check(-0.9, 0.6) and not state.needs_check(-0.7, 0.6)
+    assert state.checked({"fr": 0.99, "en": 0.01}, -0.9, 0.6)[0] == "en"
+
+
 def test_clear_english_is_not_checked_again_and_again() -> None:
     state = LanguageState("en")
     assert not state.needs_check(-0.2, 5.0)
