@@ -78,5 +78,7 @@ def _lines(table: Any, path: str) -> list[str]:
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + " }"
-    # JSON's strings, numbers and lists of them are TOML's.
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    # JSON's strings and numbers are TOML's.
     return json.dumps(value, ensure_ascii=False)

@@ -13,8 +13,8 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
-    [[profile]]  graph, axes (each free axis: least, usual, most), fixed?, exporter?, tolerance, half?, int8?; for
-                 TensorRT
+    [[profile]]  graph, axes (each free axis: least, usual, most), also?, fixed?, exporter?, tolerance, half?, int8?;
+                 for TensorRT
     [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms; measured, see EightBits
     [[bfloat16]] graph, metric, data, float32, bfloat16, most, cpu_ms, plain?; measured, see BFloat16
 
@@ -120,11 +120,12 @@ class Accuracy:
 class Profile:
     """What TensorRT's plan of a graph is made for.
 
-    `axes`: every free axis of its inputs: least, usual and most. `fixed`: inputs that become constants. `exporter`:
-    the module that writes the graph where the rules of engines/export/plain.py do not do. `tolerance`: by how much
-    the float32 graph for TensorRT may differ from this one, `half` and `int8`: the float16 and the eight-bit one
-    from the float32 one, None: not for use; all as the root of the mean square of the difference beside that of
-    the values, the worst output.
+    `axes`: every free axis of its inputs: least, usual and most. `also`: other sizes of some of them, a profile more
+    each: memory is taken for the most of all axes of one, and what is long one way is short the other. `fixed`: inputs
+    that become constants. `exporter`: the module that writes the graph where the rules of engines/export/plain.py do
+    not do. `tolerance`: by how much the float32 graph for TensorRT may differ from this one, `half` and `int8`: the
+    float16 and the eight-bit one from the float32 one, None: not for use; all as the root of the mean square of the
+    difference beside that of the values, the worst output.
     """
 
     graph: str
@@ -132,8 +133,14 @@ class Profile:
     tolerance: float
     half: float | None = None
     int8: float | None = None
+    also: tuple[dict[str, list[int]], ...] = ()
     fixed: dict[str, int] = field(default_factory=dict)
     exporter: str = ""
+
+    @property
+    def sizes(self) -> list[dict[str, list[int]]]:
+        """Sizes of all axes, by profile."""
+        return [self.axes, *(self.axes | other for other in self.also)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +266,7 @@ def parse(text: str, where: str) -> Manifest:
     for profile in manifest.profile:
         if profile.graph not in {graph.file for graph in manifest.graph}:
             raise ManifestError(f"{where}: profile of {profile.graph!r}, which is no graph of this model")
-        for axis, sizes in profile.axes.items():
+        for axis, sizes in (item for axes in profile.sizes for item in axes.items()):
             if len(sizes) != 3 or not 0 <= sizes[0] <= sizes[1] <= sizes[2]:
                 raise ManifestError(f"{where}: axis {axis!r} is {sizes}, must be least, usual, most in this order")
         if profile.int8 is not None and not any(

@@ -58,7 +58,7 @@ class Plan:
     version: str
     capabilities: tuple[str, ...]
     card: str
-    axes: Mapping[str, Sequence[int]]
+    sizes: Sequence[Mapping[str, Sequence[int]]]
     flags: tuple[str, ...]
     sha256: str
     size_bytes: int
@@ -112,7 +112,7 @@ def build(
             return plan
     started = time.process_time()
     capabilities = () if target.card else target.capabilities
-    data = tensorrt_build.build(trt, source.path, wanted.axes, capabilities, on_progress)
+    data = tensorrt_build.build(trt, source.path, wanted.sizes, capabilities, on_progress)
     root = plans_root()
     root.mkdir(parents=True, exist_ok=True)
     partial = wanted.path.with_suffix(f".{os.getpid()}.partial")
@@ -154,7 +154,7 @@ def _described(
         version=version,
         capabilities=tuple(sorted(target.capabilities)),
         card=target.card,
-        axes=profile_of(manifest(name), graph).axes,
+        sizes=profile_of(manifest(name), graph).sizes,
         flags=tensorrt_build.FLAGS,
         **(result or {"sha256": "", "size_bytes": 0, "build_cpu_s": 0.0}),
     )
@@ -181,7 +181,7 @@ def is_current(plan: Plan) -> bool:
     source = noted_plain_graph(plan.model, plan.graph, plan.precision)
     if source is None:
         return False
-    return (plan.onnx_sha256, plan.axes, plan.flags) == (source.sha256, profile.axes, tensorrt_build.FLAGS)
+    return (plan.onnx_sha256, plan.sizes, plan.flags) == (source.sha256, profile.sizes, tensorrt_build.FLAGS)
 
 
 def verify(plan: Plan) -> None:

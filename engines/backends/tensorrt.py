@@ -26,6 +26,8 @@ GRAPH_AFTER = 3
 MAX_GRAPHS = 16
 MAX_SEEN = 64
 Shapes = Mapping[str, tuple[int, ...]]
+# By input: the least, usual and most sizes of its axes.
+Limits = Mapping[str, Sequence[Sequence[int]]]
 # An `OnCard` is read where it lies.
 Feeds = Mapping[str, NDArray[Any] | Raw | OnCard]
 
@@ -78,8 +80,11 @@ class TensorRTEngine:
         given = tuple(specs[name] for name in names if is_input[name])
         self.inputs = (*given, *(TensorSpec(name, "int64", ()) for name in self._fixed))
         self.outputs = tuple(specs[name] for name in names if not is_input[name])
-        # By input: the least, usual and most sizes of its axes.
-        self.limits = {spec.name: engine.get_tensor_profile_shape(spec.name, 0) for spec in given}
+        # By profile and input: the least, usual and most sizes of its axes.
+        self.limits = [
+            {spec.name: engine.get_tensor_profile_shape(spec.name, index) for spec in given}
+            for index in range(engine.num_optimization_profiles)
+        ]
         self._idle: list[_Worker] = []
         self._missing = workers
         self._changed = Condition()
@@ -97,9 +102,9 @@ class TensorRTEngine:
         wanted = known if outputs is None else outputs
         if unknown := {*names_of(wanted), *into} - set(known):
             raise TensorError(f"no output {sorted(unknown)[0]!r}; outputs are {known}")
-        checked = checked_feeds(feeds, self.inputs, self.limits, self._fixed)
+        checked, profile = checked_feeds(feeds, self.inputs, self.limits, self._fixed)
         with self._worker() as worker:
-            return worker.run(checked, [asked for asked in wanted if asked not in into], into)
+            return worker.run(checked, profile, [asked for asked in wanted if asked not in into], into)
 
     def keep(self, shape: Sequence[int], dtype: str) -> OnCard:
         """An array on the card, of any contents, for as long as somebody refers to it. Raises DeviceError."""
@@ -148,11 +153,10 @@ class TensorRTEngine:
 
 
 def checked_feeds(
-    feeds: Feeds, inputs: Sequence[TensorSpec], limits: Mapping[str, Sequence[Sequence[int]]], fixed: Mapping[str, int]
-) -> Feeds:
-    """What of the feeds goes to the card: all but those of `fixed`, which must be equal to it.
-
-    `limits` are the least, usual and most sizes of each input's axes. Raises TensorError.
+    feeds: Feeds, inputs: Sequence[TensorSpec], limits: Sequence[Limits], fixed: Mapping[str, int]
+) -> tuple[Feeds, int]:
+    """What of the feeds goes to the card, all but those of `fixed`, which must be equal to it; and the first profile
+    whose `limits` hold their shapes. Raises TensorError.
     """
     specs = {spec.name: spec for spec in inputs}
     for name, value in feeds.items():
@@ -163,15 +167,27 @@ def checked_feeds(
             if np.any(value != fixed[name]):
                 raise TensorError(f"input {name!r} is {value.tolist()}, must be {fixed[name]} on this backend")
             continue
-        given = f"input {name!r} is {value.dtype.name}{list(value.shape)}"
         if value.dtype.name != spec.dtype or value.ndim != len(spec.shape):
-            raise TensorError(f"{given}, must be {spec.dtype}{list(spec.shape)}")
-        least, _, most = limits[name]
-        if any(not low <= size <= high for low, size, high in zip(least, value.shape, most, strict=True)):
-            raise TensorError(f"{given}, the plan is for {list(least)} to {list(most)}")
+            given = f"{value.dtype.name}{list(value.shape)}"
+            raise TensorError(f"input {name!r} is {given}, must be {spec.dtype}{list(spec.shape)}")
     if missing := [name for name in specs if name not in feeds and name not in fixed]:
         raise TensorError(f"input {missing[0]!r} is missing; inputs are {sorted(specs)}")
-    return {name: value for name, value in feeds.items() if name not in fixed}
+    rest = {name: value for name, value in feeds.items() if name not in fixed}
+    outside = [_outside(rest, each) for each in limits]
+    if "" in outside:
+        return rest, outside.index("")
+    name, value = outside[0], rest[outside[0]]
+    ranges = " or ".join(f"{list(each[name][0])} to {list(each[name][2])}" for each in limits)
+    raise TensorError(f"input {name!r} is {value.dtype.name}{list(value.shape)}, the plan is for {ranges}")
+
+
+def _outside(feeds: Feeds, limits: Limits) -> str:
+    """Name of the first of the feeds whose shape the limits do not hold, else empty."""
+    for name, value in feeds.items():
+        least, _, most = limits[name]
+        if any(not low <= size <= high for low, size, high in zip(least, value.shape, most, strict=True)):
+            return name
+    return ""
 
 
 class _Worker:
@@ -193,13 +209,13 @@ class _Worker:
                 runtime_config = engine.create_runtime_config()
                 runtime_config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
                 context = engine.create_execution_context(runtime_config)
-            if context is None or not context.set_optimization_profile_async(0, self._handle):
-                raise DeviceError(f"{device.name} has no room for another execution context")
+        if context is None:
+            raise DeviceError(f"{device.name} has no room for another execution context")
         self._context = context
-        self.staging.wait()
+        self._profile = -1
 
-    def run(self, feeds: Feeds, wanted: Outputs, into: Mapping[str, OnCard]) -> dict[str, NDArray[Any]]:
-        """Copy or make what goes in, compute, copy out, wait."""
+    def run(self, feeds: Feeds, profile: int, wanted: Outputs, into: Mapping[str, OnCard]) -> dict[str, NDArray[Any]]:
+        """Copy or make what goes in, compute with an optimisation profile, copy out, wait."""
         lying = dict(into)
         # By the name of what is given: its buffer.
         found: dict[str, tuple[str, OnCard]] = {}
@@ -212,6 +228,7 @@ class _Worker:
                         lying[name] = values
                     else:
                         self.staging.put(name, values)
+                self._use(profile)
                 shapes = self._compute({name: values.shape for name, values in feeds.items()}, lying)
                 whole = {name: self.staging.array(name, shapes[name], self._dtypes[name]) for name in names_of(wanted)}
                 for asked in wanted:
@@ -236,6 +253,13 @@ class _Worker:
         self._drop_graphs()
         self.staging.close()
         del self._context
+
+    def _use(self, profile: int) -> None:
+        """Queue the change to another optimisation profile, after which all shapes are told anew."""
+        if profile != self._profile:
+            if not self._context.set_optimization_profile_async(profile, self._handle):
+                raise DeviceError(f"{self._device.name} does not take optimisation profile {profile} of the plan")
+            self._profile = profile
 
     def _compute(self, given: Shapes, lying: Mapping[str, OnCard]) -> Shapes:
         """Queue the computation; returns the shapes of the outputs."""

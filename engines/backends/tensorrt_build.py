@@ -55,14 +55,15 @@ def logger(trt: Any) -> Any:
 def build(
     trt: Any,
     path: Path,
-    axes: Mapping[str, Sequence[int]],
+    sizes: Sequence[Mapping[str, Sequence[int]]],
     capabilities: Sequence[str] = (),
     on_progress: Progress = lambda what, done, total: None,
 ) -> bytes:
     """Compile the graph at `path`; returns the plan.
 
-    `axes` gives each free axis its least, usual and most; `capabilities` such as SM89 are built for ahead of time, by
-    RTX alone; none of them: for the card of this machine. Raises PlanBuildError, naming the node that is refused.
+    `sizes` give each free axis its least, usual and most, once for every optimisation profile; `capabilities` such as
+    SM89 are built for ahead of time, by RTX alone; none of them: for the card of this machine. Raises PlanBuildError,
+    naming the node that is refused.
     """
     complaints = logger(trt)
     try:
@@ -79,7 +80,8 @@ def build(
         config.set_flag(getattr(trt.BuilderFlag, flag))
     if capabilities:
         _target(trt, config, capabilities)
-    config.add_optimization_profile(_profile(builder, network, axes, path.name))
+    for axes in sizes:
+        config.add_optimization_profile(_profile(builder, network, axes, path.name))
     config.progress_monitor = _monitor(trt, on_progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -113,14 +115,14 @@ def _profile(builder: Any, network: Any, axes: Mapping[str, Sequence[int]], file
     profile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
-        sizes: list[Sequence[int]] = []
+        lengths: list[Sequence[int]] = []
         for place, length in enumerate(tensor.shape):
             name = tensor.get_dimension_name(place)
             if length < 0 and name not in axes:
                 raise PlanBuildError(f"{file}: input {tensor.name!r} has a free axis {name!r} without sizes")
-            sizes.append(axes[name] if length < 0 else [length] * 3)
-        if sizes:
-            profile.set_shape(tensor.name, *zip(*sizes, strict=True))
+            lengths.append(axes[name] if length < 0 else [length] * 3)
+        if lengths:
+            profile.set_shape(tensor.name, *zip(*lengths, strict=True))
     return profile
 
 

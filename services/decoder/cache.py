@@ -123,7 +123,7 @@ class CardCache(Cache):
         """Raises TensorError: more than the plan is for; DeviceError: no memory."""
         super().__init__(capacity)
         past = {spec.name: spec.shape for spec in engine.inputs if spec.name.startswith("past.")}
-        most = engine.limits["past.0"][2][0]
+        most = engine.limits[0]["past.0"][2][0]
         if capacity > most:
             raise TensorError(f"a cache of {capacity} tokens is asked for, the plan is for at most {most}")
         self._engine = engine

@@ -50,10 +50,9 @@ class GuiDetector:
     def detect(self, pixels: NDArray[np.uint8], *, scale: float = SCALE) -> list[Control]:
         """(h, w, 3) uint8 BGR -> controls, surest first; boxes are xyxy in its pixels."""
         height, width = pixels.shape[:2]
-        scale = min(scale, math.sqrt(_MOST_PX / (height * width)))
-        small_w, small_h = max(1, round(width * scale)), max(1, round(height * scale))
+        scale, (small_w, small_h) = _scaled_size(width, height, scale)
+        net_w, net_h = network_size(width, height, scale)
         # Nothing lies beyond the edges of a screen: the rest is grey, as in training.
-        net_w, net_h = (-(-side // STRIDES_PX[-1]) * STRIDES_PX[-1] for side in (small_w, small_h))
         image = Picture(pixels, (small_w, small_h), (net_w, net_h), averages=scale < 0.7, fill=114)
         out = self._engine.run({"image": image}, [_CANDIDATES])
         surest = np.argsort(-out["scores"][:, : len(CLASS_NAMES)].max(axis=1), kind="stable")[:_MOST_CANDIDATES]
@@ -80,6 +79,18 @@ class GuiDetector:
             )
             for row, box in zip(keep, found[keep], strict=True)
         ]
+
+
+def _scaled_size(width: int, height: int, scale: float) -> tuple[float, tuple[int, int]]:
+    scale = min(scale, math.sqrt(_MOST_PX / (height * width)))
+    return scale, (max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def network_size(width: int, height: int, scale: float = SCALE) -> tuple[int, int]:
+    """Width and height in pixels of what the network sees of a picture."""
+    _, size = _scaled_size(width, height, scale)
+    net_w, net_h = (-(-side // STRIDES_PX[-1]) * STRIDES_PX[-1] for side in size)
+    return net_w, net_h
 
 
 def _boxes(cells: NDArray[np.int32], edges: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -43,9 +43,7 @@ class ObjectDetector:
     def detect(self, pixels: NDArray[np.uint8]) -> list[DetectedObject]:
         """(h, w, 3) uint8 BGR -> objects, surest first; boxes are xyxy in its pixels."""
         height, width = pixels.shape[:2]
-        scale = math.sqrt(_AREA_PX / (height * width))
-        # A strip of a picture would be blown up without bound on its long side otherwise.
-        net_w, net_h = (min(1024, max(32, round(side * scale / 32) * 32)) for side in (width, height))
+        net_w, net_h = network_size(width, height)
         image = Picture(pixels, (net_w, net_h), (net_w, net_h), _LEVELS)
         out = self._engine.run({"image": image}, [_CANDIDATES])
         rows, classes = np.nonzero(out["scores"] >= _MIN_CONFIDENCE)
@@ -62,6 +60,14 @@ class ObjectDetector:
             )
             for k in keep
         ]
+
+
+def network_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height in pixels of what the network sees of a picture."""
+    scale = math.sqrt(_AREA_PX / (height * width))
+    # A strip of a picture would be blown up without bound on its long side otherwise.
+    net_w, net_h = (min(1024, max(32, round(side * scale / 32) * 32)) for side in (width, height))
+    return net_w, net_h
 
 
 def _boxes(cells: NDArray[np.int32], edges: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -64,14 +64,24 @@ class TextDetector:
     def detect(self, pixels: NDArray[np.uint8]) -> list[TextBox]:
         """(h, w, 3) uint8 BGR -> boxes in its pixels; more than MAX_DETECTION_PX are looked at scaled down."""
         height, width = pixels.shape[:2]
-        scale = min(1.0, math.sqrt(MAX_DETECTION_PX / (height * width)))
-        size = (width, height) if scale == 1 else (max(1, round(width * scale)), max(1, round(height * scale)))
-        padded_w, padded_h = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in size)
+        scale, size = _scaled_size(width, height)
         # Edge pixels go on outwards, so that the border of the padding is no edge of its own.
-        image = Picture(pixels, size, (padded_w, padded_h), _LEVELS, averages=True)
+        image = Picture(pixels, size, network_size(width, height), _LEVELS, averages=True)
         out = self._engine.run({self._input: image}, [self._output])[self._output]
         probability = np.asarray(out[0, 0, : size[1], : size[0]], np.float32)
         return [_scaled(box, 1 / scale) for box in boxes_of(probability, self._box_threshold)]
+
+
+def _scaled_size(width: int, height: int) -> tuple[float, tuple[int, int]]:
+    scale = min(1.0, math.sqrt(MAX_DETECTION_PX / (height * width)))
+    return scale, (width, height) if scale == 1 else (max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def network_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height in pixels of what the network sees of a picture."""
+    _, size = _scaled_size(width, height)
+    padded_w, padded_h = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in size)
+    return padded_w, padded_h
 
 
 def boxes_of(probability: NDArray[np.float32], box_threshold: float) -> list[TextBox]:

@@ -14,6 +14,9 @@ __name__ = "stand_in"
 __version__ = "0"
 # By input, what lay at its address when a plan ran last.
 fed: dict[str, NDArray[np.generic]] = {}
+# By optimisation profile, the most of every axis; and those that were used.
+most = [1 << 20]
+used: list[int] = []
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 
 
@@ -60,6 +63,7 @@ class Engine:
         self.given = {value.name: value for value in self.session.get_inputs()}
         self._all = self.given | {value.name: value for value in self.session.get_outputs()}
         self.num_io_tensors = len(self._all)
+        self.num_optimization_profiles = len(most)
 
     def get_tensor_name(self, index: int) -> str:
         return list(self._all)[index]
@@ -78,7 +82,7 @@ class Engine:
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> tuple[list[int], list[int], list[int]]:
         shape = self.get_tensor_shape(name)
-        return [0] * len(shape), shape, [1 << 20] * len(shape)
+        return [0] * len(shape), shape, [most[profile]] * len(shape)
 
     def create_runtime_config(self) -> RuntimeConfig:
         return RuntimeConfig()
@@ -93,8 +97,10 @@ class ExecutionContext:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._inferred_of: list[tuple[int, ...]] = []
         self._addresses: dict[str, int] = {}
+        self._profile = -1
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
+        self._shapes, self._inferred_of, self._profile = {}, [], index
         return True
 
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
@@ -118,6 +124,7 @@ class ExecutionContext:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
+        used.append(self._profile)
         fed.update({name: self._at(name).copy() for name in self._engine.given})
         for name, value in self._run({name: fed[name] for name in self._engine.given}).items():
             self._at(name)[...] = value

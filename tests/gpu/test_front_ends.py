@@ -91,6 +91,15 @@ on_the_card = found()
 # of 2 MB that the detectors' heads give; the map of the text detector leaves as it is
 text_map = max(carried)
 assert sum(carried) - text_map < 20_000, carried
+assert set(stand_in.used) == {0}
+# Plans have a profile more for long pages: here whatever is no smaller than 128.
+stand_in.most[:] = [128, 1 << 20]
+long_page = np.ascontiguousarray(gui[:, :300])
+stand_in.used.clear()
+detector = GuiDetector()
+for _ in range(2):
+    assert detector.detect(long_page) and detector.detect(gui[:100, :100]) is not None
+assert stand_in.used == [1, 0, 1, 0], stand_in.used
 for host, card in zip(on_the_host, on_the_card, strict=True):
     for these, those in ((host, card), (card, host)):
         sure = [thing for thing in these if thing[2] > 0.5]

@@ -1,8 +1,9 @@
 """Every model has a graph that TensorRT takes: as exact as its source, and TensorRT-RTX really builds it."""
 
+import itertools
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from engines.manifest import Profile, manifests
 from engines.models import model_file
 from engines.plain_graphs import PlainGraphMissingError
 from engines.plans import PlanCorruptError, PlanMissingError, Target
+from services.runtime.image import MAX_PIXELS, MAX_SIDE_PX, MIN_SIDE_PX
+from services.vision import gui, objects, text_detection
 from tests.gpu.conftest import linked_cache
 from tools import engines as command
 from tools.errors import InputError
@@ -98,6 +101,28 @@ def test_and_for_turing_in_half_precision(profiled: tuple[str, Profile]) -> None
     assert plan.precision == "float16" and plan.capabilities == ("SM75",)
 
 
+@pytest.mark.parametrize(
+    ("graph", "network_size"),
+    [
+        ("ppocrv6-tiny/det.onnx", text_detection.network_size),
+        ("gui-elements/gui-elements.onnx", gui.network_size),
+        ("nanodet-g/nanodet.onnx", objects.network_size),
+    ],
+)
+def test_a_plan_holds_every_picture_that_the_service_takes(
+    graph: str, network_size: Callable[[int, int], tuple[int, int]]
+) -> None:
+    _, profile = PROFILES[graph]
+    sides = [MIN_SIDE_PX, *range(64, MAX_SIDE_PX, 61), MAX_SIDE_PX]
+    for width, height in itertools.product(sides, sides):
+        if width * height <= MAX_PIXELS:
+            net_w, net_h = network_size(width, height)
+            assert any(
+                axes["width"][0] <= net_w <= axes["width"][2] and axes["height"][0] <= net_h <= axes["height"][2]
+                for axes in profile.sizes
+            ), (width, height, net_w, net_h)
+
+
 EIGHT_BITS = [graph for graph, (_, profile) in PROFILES.items() if profile.int8 is not None]
 
 
@@ -159,11 +184,11 @@ def test_a_plan_of_an_earlier_graph_is_out_of_date_and_not_used(own_cache: Path)
 def test_what_is_refused_is_named_with_its_node() -> None:
     trt = tensorrt_build.load(RTX)
     with pytest.raises(PlanBuildError, match=r"node \d+ \(MatMulNBits\) is refused"):
-        tensorrt_build.build(trt, model_file("minilm", "minilm.onnx"), {}, ("SM89",))
+        tensorrt_build.build(trt, model_file("minilm", "minilm.onnx"), [], ("SM89",))
     with pytest.raises(PlanBuildError, match="'SM99' is none of what TensorRT-RTX .* SM89"):
-        tensorrt_build.build(trt, plain_graphs.plain_graph("gui-elements", "gui-elements.onnx").path, {}, ("SM99",))
+        tensorrt_build.build(trt, plain_graphs.plain_graph("gui-elements", "gui-elements.onnx").path, [{}], ("SM99",))
     with pytest.raises(PlanBuildError, match="input 'image' has a free axis 'height' without sizes"):
-        tensorrt_build.build(trt, plain_graphs.plain_graph("gui-elements", "gui-elements.onnx").path, {}, ("SM89",))
+        tensorrt_build.build(trt, plain_graphs.plain_graph("gui-elements", "gui-elements.onnx").path, [{}], ("SM89",))
     with pytest.raises(PlanBuildError, match="SM75 multiplies no float32: build with --half"):
         plans.build("silero-vad", "silero_vad.onnx", RTX, Target(("SM75",)))
 

@@ -136,18 +136,27 @@ def test_a_plan_that_does_not_load_says_what_tensorrt_says(folder: Path, own_cac
 
 
 INPUTS = (TensorSpec("x", "float32", ("?", 4)), TensorSpec("sr", "int64", ()))
-LIMITS = {"x": ([1, 4], [2, 4], [3, 4])}
+LIMITS = [{"x": ([1, 4], [2, 4], [3, 4])}, {"x": ([6, 4], [7, 4], [9, 4])}]
 
 
 def test_what_the_plan_takes_goes_to_the_card_and_nothing_else() -> None:
     feeds = {"x": np.zeros((3, 4), np.float32), "sr": np.array(16_000)}
-    assert list(checked_feeds(feeds, INPUTS, LIMITS, {"sr": 16_000})) == ["x"]
+    left, profile = checked_feeds(feeds, INPUTS, LIMITS, {"sr": 16_000})
+    assert list(left) == ["x"] and profile == 0
+
+
+def test_the_profile_is_the_one_that_holds_the_shapes() -> None:
+    _, profile = checked_feeds({"x": np.zeros((6, 4), np.float32)}, INPUTS, LIMITS, {"sr": 16_000})
+    assert profile == 1
 
 
 @pytest.mark.parametrize(
     ("feeds", "message"),
     [
-        ({"x": np.zeros((4, 4), np.float32)}, "'x' is float32[4, 4], the plan is for [1, 4] to [3, 4]"),
+        (
+            {"x": np.zeros((4, 4), np.float32)},
+            "'x' is float32[4, 4], the plan is for [1, 4] to [3, 4] or [6, 4] to [9, 4]",
+        ),
         ({"x": np.zeros((1, 4), np.float64)}, "'x' is float64[1, 4], must be float32['?', 4]"),
         ({"x": np.zeros(4, np.float32)}, "'x' is float32[4], must be"),
         ({"y": np.zeros(4, np.float32)}, "no input 'y'; inputs are ['sr', 'x']"),
