@@ -12,6 +12,7 @@ from services.asr.alignment import Hypothesis
 from services.asr.confidence import compared
 from services.asr.phrases import PhraseBook
 from services.asr.stretch import ENOUGH, MOST, WAIT, Closed, Stretch
+from services.asr.trust import MAX_COMPRESSION, compression, do_differ
 from services.asr.utterance import Utterance
 from services.asr.vad import WINDOW
 from services.asr.whisper import Encoded, Whisper
@@ -73,12 +74,17 @@ def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> Secon
     utterance = stretch.as_one()
     encoded = whisper.encode(utterance.audio)
     hypothesis, transcript = by_whisper(whisper, utterance, encoded, "en")
-    if transcript is None:
+    if transcript is None or _is_loop(transcript.text, " ".join(word.text for word in stretch.words)):
         return None
     wins = is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
     kept, left = (transcript.words, stretch.words) if wins else (stretch.words, transcript.words)
     chosen = with_phrases(phrases, whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
     return Second(chosen, wins)
+
+
+def _is_loop(text: str, first_text: str) -> bool:
+    """Whether a reading says the same again and again, which the first one did not hear."""
+    return compression(text) > MAX_COMPRESSION and do_differ(text, first_text)
 
 
 @dataclass(frozen=True, slots=True)

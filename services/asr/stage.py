@@ -25,7 +25,7 @@ from services.asr.phrases import PhraseBook
 from services.asr.second_pass import Second, SecondPass, by_whisper, is_better, snapped, with_phrases
 from services.asr.settings import AsrOptions
 from services.asr.stretch import Closed
-from services.asr.trust import BLIP_S, hears_no_speech, is_guess
+from services.asr.trust import BLIP_S, MAX_COMPRESSION, compression, hears_no_speech, is_guess
 from services.asr.turn import PATIENCE, is_complete
 from services.asr.utterance import Utterance
 from services.asr.vad import WINDOW, SpeechDetector
@@ -316,7 +316,9 @@ class AsrStage:
         if self._pinned or self._recognisers.whisper is None:
             return False
         speech_s = reading.utterance.speech_s
-        return speech_s < BLIP_S or self._language.needs_check(reading.hypothesis.mean_log_prob, speech_s)
+        if speech_s < BLIP_S or compression(_text(reading.transcript)) > MAX_COMPRESSION:
+            return True
+        return self._language.needs_check(reading.hypothesis.mean_log_prob, speech_s)
 
     def _close(self, span: Span) -> list[Percept]:
         utterance = self._utterance(span.start, span.end, span.active)

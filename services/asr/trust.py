@@ -7,7 +7,8 @@ from difflib import SequenceMatcher
 from services.asr.alignment import Hypothesis
 
 # Text that repeats itself shrinks more than this (threshold of openai/whisper's transcribe.py). People
-# repeat themselves too, but they come to an end; what shrinks more than the second nobody says (babble does that).
+# repeat themselves too, but they come to an end, and two recognisers hear the same; what shrinks more than the second
+# nobody says (babble does that).
 MAX_COMPRESSION, MAX_ENDED_COMPRESSION = 2.4, 4.0
 # Below this mean log-probability of a token the text has nothing to do with the sound.
 MIN_LOG_PROB = -1.5
@@ -34,9 +35,18 @@ def hears_no_speech(hypothesis: Hypothesis) -> bool:
 
 
 def is_guess(one: Hypothesis, other: Hypothesis, one_text: str, other_text: str) -> bool:
-    """Whether two recognisers, neither of them sure, heard different things: then nothing was said to be understood."""
-    if max(one.mean_log_prob, other.mean_log_prob) >= SURE_LOG_PROB:
+    """Whether two recognisers heard different things, and the surer is not sure or says the same again and again.
+
+    Then nothing was said that could be understood.
+    """
+    surer, text = max((one, one_text), (other, other_text), key=lambda reading: reading[0].mean_log_prob)
+    if surer.mean_log_prob >= SURE_LOG_PROB and compression(text) <= MAX_COMPRESSION:
         return False
+    return do_differ(one_text, other_text)
+
+
+def do_differ(one_text: str, other_text: str) -> bool:
+    """Whether two readings of more than a word or two have hardly a word in common."""
     first, second = (re.findall(r"[\w']+", text.lower()) for text in (one_text, other_text))
     blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
     agreed = sum(block.size for block in blocks)

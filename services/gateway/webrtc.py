@@ -47,8 +47,8 @@ CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 LONGEST_CHUNK_SAMPLES = SAMPLE_RATE_HZ
 # Two minutes: speech recognition may be restarted meanwhile without losing a word; 4 MB.
 BACKLOG_SAMPLES = 120 * SAMPLE_RATE_HZ
-# Between two looks at pictures of a screen lies at least so much; a page sends ten a second, and each is looked at as it
-# comes. A look at one that rests takes a third of a millisecond.
+# Between two looks at pictures of a screen lies at least so much; a page sends ten a second, and each is looked at as
+# it comes. A look at one that rests takes a third of a millisecond.
 FRAME_INTERVAL_S = 0.05
 THUMBNAIL_PX = (160, 90)
 JPEG_QUALITY = 92

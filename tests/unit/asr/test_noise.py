@@ -72,3 +72,12 @@ def test_a_sentence_said_nine_times_is_a_loop_and_three_times_is_not() -> None:
     assert is_invented(9 * sentence, sure, speech_s=20.0)
     assert not is_invented(3 * sentence, sure, speech_s=10.0)
     assert not is_invented("No, no, no, no, no, no, no.", sure, speech_s=3.0)
+
+
+def test_a_sentence_said_three_times_must_be_heard_by_both() -> None:
+    sure, unsure = (Hypothesis((5,), np.array([p], np.float32), p) for p in (-0.1, -0.9))
+    loop = 3 * "It's a difference between us and others. "
+    assert is_guess(sure, unsure, loop, "and I believe that he would have been there by then")
+    assert not is_guess(
+        sure, unsure, loop, "it's the difference between us and others it's the difference between them"
+    )
