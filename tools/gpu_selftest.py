@@ -331,13 +331,14 @@ def _model(tested: Simulated | Card, name: str, profile: Profile, precision: str
         figures: dict[str, Any] = {"difference": error, "allowed": allowed, "backend": engine.backend}
         path = plain_graphs.plain_graph(name, profile.graph).path
         on_cpu = plain_graphs.plain_example(name, profile.graph)
-        figures["onnxruntime_cpu"] = _timed(OnnxRuntimeEngine(path), on_cpu, parallel=False)
+        figures["onnxruntime_cpu"] = _timed(partial(OnnxRuntimeEngine(path).run, on_cpu))
         if isinstance(engine, TensorRTEngine):
-            figures["tensorrt"] = _timed(engine, feeds, parallel=True) | {"memory": asdict(engine.memory())}
+            figures["tensorrt"] = _timed(partial(engine.run, feeds)) | {"memory": asdict(engine.memory())}
             if "past.0" in feeds:
                 figures["read_in_two_parts"] = in_two_parts(engine, feeds["inputs_embeds"][0], allowed)
             if "CUDAExecutionProvider" in ort.get_available_providers():
-                figures["onnxruntime_cuda_ms"] = _onnx_runtime_cuda_ms(path, on_cpu)
+                session = ort.InferenceSession(str(path), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+                figures["onnxruntime_cuda"] = _timed(partial(session.run, None, on_cpu))
         return figures
     finally:
         if isinstance(engine, TensorRTEngine):
@@ -374,13 +375,13 @@ def _golden(name: str, graph: str) -> Feeds:
     return OnnxRuntimeEngine(model_file(name, graph)).run(plain_graphs.example(name, graph))
 
 
-def _timed(engine: Engine, feeds: Feeds, *, parallel: bool) -> dict[str, float]:
-    """Latency of one call after another; with `parallel`, also calls a second of WORKERS threads."""
-    engine.run(feeds)
+def _timed(run: Callable[[], object]) -> dict[str, float]:
+    """Latency of one call after another, and calls a second of WORKERS threads."""
+    run()
     walls, cpu = [], time.process_time()
     for _ in range(RUNS):
         begin = time.perf_counter()
-        engine.run(feeds)
+        run()
         walls.append(1e3 * (time.perf_counter() - begin))
         if sum(walls) > 5e3:
             break
@@ -389,21 +390,10 @@ def _timed(engine: Engine, feeds: Feeds, *, parallel: bool) -> dict[str, float]:
         "worst_ms": max(walls),
         "cpu_ms": 1e3 * (time.process_time() - cpu) / len(walls),
     }
-    if parallel:
-        begin = time.perf_counter()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(lambda _: engine.run(feeds), range(RUNS)))
-        figures["per_second"] = RUNS / (time.perf_counter() - begin)
-    return figures
-
-
-def _onnx_runtime_cuda_ms(path: Path, feeds: Feeds) -> float:
-    session = ort.InferenceSession(str(path), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
-    session.run(None, dict(feeds))
     begin = time.perf_counter()
-    for _ in range(RUNS):
-        session.run(None, dict(feeds))
-    return 1e3 * (time.perf_counter() - begin) / RUNS
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda _: run(), walls))
+    return figures | {"per_second": len(walls) / (time.perf_counter() - begin)}
 
 
 def _leak(iterations: int, engine: Engine, feeds: Feeds, free_bytes: Callable[[], int]) -> dict[str, Any]:

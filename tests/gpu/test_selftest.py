@@ -38,6 +38,7 @@ def test_without_a_card_it_is_simulated_and_says_so(own_cache: Path) -> None:
     assert {check["what"] for check in found["plans"]} == {check["what"] for check in found["models"]} == wanted
     assert all(check["figures"]["backend"] == "onnxruntime-cpu" for check in found["models"])
     assert not any("tensorrt" in check["figures"] for check in found["models"])
+    assert all("per_second" in check["figures"]["onnxruntime_cpu"] for check in found["models"])
     (leak,) = found["leaks"]
     assert leak["figures"]["iterations"] == 1000
 
