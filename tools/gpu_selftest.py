@@ -44,6 +44,7 @@ from engines.plain_graphs import Feeds
 from engines.plans import Target
 from services.asr.mel import LogMel
 from services.decoder.cache import CardCache
+from services.decoder.choice import Likeliest
 from services.diarization.embedding import Features, Voiced
 from services.vision.candidates import Candidates
 from services.vision.text_recognition import BestPath
@@ -109,8 +110,8 @@ def run(tested: "Simulated | Card", names: Sequence[str], *, precision: str, ite
             check("kernels", case.launch.kernel.name, partial(_kernel, tested, case))
         for what, raw, tolerance in _inputs_to_make():
             check("inputs", what, partial(_made, tested, raw, tolerance))
-        for what, reduced, values in _outputs_to_reduce():
-            check("outputs", what, partial(_reduced, tested, reduced, values))
+        for what, reduced, values, tolerance in _outputs_to_reduce():
+            check("outputs", what, partial(_reduced, tested, reduced, values, tolerance))
     for name in names:
         for profile in manifest(name).profile:
             if plain_graphs.allowed_difference(profile, precision) is None:
@@ -286,21 +287,23 @@ def _made(tested: Simulated | Card, raw: Raw, tolerance: float) -> dict[str, Any
     return {"largest_difference": error}
 
 
-def _outputs_to_reduce() -> list[tuple[str, Reduced, list[Any]]]:
-    """What services take of outputs, and such outputs."""
+def _outputs_to_reduce() -> list[tuple[str, Reduced, list[Any], float]]:
+    """What services take of outputs, such outputs, and by how much a card's may differ from the processor's."""
     random = np.random.default_rng(0)
     scores = random.standard_normal((2, 21, 301)).astype(np.float32)
     levels = [random.random((1, cells, n), np.float32) for cells in (7_600, 1_900, 500) for n in (14, 4)]
     return [
-        ("best path through a line of text", BestPath(("scores",), 300), [scores]),
-        ("candidates of a detector", Candidates(10, 0.9997), levels),
+        ("best path through a line of text", BestPath(("scores",), 300), [scores], 0.0),
+        ("candidates of a detector", Candidates(10, 0.9997), levels, 0.0),
+        ("the likeliest next word", Likeliest(), [scores[:1]], 1e-5),
     ]
 
 
-def _reduced(tested: Simulated | Card, reduced: Reduced, values: Sequence[Any]) -> dict[str, Any]:
+def _reduced(tested: Simulated | Card, reduced: Reduced, values: Sequence[Any], tolerance: float) -> dict[str, Any]:
     got, wanted = tested.reduce(reduced, values), reduced.on_host(values)
-    if wrong := [name for name in wanted if not np.array_equal(got[name], wanted[name])]:
-        raise EngineError(f"{wrong[0]} is not what the processor makes")
+    for name, array in wanted.items():
+        if got[name].shape != array.shape or not np.allclose(got[name], array, rtol=0, atol=tolerance):
+            raise EngineError(f"{name} is not what the processor makes, within {tolerance}")
     sizes = [sum(array.nbytes for array in arrays) for arrays in (got.values(), values)]
     return {"bytes": sizes[0], "of_bytes": sizes[1]}
 

@@ -31,7 +31,7 @@ def test_without_a_card_it_is_simulated_and_says_so(own_cache: Path) -> None:
     found = json.loads(report.read_text())
     assert found["passed"] and found["mode"] == "simulated" and "No card was used" in found["note"]
     assert {check["what"] for check in found["kernels"]} == set(KERNELS)
-    assert len(found["outputs"]) == 2
+    assert len(found["outputs"]) == 3
     assert all(check["figures"]["bytes"] < check["figures"]["of_bytes"] / 50 for check in found["outputs"])
     assert len(found["inputs"]) == 4 and all(check["figures"]["largest_difference"] <= 1 for check in found["inputs"])
     wanted = {"silero-vad/silero_vad.onnx", "gui-elements/gui-elements.onnx"}
