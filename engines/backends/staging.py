@@ -1,6 +1,7 @@
 """Memory between host and card for one worker: page-locked and device buffers that grow and are used again."""
 
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ class Staging:
         self.stream = device.stream()
         self._on_card: dict[str, Any] = {}
         self._on_host: dict[str, NDArray[np.uint8]] = {}
+        # By name, an array that cannot change and whose copy lies on the card.
+        self._lying: dict[str, weakref.ref[NDArray[Any]]] = {}
         # Counts allocations on the card: addresses that somebody noted hold as long as it stays.
         self.generation = 0
 
@@ -40,18 +43,28 @@ class Staging:
             # The old ones go first: both at once may not fit.
             self._on_card.pop(name, None)
             self._on_host.pop(name, None)
+            self._lying.pop(name, None)
             self._on_card[name] = self._device.allocate(capacity)
             self._on_host[name] = self._device.pinned(capacity)
             self.generation += 1
         return int(self._on_card[name])
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> OnCard:
-        """The buffer of a tensor as an array. Raises DeviceError."""
+        """The buffer of a tensor as an array, to be written. Raises DeviceError."""
+        self._lying.pop(name, None)
         return OnCard(self.reserve(name, math.prod(shape) * dtype.itemsize), shape, dtype)
 
     def put(self, name: str, values: NDArray[Any]) -> int:
-        """Queue a copy to the card; returns the address. `values` may change afterwards. Raises DeviceError."""
+        """Queue a copy to the card; returns the address. `values` may change afterwards. Raises DeviceError.
+
+        An array that cannot be written to is copied once: what lies there already stays.
+        """
         address = self.reserve(name, values.nbytes)
+        known = self._lying.pop(name, None)
+        if not values.flags.writeable:
+            self._lying[name] = weakref.ref(values)
+            if known is not None and known() is values:
+                return address
         if values.nbytes:
             host = self._on_host[name][: values.nbytes]
             host[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
@@ -96,6 +109,7 @@ class Staging:
         """Give the memory back."""
         self._on_card.clear()
         self._on_host.clear()
+        self._lying.clear()
 
     @staticmethod
     def _capacity(nbytes: int) -> int:

@@ -29,6 +29,7 @@ class DecoderRun:
         if "cross_bias" in shapes:
             frames = cross["cross_key.0"].shape[2]
             self._fixed["cross_bias"] = np.zeros((1, 1, 1, frames), np.float32)
+        fix(self._fixed)
         self._names = names
         outputs = [spec.name for spec in decoder.outputs]
         self.attentions = [name for name in outputs if name.startswith("cross_attention")] if align else []
@@ -94,6 +95,12 @@ class DecoderRun:
     def attention(self) -> NDArray[np.float32]:
         """What each token read so far looked at: (tokens, layers, heads, frames)."""
         return np.stack(self._seen)
+
+
+def fix(feeds: Mapping[str, NDArray[np.float32]]) -> None:
+    """Say that these stay as they are from step to step: a card takes a copy once."""
+    for values in feeds.values():
+        values.flags.writeable = False
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.engine import Engine
-from services.asr.decoding import DecoderRun
+from services.asr.decoding import DecoderRun, fix
 
 _MASKED = np.float32(-1e9)
 
@@ -148,6 +148,7 @@ class Together:
             cross_bias[i, ..., frames[i] :] = _MASKED
         self._rows, self._padding = rows, padding
         self._past, self._fixed, self._self_bias = past, fixed | {"cross_bias": cross_bias}, self_bias
+        fix(self._fixed)
 
     def _own_past(self, row: _Row, place: int | None) -> Mapping[str, NDArray[np.float32]]:
         if place is None:

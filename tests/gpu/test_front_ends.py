@@ -126,6 +126,22 @@ whisper = Whisper(1, Lanes(1))
 for sound, features in zip(sounds, on_the_host, strict=True):
     assert whisper.encode(sound).outputs
     assert np.abs(stand_in.fed["mel"] - features).max() < 2e-3
+
+# What is listened to crosses the bus once, however many words are read from it.
+carried = []
+copy = gpu.CudaDevice.copy_to_card
+
+
+def counted(self, address, values, stream):
+    carried.append(values.nbytes)
+    copy(self, address, values, stream)
+
+
+encoded = whisper.encode(samples)
+gpu.CudaDevice.copy_to_card = counted
+language = next(iter(whisper.identify(encoded)))
+assert len(whisper.transcribe(encoded, language).tokens) > 3
+assert sorted(carried)[-12:] == [4 * 8 * 1500 * 64] * 12 and max(sorted(carried)[:-12]) < 200_000
 """
 
 VOICES = """
@@ -331,7 +347,7 @@ def test_pictures_are_prepared_by_the_card_candidates_alone_leave_it_and_detecti
     assert "leaked" not in done.stderr
 
 
-def test_whisper_s_features_are_made_by_the_card_and_stay(driver: Path) -> None:
+def test_whisper_s_features_are_made_by_the_card_and_stay_and_its_keys_cross_the_bus_once(driver: Path) -> None:
     fetch(["whisper-base"])
     done = run(PREPARED + SPEECH, library=driver)
     assert done.returncode == 0, done.stdout + done.stderr

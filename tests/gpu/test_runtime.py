@@ -26,6 +26,8 @@ from engines.kernels.device import CudaDevice
 device = CudaDevice()
 before = device.free_bytes()
 staging = Staging(device)
+put = []
+copy = device.copy_to_card
 for size in (3, 1000, 5):
     values = np.arange(size, dtype=np.float32)
     staging.put("x", values)
@@ -33,8 +35,17 @@ for size in (3, 1000, 5):
     staging.fetch("x", 4 * size)
     staging.wait()
     assert np.array_equal(staging.result("x", np.dtype("float32"), (size,)), np.arange(size))
-assert staging.generation == 2, "a buffer that is large enough is used again"
-assert staging.bytes_on_card == 4096
+device.copy_to_card = lambda *arguments: (put.append(arguments), copy(*arguments))
+fixed = np.arange(100, dtype=np.float32)
+fixed.flags.writeable = False
+for values, copies in ((fixed, 1), (fixed, 1), (fixed.copy(), 2), (fixed, 3), (fixed, 3)):
+    staging.put("fixed", values)
+    assert len(put) == copies, "what cannot change is copied once, as long as nothing else comes between"
+staging.array("fixed", (3,), np.dtype("float32"))
+staging.put("fixed", fixed)
+assert len(put) == 4, "nor where something may have been written meanwhile"
+assert staging.generation == 3, "a buffer that is large enough is used again"
+assert staging.bytes_on_card == 4096 + 512
 assert staging.put("nothing", np.zeros((1, 0, 4), np.int64)) != 0, "an empty tensor has an address"
 staging.fetch("nothing", 0)
 staging.wait()
