@@ -33,6 +33,12 @@ _SPACE_RATIO = 0.8
 # An ideograph next to at least two other letters, read with less than this probability, is an icon.
 _SURE = 0.9
 _MIN_LETTERS = 3
+# What reaches out of a line's box above and below is not its own where it is thinner than this part of its height, or
+# fills no more than this of the rectangle around it. So far above and below is looked.
+_THIN = 0.25
+_OUTSIDE_PX = 3
+# A text cursor is thinner than this part of its height, and ends so much lower than letters do.
+_THINNEST = 0.125
 _CLOSING = frozenset(".,:;!?)]}'\"")
 
 
@@ -243,7 +249,8 @@ def _crop(pixels: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
     if box.angle_deg == 0:
         left, top, right, bottom = _inside(pixels, box)
         left, right = _to_ends_of_ink(pixels[top:bottom], left, right)
-        return _without_neighbours(pixels[top:bottom, left:right])
+        frames = _frames(pixels[:, left:right], top, bottom)
+        return _without_neighbours(pixels[top:bottom, left:right], frames)
     turn = cv2.getRotationMatrix2D((box.center_x, box.center_y), box.angle_deg, 1.0)
     turn[:, 2] += np.array((box.length_px / 2 - box.center_x, box.height_px / 2 - box.center_y))
     size = (max(1, round(box.length_px)), max(1, round(box.height_px)))
@@ -267,10 +274,43 @@ def _to_ends_of_ink(band: NDArray[np.uint8], left: int, right: int) -> tuple[int
     return left, right
 
 
-def _without_neighbours(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Paint over what reaches in from the lines above and below, and frame lines at the edges."""
+def _frames(column: NDArray[np.uint8], top: int, bottom: int) -> NDArray[np.bool_]:
+    """Borders of buttons and rules of tables beside a line, which are read as brackets: (bottom - top, w).
+
+    They go on above and below it, or lie around it; `column` (h, w, 3) uint8 BGR is the picture where the line is.
+    """
+    first, last = max(0, top - _OUTSIDE_PX), min(column.shape[0], bottom + _OUTSIDE_PX)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink(column[first:last]).astype(np.uint8), connectivity=8)
+    x, y, w, h, area = stats.T
+    is_hollow = area <= _THIN * w * h
+    goes_on = (first + y < top) & (first + y + h > bottom)
+    is_frame = goes_on & (is_hollow | (w <= _THIN * h))
+    if len(stats) > 2:  # the background, a frame, and something in it
+        wide, high = (x + w)[1:].max() - x[1:].min(), (y + h)[1:].max() - y[1:].min()
+        is_frame |= is_hollow & (w == wide) & (h == high)
+    is_frame[0] = False  # label 0 is the background
+    return np.asarray(is_frame[labels[top - first : bottom - first]])
+
+
+def _is_caret(stats: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which component is the text cursor behind the last letter; `stats` are OpenCV's, one row for each component.
+
+    It is a thin stroke that begins above all others and ends as low as the lowest, well below where most end.
+    """
+    x, y, w, h, _ = stats.T
+    last = int(x.argmax())
+    others = np.arange(len(stats)) != last
+    if not others.any():
+        return np.asarray(others)
+    end, ends = int(y[last] + h[last]), (y + h)[others]
+    is_long = y[last] < y[others].min() and end >= ends.max() and end - np.median(ends) >= _THINNEST * h[last]
+    return np.asarray(~others & bool(is_long and w[last] <= _THINNEST * h[last]))
+
+
+def _without_neighbours(crop: NDArray[np.uint8], frames: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Paint over `frames` (h, w), what reaches in from other lines, what is left of frames at the edges, a cursor."""
     height, width = crop.shape[:2]
-    mask = ink(crop)
+    mask = ink(crop) & ~frames
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     x, y, w, h = (stats[:, column] for column in (0, 1, 2, 3))
     x1, y1 = x + w, y + h
@@ -279,12 +319,17 @@ def _without_neighbours(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     below = (y1 == height) & (y >= 0.65 * height) & ~flat  # an underscore is the line's own
     frame = ((x == 0) | (x1 == width)) & (h == height) & (w <= 0.2 * height)
     foreign = above | below | frame
-    foreign[0] = False  # label 0 is the background
-    if not foreign.any():
+    foreign[0] = True  # label 0 is the background
+    own = np.flatnonzero(~foreign)
+    if own.size:
+        foreign[own] = _is_caret(stats[own])
+    foreign[0] = False
+    painted = foreign[labels] | frames
+    if not painted.any():
         return crop
     # One pixel more all around takes the smoothed edges along.
-    grown = cv2.dilate(foreign[labels].astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    own = np.isin(labels, np.flatnonzero(~foreign)[1:])
+    grown = cv2.dilate(painted.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    kept = np.isin(labels, np.flatnonzero(~foreign)[1:])
     cleaned = crop.copy()
-    cleaned[grown & ~own] = _median(crop)
+    cleaned[grown & ~kept] = _median(crop)
     return cleaned

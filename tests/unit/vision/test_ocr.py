@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from services.runtime.percept import BoxXyxy
-from services.vision.ocr import TextLine, in_reading_order, script_of
+from services.vision.ocr import TINY, TextLine, in_reading_order, script_of
 from services.vision.service import VisionExpert
 from services.vision.text_detection import TextBox, boxes_of, joined
 from services.vision.text_recognition import ReadLine, ink, line_image
-from tests.unit.vision.conftest import Draw
+from tests.unit.vision.conftest import Draw, Pixels
 
 
 def box(x0: float, y0: float, x1: float, y1: float, score: float = 0.9) -> TextBox:
@@ -16,6 +16,12 @@ def box(x0: float, y0: float, x1: float, y1: float, score: float = 0.9) -> TextB
 
 def line(text: str, where: BoxXyxy) -> TextLine:
     return TextLine.of(box(*where), ReadLine(text, 0.9), (720, 1280))
+
+
+def read_in(expert: VisionExpert, pixels: Pixels) -> list[str]:
+    """What the lines of a picture say, from top to bottom."""
+    boxes = sorted(expert.detector().detect(pixels), key=lambda found: found.center_y)
+    return [read.text for read in expert.recognizer(TINY).read(pixels, boxes)]
 
 
 def test_a_level_kernel_becomes_a_box_larger_by_the_unclip_distance() -> None:
@@ -65,6 +71,28 @@ def test_what_reaches_in_from_the_line_above_is_painted_over(draw: Draw) -> None
     pixels[80:83, 60:64] = 0  # the foot of a letter above
     assert not ink(line_image(pixels, box(36, 80, 150, 108)))[:4].any()
     assert plain.shape[0] == 48
+
+
+@pytest.mark.parametrize("reach", [16, 18, 20])
+def test_frames_around_words_and_rules_between_them_are_no_letters(
+    expert: VisionExpert, draw: Draw, reach: int
+) -> None:
+    pixels = draw((("Answer", 60, 62), ("first", 40, 162), ("second", 108, 162)))
+    right = int(np.flatnonzero((pixels[:100] < 128).any(axis=(0, 2)))[-1])
+    for start, x in ((90, 62), (-90, right - 2)):  # the round ends of a button
+        cv2.ellipse(pixels, (x, 55), (9, reach), 0, start, start + 180, (0, 0, 0), 1, cv2.LINE_AA)
+    for y in (55 - reach, 55 + reach):
+        cv2.line(pixels, (62, y), (right - 2, y), (0, 0, 0))
+    for x in (32, 98, 184):
+        cv2.line(pixels, (x, 120), (x, 200), (0, 0, 0))
+    assert {word for text in read_in(expert, pixels) for word in text.split()} == {"Answer", "first", "second"}
+
+
+def test_a_text_cursor_behind_a_line_is_not_read_and_letters_like_it_are(expert: VisionExpert, draw: Draw) -> None:
+    said = ("Out up river", "Is it so cool", "He or I", "see (you)", "a [see] | b")
+    pixels = draw([(text, 40, 40 + 60 * row) for row, text in enumerate(said)])
+    cv2.line(pixels, (180, 22), (180, 46), (0, 0, 0), 2)
+    assert read_in(expert, pixels) == list(said)
 
 
 def test_a_line_cut_through_its_last_letter_is_read_whole(expert: VisionExpert, draw: Draw) -> None:
