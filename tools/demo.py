@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,7 +85,7 @@ async def _house() -> AsyncIterator[str]:
 
 
 async def _stream(address: str, path: Path, language: str) -> str:
-    teller = _Teller()
+    teller = Teller()
     config = session_pb2.LiveConfig(title="Sample meeting", language=language, pace=session_pb2.PACE_LIVE)
     session = LiveSession(address, config, on_event=teller.take, on_trouble=say)
     await session.run(in_real_time(in_thread(read(path, on_damage=say))))
@@ -100,12 +101,12 @@ def _tell_answer(part: decoder_pb2.AskResponse) -> None:
         print(f"  answer:    {part.answer.text}", flush=True)
 
 
-class _Teller:
-    """Prints what is final, once: an utterance when its speaker is known, a screen's new lines."""
+class Teller:
+    """Prints what is final: utterances with their speaker, again when their words change, and new lines of screens."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, media_pb2.Transcript] = {}
-        self._told: set[str] = set()
+        self._told: dict[str, str] = {}
         self._lines: set[str] = set()
 
     def take(self, event: session_pb2.Event) -> None:
@@ -127,17 +128,24 @@ class _Teller:
             self._tell(utterance)
 
     def _hear(self, utterance: media_pb2.Transcript) -> None:
-        if utterance.utterance_id in self._told:
-            return
-        self._waiting[utterance.utterance_id] = utterance
-        if utterance.speaker:
-            self._tell(utterance)
+        told = self._told.get(utterance.utterance_id)
+        if told is None:
+            self._waiting[utterance.utterance_id] = utterance
+            if utterance.speaker:
+                self._tell(utterance)
+        elif _bare(told) != _bare(wire.transcript_from_proto(utterance).text):
+            self._tell(utterance, "corrected: ")
 
-    def _tell(self, utterance: media_pb2.Transcript) -> None:
+    def _tell(self, utterance: media_pb2.Transcript, note: str = "") -> None:
         self._waiting.pop(utterance.utterance_id, None)
-        self._told.add(utterance.utterance_id)
         text = wire.transcript_from_proto(utterance).text
-        print(f"{_clock(utterance.start_sample)}  {utterance.speaker or '?':6}  {text}", flush=True)
+        self._told[utterance.utterance_id] = text
+        print(f"{_clock(utterance.start_sample)}  {utterance.speaker or '?':6}  {note}{text}", flush=True)
+
+
+def _bare(text: str) -> str:
+    """The words alone."""
+    return re.sub(r"[^\w' ]", "", text).lower()
 
 
 def _clock(sample: int) -> str:
