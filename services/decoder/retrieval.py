@@ -21,7 +21,7 @@ from services.runtime.sentence import SentenceEncoder
 BY_WORDS = 1.0
 OTHERS_WORDS = 4.0
 # A line is as sure as its score, its lead over the best other line and its words say: weights and bias of log-odds.
-BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.43, 0.13, 1.80, -1.22
+BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.47, 0.22, 0.87, -1.07
 # A lead of more tells nothing more; a score under it neither.
 MOST_LEAD, LEAST_SCORE = 6.0, -6.0
 # Lines that are read.

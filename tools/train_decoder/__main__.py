@@ -25,6 +25,7 @@ def main() -> None:
     export = steps.add_parser("export", help="keep changes and heads as float16, and a run of them (needs torch)")
     export.add_argument("--base", type=Path, required=True)
     export.add_argument("--checkpoint", type=Path, required=True)
+    export.add_argument("--earlier", type=Path, help="checkpoint that this one went on from, to be averaged with")
     export.add_argument("--out", type=Path, required=True)
     export.add_argument("--golden", type=Path, required=True, help="recorded run, whose inputs stay")
     steps.add_parser("calibrate", help="fit how sure the index is, on dev meetings and those by hand for development")
@@ -45,7 +46,7 @@ def main() -> None:
     elif chosen.step == "export":
         from tools.train_decoder.train import export as keep
 
-        keep(chosen.base, chosen.checkpoint, chosen.out, chosen.golden)
+        keep(chosen.base, chosen.checkpoint, chosen.earlier, chosen.out, chosen.golden)
     else:
         from tools.train_decoder.calibrate import calibrate
 

@@ -11,6 +11,7 @@ from services.decoder import retrieval
 from services.decoder.lineindex import LineIndex
 from services.decoder.reader import Reader
 from tools.train_decoder.groups import filled, readers
+from tools.train_decoder.meetings import make
 from tools.train_decoder.slides import make_with_slides
 
 # Dev meetings beyond those that the training was watched on.
@@ -33,16 +34,16 @@ class Case:
 
 def calibrate() -> None:
     """Print weights for every BY_WORDS; the best keeps the most right lines first and answers best at its threshold."""
-    parts = [list(_made()), list(_written())]
+    parts = {"made": list(_made()), "slides": list(_made(slides=True)), "by hand": list(_written())}
     for by_words in _BY_WORDS:
         features, right, weights = [], [], []
         firsts = []
-        for cases in parts:
+        for cases in parts.values():
             for case in cases:
                 row, is_right = best_line(case, by_words)
                 features.append(row)
                 right.append(is_right)
-                # meetings by hand are few and count as much as the made ones
+                # every part counts as much as the others, also the few meetings by hand
                 weights.append(1 / len(cases))
             said = [best_line(case, by_words)[1] for case in cases if case.has_answer]
             firsts.append(np.mean(said))
@@ -50,21 +51,18 @@ def calibrate() -> None:
         sure = 1 / (1 + np.exp(-(np.array(features) @ fitted[:-1] + fitted[-1])))
         loss = -np.average(np.log(np.where(right, sure, 1 - sure)), weights=weights)
         names = ("BY_SCORE", "BY_LEAD", "BY_FIT", "BIAS")
-        print(
-            f"BY_WORDS {by_words}: right line first {firsts[0]:.3f} made, {firsts[1]:.3f} by hand; loss {loss:.4f};",
-            end=" ",
-        )
+        print(f"BY_WORDS {by_words}: loss {loss:.4f};", end=" ")
         print(", ".join(f"{name} = {value:.2f}" for name, value in zip(names, fitted, strict=True)))
-        for part, cases in enumerate(parts):
-            start = sum(len(each) for each in parts[:part])
-            has = np.array([case.has_answer for case in cases])
-            good = np.array(right[start : start + len(cases)])
+        start = 0
+        for (part, cases), first in zip(parts.items(), firsts, strict=True):
+            here, start = slice(start, start + len(cases)), start + len(cases)
+            has, good = np.array([case.has_answer for case in cases]), np.array(right[here])
+            print(f"    {part}: right line first {first:.3f}")
             for least in _THRESHOLDS:
-                refused = sure[start : start + len(cases)] < least
+                refused = sure[here] < least
                 print(
-                    f"    {'made' if part == 0 else 'by hand'}, least {least}: "
-                    f"wrongly refused {refused[has].mean():.3f}, rightly refused {refused[~has].mean():.3f}, "
-                    f"offered and right {(good & ~refused)[has].mean():.3f}"
+                    f"        least {least}: wrongly refused {refused[has].mean():.3f}, rightly refused "
+                    f"{refused[~has].mean():.3f}, offered and right {(good & ~refused)[has].mean():.3f}"
                 )
 
 
@@ -100,12 +98,16 @@ def _case(index: LineIndex, reader: Reader, question: str, names: dict[str, str]
     )  # fmt: skip
 
 
-def _made() -> Iterator[Case]:
+def _made(*, slides: bool = False) -> Iterator[Case]:
     encoder, reader = readers()
     for seed in _SEEDS:
-        meeting = make_with_slides("dev", seed)
+        meeting = make("dev", seed)
+        questions = meeting.questions
+        if slides:
+            meeting = make_with_slides("dev", seed)
+            questions = meeting.questions[len(questions) :]
         index = filled(LineIndex(encoder), meeting)
-        for question in meeting.questions:
+        for question in questions:
             gold = {f"{'screen' if meeting.lines[i].who == 'screen' else 'speech'}:{i}" for i in question.gold}
             yield _case(index, reader, question.text, meeting.speakers, gold, "")
 
