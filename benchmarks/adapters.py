@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.asr import read
+from services.asr.second_pass import is_better
 from services.asr.service import AsrExpert, new_expert
-from services.asr.stage import SECOND_PASS_MARGIN
 from services.decoder.answer import is_answerable
 from services.decoder.lineindex import LineIndex
 from services.decoder.lines import Line
@@ -175,7 +175,7 @@ def ties(expert: AsrExpert, clips: Sequence[tuple[str, NDArray[np.float32]]]) ->
             raise ValueError("the recogniser kept nothing of what its encoder made")
         rows = expert.adapter.spell(ours.encoded["hidden"][0])
         letters = [spelled(reading) for reading in readings]
-        is_surer = theirs.mean_log_prob > ours.mean_log_prob + SECOND_PASS_MARGIN
+        is_surer = is_better(theirs, ours.mean_log_prob)
         # digits are said otherwise than they are written
         fits_better = fit(rows, letters[1]) > fit(rows, letters[0]) if all(letters) else is_surer
         plain = [normal(reading) or "-" for reading in readings]
