@@ -124,7 +124,7 @@ def ablated(seeds: Sequence[int]) -> Iterator[tuple[str, list[Asked]]]:
 
     The reader was trained with all of it.
     """
-    with patch.multiple(lineindex, FOLLOWS=0.0, CONTINUES=0.0):
+    with patch.multiple(lineindex, FOLLOWS=0.0, CONTINUES=0.0, HEADED=0.0):
         with patch.multiple(lineindex, SPEAKER=0.0, OWN_WORDS=0.0), patch.multiple(retrieval, OTHERS_WORDS=0.0):
             yield "words alone", made(seeds, parts="words")
         yield "and who", made(seeds, parts="who")
