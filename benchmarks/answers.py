@@ -119,16 +119,16 @@ class _Ablated(Reader):
         return super().read(question, passages)
 
 
-def ablated(seeds: Sequence[int]) -> Iterator[tuple[str, list[Asked]]]:
+def ablated(seeds: Sequence[int], *, slides: bool) -> Iterator[tuple[str, list[Asked]]]:
     """Made meetings without what is known of a line beside its words, and what it adds one after the other.
 
     The reader was trained with all of it.
     """
     with patch.multiple(lineindex, FOLLOWS=0.0, CONTINUES=0.0, HEADED=0.0):
         with patch.multiple(lineindex, SPEAKER=0.0, OWN_WORDS=0.0), patch.multiple(retrieval, OTHERS_WORDS=0.0):
-            yield "words alone", made(seeds, parts="words")
-        yield "and who", made(seeds, parts="who")
-    yield "and the line before or above", made(seeds)
+            yield "words alone", made(seeds, slides=slides, parts="words")
+        yield "and who", made(seeds, slides=slides, parts="who")
+    yield "and the line before or above", made(seeds, slides=slides)
 
 
 def fill_with_others(index: Index, count: int) -> None:
@@ -210,8 +210,13 @@ def main() -> None:
     flags = parser.parse_args()
     fetch(["minilm", "reader"])
     if flags.ablate:
-        for name, asked in ablated(range(MADE_MEETINGS)):
-            print(name, {key: round(value, 3) for key, value in summary(asked).items()})
+        for slides in (False, True):
+            for name, asked in ablated(range(MADE_MEETINGS), slides=slides):
+                print(
+                    "slides:" if slides else "made:",
+                    name,
+                    {key: round(value, 3) for key, value in summary(asked).items()},
+                )
         return
     parts = {
         "made": made(range(MADE_MEETINGS)),
