@@ -18,8 +18,8 @@ def test_what_stands_under_a_heading_does_not_name_what_the_question_names() -> 
                 ((line, place),) = question.gold.items()
                 assert isinstance(place, tuple)
                 total += 1
-                entity = next(f for f in meeting.facts if line in f.lines)
-                named += entity.slots[entity.key].removeprefix("the ") in meeting.lines[line].text.lower()
+                fact = next(fact for fact in meeting.facts if line in fact.lines)
+                named += fact.slots[fact.key].removeprefix("the ") in meeting.lines[line].text.lower()
     assert total > 50
     assert not named
 
