@@ -1,8 +1,10 @@
 """The asr service: its models, loaded once, Whisper at its first use."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 
 from engines.engine import Engine, ModelMissingError
@@ -33,7 +35,8 @@ class AsrExpert:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
         self.lanes = Lanes(max(1, cores() // max(1, threads)))
-        self._beside = ThreadPoolExecutor(self.lanes.width, thread_name_prefix="asr-second-pass")
+        # Linux gives each thread a priority of its own: partials and finals, here and in other services, go first.
+        self._beside = ThreadPoolExecutor(self.lanes.width, "asr-second-pass", initializer=partial(os.nice, 5))
         self._lock = Lock()
         self._vad: Engine | None = None
         self._moonshine: Moonshine | None = None
