@@ -62,14 +62,14 @@ def is_better(second: Hypothesis, first_log_prob: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Second:
+class SecondReading:
     """What is to stand for a stretch; `is_better`: Whisper's reading, not the first one with other confidences."""
 
     transcript: Transcript
     is_better: bool
 
 
-def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> Second | None:
+def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> SecondReading | None:
     """Let Whisper read the stretch as one; None where it hears nothing."""
     utterance = stretch.as_one()
     encoded = whisper.encode(utterance.audio)
@@ -79,7 +79,7 @@ def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> Secon
     wins = is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
     kept, left = (transcript.words, stretch.words) if wins else (stretch.words, transcript.words)
     chosen = with_phrases(phrases, whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
-    return Second(chosen, wins)
+    return SecondReading(chosen, wins)
 
 
 def _is_loop(text: str, first_text: str) -> bool:
@@ -93,7 +93,7 @@ class _Running:
 
     stretch: Stretch
     phrases: PhraseBook
-    second: Future[Second | None] | None
+    second: Future[SecondReading | None] | None
     due_sample: int
     checkpoint: Checkpoint
 
@@ -104,7 +104,7 @@ class SecondPass:
     `later` runs a reading beside the stream.
     """
 
-    def __init__(self, later: Callable[[Callable[[], Second | None]], Future[Second | None]]) -> None:
+    def __init__(self, later: Callable[[Callable[[], SecondReading | None]], Future[SecondReading | None]]) -> None:
         self._later = later
         self._stretch = Stretch()
         self._due_sample = 0
@@ -157,7 +157,7 @@ class SecondPass:
         return [*(_corrections(running, second) if second else []), running.checkpoint]
 
 
-def _corrections(running: _Running, second: Second) -> Iterator[Transcript]:
+def _corrections(running: _Running, second: SecondReading) -> Iterator[Transcript]:
     parts = running.stretch.parts(second.transcript.words)
     for closed, words in zip(running.stretch.closed, parts, strict=True):
         if closed.is_checked and not second.is_better:

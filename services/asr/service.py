@@ -13,7 +13,7 @@ from engines.models import is_fetched, open_engine, runs_as
 from services.asr import adapter, moonshine, whisper
 from services.asr.adapter import AudioAdapter
 from services.asr.moonshine import Moonshine
-from services.asr.second_pass import Second
+from services.asr.second_pass import SecondReading
 from services.asr.settings import parse_options
 from services.asr.stage import AsrStage
 from services.asr.whisper import Whisper
@@ -75,7 +75,7 @@ class AsrExpert:
                 self._adapter = AudioAdapter(self._threads)
             return self._adapter
 
-    def later(self, job: Callable[[], Second | None]) -> Future[Second | None]:
+    def later(self, job: Callable[[], SecondReading | None]) -> Future[SecondReading | None]:
         """Run a second pass while its stream goes on; as many at a time as there are lanes."""
         return self._beside.submit(job)
 

@@ -22,7 +22,7 @@ from services.asr.language import LanguageState
 from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
-from services.asr.second_pass import Second, SecondPass, by_whisper, is_better, snapped, with_phrases
+from services.asr.second_pass import SecondPass, SecondReading, by_whisper, is_better, snapped, with_phrases
 from services.asr.settings import AsrOptions
 from services.asr.stretch import Closed
 from services.asr.trust import BLIP_S, MAX_COMPRESSION, compression, hears_no_speech, is_guess
@@ -71,7 +71,7 @@ class Recognisers(Protocol):
     def adapter(self) -> AudioAdapter:
         """Spells what Moonshine's encoder heard, loaded at the first call."""
 
-    def later(self, job: Callable[[], Second | None]) -> Future[Second | None]:
+    def later(self, job: Callable[[], SecondReading | None]) -> Future[SecondReading | None]:
         """Run a second pass while its stream goes on."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.asr.endpointing import MAX_LENGTH
-from services.asr.second_pass import Second
+from services.asr.second_pass import SecondReading
 from services.asr.service import AsrExpert, new_expert
 from services.asr.vad import WINDOW
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeechActivity, SpeechEvent, Transcript
@@ -224,7 +224,7 @@ def test_partials_do_not_wait_for_the_second_pass(
 ) -> None:
     later, may_begin = expert.later, Event()
 
-    def when_told(job: Callable[[], Second | None]) -> Future[Second | None]:
+    def when_told(job: Callable[[], SecondReading | None]) -> Future[SecondReading | None]:
         return later(lambda: job() if may_begin.wait(60) else None)
 
     monkeypatch.setattr(expert, "later", when_told)
