@@ -3,7 +3,8 @@
 aiortc plays the page: a screen at the page's own rate (services/gateway/static/capture.js) on which somebody types,
 now and then and without a pause, and on which other pages come; speech beside it; five real services. A latency
 counts from the moment of the change, before any picture shows it, to the arrival of the first event that holds the
-changed line. Writes screen-latency.md. Run it on a machine that does nothing else.
+changed line; of another page, its first and its last. Writes screen-latency.md. Run it on a machine that does nothing
+else.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import asyncio
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -61,24 +62,28 @@ _SOUND_RATE_HZ, _SOUND_SAMPLES = 48_000, 960
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """At `at_s` the screen turns into `pixels`; `line` is what its last line says then."""
+    """At `at_s` the screen turns into `pixels`; `lines` are those that are waited for then, by kind."""
 
-    kind: str
     at_s: float
     pixels: Pixels
-    line: str
+    lines: Mapping[str, str]
 
 
 def plan(screen: Screen, chance: Random) -> list[Change]:
     """The first picture and all changes, in order of time."""
-    changes = [Change("first", 0.0, screen.picture(), screen.typed())]
+    changes = [Change(0.0, screen.picture(), {})]
     at_s = WARM_UP_S
 
     def then(kind: str, wait_s: tuple[float, float]) -> None:
         nonlocal at_s
         at_s += chance.uniform(*wait_s)
-        screen.cut() if kind == "another page" else screen.type()
-        changes.append(Change(kind, at_s, screen.picture(), screen.typed()))
+        if kind == "another page":
+            screen.cut()
+            lines = {f"{kind}, its first line": screen.title(), f"{kind}, its last line": screen.typed()}
+        else:
+            screen.type()
+            lines = {kind: screen.typed()}
+        changes.append(Change(at_s, screen.picture(), lines))
 
     for _ in range(SINGLES):
         then("typing now and then", _SINGLE_S)
@@ -155,11 +160,12 @@ def latencies_s(changes: Sequence[Change], seen: Sequence[tuple[float, list[str]
     A change that is over before a state came is held by the state that holds the line as it went on.
     """
     by_kind: dict[str, list[float | None]] = {}
-    for change in changes[1:]:
-        if len(change.line) > _SHORT:
-            came_s = (at_s for at_s, texts in seen if at_s >= change.at_s and is_shown(change.line, texts))
-            first_s = next(came_s, None)
-            by_kind.setdefault(change.kind, []).append(None if first_s is None else first_s - change.at_s)
+    for change in changes:
+        for kind, line in change.lines.items():
+            if len(line) > _SHORT:
+                came_s = (at_s for at_s, texts in seen if at_s >= change.at_s and is_shown(line, texts))
+                first_s = next(came_s, None)
+                by_kind.setdefault(kind, []).append(None if first_s is None else first_s - change.at_s)
     return by_kind
 
 

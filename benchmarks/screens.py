@@ -113,6 +113,10 @@ class Screen:
         """The words that are wholly visible, as the page has them."""
         return [str(word) for word in self._tab.evaluate(_VISIBLE)]
 
+    def title(self) -> str:
+        """The line at the top."""
+        return str(self._tab.evaluate("document.querySelector('header').textContent"))
+
     def typed(self) -> str:
         """The line at the bottom."""
         return str(self._tab.evaluate("typed.textContent"))

@@ -114,7 +114,7 @@ class Teller:
         match event.WhichOneof("event"):
             case "utterance":
                 self._hear(event.utterance)
-            case "screen":
+            case "screen" if not event.screen.is_partial:
                 lines = [region.text for region in event.screen.regions if region.text]
                 if new := [line for line in lines if line not in self._lines]:
                     print(f"{_clock(event.screen.start_sample)}  screen  {' | '.join(new)}", flush=True)

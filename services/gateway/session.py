@@ -367,6 +367,8 @@ class Session:
                 name = self.recogniser.hear(percept, self._voices.known)
                 if name is not None:
                     await self._recognised(percept.speaker, name)
+            case ScreenState() if percept.is_partial:
+                self.feed.publish(pb.Event(screen=wire.screen_to_proto(percept)))
             case ScreenState():
                 screen = wire.screen_to_proto(percept)
                 if self._screen is None or _shows_other(self._screen, screen):

@@ -149,7 +149,7 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
                 utterances[event.utterance.utterance_id] = wire.transcript_from_proto(event.utterance)
             case "turn" if event.turn.is_final:
                 turns[event.turn.turn_id] = wire.turn_from_proto(event.turn)
-            case "screen":
+            case "screen" if not event.screen.is_partial:
                 state = wire.screen_from_proto(event.screen)
                 screens[state.start_sample] = state
                 texts |= {region.region_id: plain(region.text) for region in state.regions}

@@ -31,6 +31,7 @@ from services.runtime.stage import (
     Frame,
     MediaError,
     ModelInfo,
+    PiecewiseStage,
     RestingStage,
     Stage,
     StageConfig,
@@ -119,7 +120,7 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
             lateness = None
             if isinstance(stage, Sheds) and not config.every_frame:
                 lateness = stack.enter_context(self.streams.load.stream(config.start_sample))
-            feed = _Feed(self.expert, stage, config.start_sample, lateness)
+            feed = _Feed(self.expert, stage, config, lateness)
             inbox = _Inbox(config.every_frame)
             reader = asyncio.create_task(_read(requests, inbox, feed))
             stack.callback(reader.cancel)
@@ -245,13 +246,16 @@ async def _read(requests: AsyncIterator[Request], inbox: _Inbox, feed: "_Feed") 
 class _Feed:
     """Checks media on arrival, then cuts them into jobs for the stage."""
 
-    def __init__(self, expert: Expert, stage: Stage, start_sample: int, lateness: Lateness | None) -> None:
+    def __init__(
+        self, expert: Expert, stage: Stage, config: expert_pb2.PerceiveConfig, lateness: Lateness | None
+    ) -> None:
         self._expert = expert
         self._stage = stage
+        self._is_live = not config.every_frame
         self._lateness = lateness
-        self._arrived_sample = start_sample
-        self._fed_sample = start_sample
-        self._frame_sample = start_sample
+        self._arrived_sample = config.start_sample
+        self._fed_sample = config.start_sample
+        self._frame_sample = config.start_sample
 
     def check(self, request: Request) -> None:
         """Raises MediaError for what must not enter the stage."""
@@ -280,7 +284,7 @@ class _Feed:
     def jobs(self, request: Request) -> Iterator[Job]:
         """Calls on the stage that take one message in; gaps of audio become silence."""
         if request.WhichOneof("request") == "frame":
-            yield partial(self._push_frame, request)
+            yield from _jobs_of(self._look(request))
             return
         if request.WhichOneof("request") == "update":
             yield partial(self._update, request)
@@ -296,14 +300,33 @@ class _Feed:
                 self._lateness.taken(self._fed_sample)
             yield partial(self._stage.push_audio, piece)
 
-    def _push_frame(self, request: Request) -> Sequence[Percept]:
-        frame = request.frame
-        return self._stage.push_frame(Frame(decode_image(frame.image), frame.start_sample, frame.frame_id))
+    def _look(self, request: Request) -> Iterator[Sequence[Percept]]:
+        sent = request.frame
+        frame = Frame(decode_image(sent.image), sent.start_sample, sent.frame_id)
+        # Nobody waits for the first lines of a recording.
+        if self._is_live and isinstance(self._stage, PiecewiseStage):
+            yield from self._stage.push_frame_in_pieces(frame)
+        else:
+            yield self._stage.push_frame(frame)
 
     def _update(self, request: Request) -> Sequence[Percept]:
         if isinstance(self._stage, AdjustableStage):
             self._stage.update(dict(request.update.options))
         return []
+
+
+def _jobs_of(steps: Iterator[Sequence[Percept]]) -> Iterator[Job]:
+    """Each step as a job of its own, so that streams take turns; one is run before the next is asked for."""
+    is_over = False
+
+    def step() -> Sequence[Percept] | None:
+        nonlocal is_over
+        percepts = next(steps, None)
+        is_over = percepts is None
+        return percepts
+
+    while not is_over:
+        yield step
 
 
 def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:

@@ -208,7 +208,8 @@ class ScreenState:
 
     `changes`: how it came about since the state before; none for corrected readings. `slide_id` stays while
     most of the text stays, scrolls or grows. `answers`: one for each query of the stream. `outlined`: places that a
-    line of bright colour goes around, largest first.
+    line of bright colour goes around, largest first. Of a partial one, `regions` are those read so far, and nothing
+    else is known yet; the next state has all of the same picture.
     """
 
     start_sample: int
@@ -223,6 +224,7 @@ class ScreenState:
     slide_id: str = ""
     answers: tuple[QueryAnswer, ...] = ()
     outlined: tuple[BoxXyxy, ...] = ()
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ media was cut into pieces. Weights belong to the `Expert`, which is shared; the 
 state of one stream.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -96,6 +96,17 @@ class RestingStage(Stage, Protocol):
         """Do the next small piece of that work; None when none is left before more media comes.
 
         `flush` does what is left: however often this was called, the last finals are the same.
+        """
+
+
+@runtime_checkable
+class PiecewiseStage(Stage, Protocol):
+    """A stage that can say what it has read of a picture before it has read all of it."""
+
+    def push_frame_in_pieces(self, frame: Frame) -> Iterator[Sequence[Percept]]:
+        """Take the next picture: each step does a piece of the work and says what is known, as partials.
+
+        The last step says what `push_frame` does. All steps come before the next call.
         """
 
 

@@ -296,6 +296,7 @@ def screen_to_proto(value: ScreenState) -> pb.ScreenState:
             for answer in value.answers
         ],
         outlined=[box_to_proto(box) for box in value.outlined],
+        is_partial=value.is_partial,
     )
 
 
@@ -343,6 +344,7 @@ def screen_from_proto(message: pb.ScreenState) -> ScreenState:
             if answer.coverage in _COVERAGES
         ),
         outlined=tuple(map(box_from_proto, message.outlined)),
+        is_partial=message.is_partial,
     )
 
 

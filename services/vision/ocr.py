@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
+from typing import Protocol, TypeVar
 
 from engines.models import model_file, open_engine
 from services.runtime.percept import BoxXyxy
@@ -61,6 +62,17 @@ class TextLine:
         return bool(self.text or self.script) and self.confidence >= least
 
 
+class Placed(Protocol):
+    """Something with a place in a picture."""
+
+    @property
+    def xyxy(self) -> BoxXyxy:
+        """The upright rectangle around it, in pixels."""
+
+
+PlacedLine = TypeVar("PlacedLine", bound=Placed)
+
+
 def open_detector(*, threads: int = 1) -> TextDetector:
     """The line finder of both qualities. Raises ModelMissingError."""
     return TextDetector(open_engine(TINY, "det.onnx", threads=threads), _BOX_THRESHOLD)
@@ -71,9 +83,9 @@ def open_recognizer(model: str, *, threads: int = 1) -> TextRecognizer:
     return TextRecognizer(open_engine(model, "rec.onnx", threads=threads), read_keys(model_file(model, "keys.txt")))
 
 
-def in_reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
+def in_reading_order(lines: Sequence[PlacedLine]) -> list[PlacedLine]:
     """Rows from top to bottom, each from left to right; a row holds lines whose middles overlap."""
-    rows: list[list[TextLine]] = []
+    rows: list[list[PlacedLine]] = []
     for line in sorted(lines, key=lambda line: (line.xyxy[1] + line.xyxy[3], line.xyxy[0])):
         middle = (line.xyxy[1] + line.xyxy[3]) / 2
         first = rows[-1][0].xyxy if rows else (0.0, 0.0, 0.0, 0.0)

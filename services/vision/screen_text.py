@@ -1,7 +1,7 @@
 """The text of a screen over time: only what changed is read again, lines keep their ids and move with scrolling."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
@@ -67,8 +67,11 @@ class ScreenText:
         change: Change,
         detector: TextDetector,
         recognizer: LineReader,
-    ) -> list[tuple[Area, list[BoxXyxy]]]:
-        """Read what changed; gives the areas looked at, each with the boxes in it that were left as they were."""
+    ) -> Generator[None, None, list[tuple[Area, list[BoxXyxy]]]]:
+        """Read what changed, a piece at each step; `lines` are those kept and those read so far.
+
+        Returns the areas looked at, each with the boxes in it that were left as they were.
+        """
         settled: list[BoxXyxy] = []
         if change.scroll is not None:
             self._looks.clear()
@@ -92,9 +95,13 @@ class ScreenText:
                     continue
                 fresh.append(box)
             areas.append(area)
-        texts = recognizer.read(pixels, fresh, _as_read(kept))
-        read = [TextLine.of(box, text, pixels.shape) for box, text in zip(fresh, texts, strict=True)]
-        came = self._replace(kept, changed, in_reading_order(read))
+        fresh = in_reading_order(fresh)
+        came: list[ScreenLine] = []
+        for piece in recognizer.read_in_pieces(pixels, fresh, _as_read(kept)):
+            came += self._named([TextLine.of(fresh[at], text, pixels.shape) for at, text in piece.items()], changed)
+            self._sort([*kept, *came])
+            if len(came) < len(fresh):
+                yield
         if len(areas) == 1 and _size(areas[0]) < _LOOK_SHARE * change.mask.size:
             self._looks.append(_Look(areas[0], _cut_out(pixels, areas[0]).copy(), came))
         return [*((_pixels(box), []) for box in settled), *((area, _boxes_in(kept, area)) for area in areas)]
@@ -174,11 +181,8 @@ class ScreenText:
             areas = _grown([*areas, *more], boxes, width, height)
         return [(area, _detect(pixels, area, detector)) for area in everything]
 
-    def _replace(
-        self, kept: Sequence[ScreenLine], gone: Iterable[ScreenLine], read: Sequence[TextLine]
-    ) -> list[ScreenLine]:
-        """Put lines that were read beside those kept, under the ids of those gone that they continue."""
-        gone = list(gone)
+    def _named(self, read: Sequence[TextLine], gone: list[ScreenLine]) -> list[ScreenLine]:
+        """Lines that were read under the ids of those gone that they continue, which are taken out of `gone`."""
         came = []
         for line in read:
             old = max(gone, key=lambda candidate: _likeness(candidate.line, line), default=None)
@@ -188,7 +192,6 @@ class ScreenText:
             else:
                 came.append(ScreenLine(f"r{self.next_number:06d}", line))
                 self.next_number += 1
-        self._sort([*kept, *came])
         return came
 
     def _sort(self, lines: Sequence[ScreenLine]) -> None:

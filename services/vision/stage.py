@@ -1,7 +1,7 @@
 """Pictures of a screen in, what the screen shows out."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import compress
 from typing import Any, Protocol
@@ -144,18 +144,24 @@ class VisionStage:
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
         """Take the next picture: a state and a checkpoint when something is new, else nothing."""
+        *_, said = self.push_frame_in_pieces(frame)
+        return said
+
+    def push_frame_in_pieces(self, frame: Frame) -> Iterator[Sequence[Percept]]:
+        """The same; before it partial states with the lines read so far, where there are many to read."""
         resumed, self._resumed = self._resumed, None
         self._frame = frame
         change = self._reference.compare(frame.pixels)
         is_known = resumed == frame.start_sample and self._has_shown_size(frame) and "ocr" not in self._blind
         if is_known and not self._is_asked_anew:
-            return []
-        if change is not None and not is_known:
-            self._read(frame, change)
-            return self._news(frame, is_changed=True)
-        if self._blind:
+            yield []
+        elif change is not None and not is_known:
+            for _ in self._read(frame, change):
+                yield [self._so_far(frame)]
+            yield self._news(frame, is_changed=True)
+        else:
             self._detect(frame, self._blind)
-        return self._news(frame, is_changed=False)
+            yield self._news(frame, is_changed=False)
 
     def rest(self) -> Sequence[Percept] | None:
         """Read the next few lines accurately; what that says anew comes when all of them are."""
@@ -183,17 +189,18 @@ class VisionStage:
     def _accurate(self) -> LineReader:
         return self._models.recognizer(SMALL)
 
-    def _read(self, frame: Frame, change: Change) -> None:
+    def _read(self, frame: Frame, change: Change) -> Iterator[None]:
+        """Look at what changed, at its text first; at each step more of that is known."""
+        if "ocr" in self.tasks:
+            reading = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
+            for area, kept in (yield from reading):
+                self._reference.accept(area, kept)
+            self._outlined = outlined(frame.pixels)
+        else:
+            self._reference.accept((0, 0, frame.pixels.shape[1], frame.pixels.shape[0]))
         if change.scroll is not None:
             self._elements.scroll(change.scroll)
         self._detect(frame, self.tasks)
-        if "ocr" in self.tasks:
-            self._outlined = outlined(frame.pixels)
-            looked_at = self._text.update(frame.pixels, change, self._models.detector(), self._models.recognizer(TINY))
-            for area, kept in looked_at:
-                self._reference.accept(area, kept)
-        else:
-            self._reference.accept((0, 0, frame.pixels.shape[1], frame.pixels.shape[0]))
 
     def _detect(self, frame: Frame, tasks: Collection[str]) -> None:
         if "objects" in tasks:
@@ -201,6 +208,11 @@ class VisionStage:
         if "gui" in tasks:
             self._elements.update(self._models.gui().detect(frame.pixels))
         self._blind = set()
+
+    def _so_far(self, frame: Frame) -> ScreenState:
+        height, width = frame.pixels.shape[:2]
+        regions = tuple(map(_region, _shown(self._text.lines)))
+        return ScreenState(frame.start_sample, width, height, frame.frame_id, regions, is_partial=True)
 
     def _news(self, frame: Frame, *, is_changed: bool) -> list[Percept]:
         is_asked_anew, self._is_asked_anew = self._is_asked_anew, False

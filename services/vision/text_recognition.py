@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,6 +58,11 @@ class LineReader(Protocol):
         self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()
     ) -> list[ReadLine]:
         """(h, w, 3) uint8 BGR and boxes in it -> one line for each box; `around` is what else the picture says."""
+
+    def read_in_pieces(
+        self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox], around: Sequence[ReadLine] = ()
+    ) -> Iterator[Mapping[int, ReadLine]]:
+        """The same lines by their numbers: at each step those that are certain by then."""
 
 
 def read_keys(path: Path) -> list[str]:

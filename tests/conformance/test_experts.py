@@ -180,6 +180,24 @@ async def test_a_live_picture_is_read_better_while_nothing_comes(running: Runnin
     assert len(states) == 3  # before anything came, read quickly, read well
 
 
+async def test_partial_states_come_live_alone_and_before_the_whole(running: Running) -> None:
+    if not running.expert.takes_frames:
+        return
+    pixels = np.full((720, 640, 3), 255, np.uint8)
+    for row in range(20):
+        text = f"{row} lines of this page were read again on Tuesday"
+        cv2.putText(pixels, text, (40, 30 + 34 * row), (0, 0, 0), cv2.FontFace("sans"), 20, 500)
+    picture = frame(_png(pixels))
+    live, recorded = [
+        [r.percept.screen for r in await perceive(running, [head, picture]) if r.percept.HasField("screen")]
+        for head in (pb.PerceiveRequest(config=pb.PerceiveConfig()), config())
+    ]
+    assert not any(screen.is_partial for screen in recorded)
+    partials = [screen for screen in live if screen.is_partial]
+    assert partials and live[: len(partials)] == partials
+    assert live[len(partials) :] == recorded
+
+
 async def test_an_empty_stream_ends_ok(running: Running) -> None:
     assert finals(await perceive(running, [config()])) == []
 

@@ -236,7 +236,7 @@ class QueryAnswer(_message.Message):
     def __init__(self, query: _Optional[str] = ..., coverage: _Optional[_Union[QueryAnswer.Coverage, str]] = ..., matches: _Optional[_Iterable[_Union[QueryMatch, _Mapping]]] = ..., reason: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScreenState(_message.Message):
-    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id", "answers", "outlined")
+    __slots__ = ("start_sample", "width_px", "height_px", "frame_id", "regions", "elements", "objects", "unavailable", "changes", "slide_id", "answers", "outlined", "is_partial")
     class UnavailableEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -256,6 +256,7 @@ class ScreenState(_message.Message):
     SLIDE_ID_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     OUTLINED_FIELD_NUMBER: _ClassVar[int]
+    IS_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     start_sample: int
     width_px: int
     height_px: int
@@ -268,7 +269,8 @@ class ScreenState(_message.Message):
     slide_id: str
     answers: _containers.RepeatedCompositeFieldContainer[QueryAnswer]
     outlined: _containers.RepeatedCompositeFieldContainer[Box]
-    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[QueryAnswer, _Mapping]]] = ..., outlined: _Optional[_Iterable[_Union[Box, _Mapping]]] = ...) -> None: ...
+    is_partial: bool
+    def __init__(self, start_sample: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., frame_id: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[TextRegion, _Mapping]]] = ..., elements: _Optional[_Iterable[_Union[UiElement, _Mapping]]] = ..., objects: _Optional[_Iterable[_Union[DetectedObject, _Mapping]]] = ..., unavailable: _Optional[_Mapping[str, str]] = ..., changes: _Optional[_Iterable[_Union[ScreenChange, _Mapping]]] = ..., slide_id: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[QueryAnswer, _Mapping]]] = ..., outlined: _Optional[_Iterable[_Union[Box, _Mapping]]] = ..., is_partial: _Optional[bool] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
     __slots__ = ("resume_sample", "state")

@@ -1,6 +1,7 @@
 """What is kept of screens tells slides and events."""
 
 import json
+from dataclasses import replace
 
 from protos.session.v1 import session_pb2
 from services.gateway.formats import render
@@ -33,6 +34,12 @@ DOCUMENT = _folded(
 def test_a_state_comes_through_the_wire_as_it_was() -> None:
     state = _state(1, "s1", {"a": "Agenda"}, ScreenChange(ScreenChangeKind.SCROLLED, ("a",), BOX, 3, -40))
     assert wire.screen_from_proto(wire.screen_to_proto(state)) == state
+
+
+def test_a_state_that_is_still_being_read_comes_through_the_wire_and_is_no_part_of_the_document() -> None:
+    partial = replace(_state(9, "", {"b": "Bud"}), is_partial=True)
+    assert wire.screen_from_proto(wire.screen_to_proto(partial)) == partial
+    assert _folded(_state(0, "s1", {"a": "Agenda"}), partial) == _folded(_state(0, "s1", {"a": "Agenda"}))
 
 
 def test_a_kind_of_change_that_is_not_known_is_left_out() -> None:

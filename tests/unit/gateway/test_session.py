@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from protos.session.v1 import session_pb2 as pb
 from services.runtime import wire
-from services.runtime.percept import Transcript, Word
+from services.runtime.percept import ScreenState, TextRegion, Transcript, Word
 from tests.unit.gateway.conftest import Gateway
 
 
@@ -26,3 +26,16 @@ async def test_a_second_pass_is_not_undone_by_the_speakers_of_the_first(gateway:
     kept = [event.utterance async for event in session.feed.history()]
     assert [word.text for word in kept[-1].words] == ["We're", "just", "saying"]
     assert [utterance.revision for utterance in kept] == [0, 1]
+
+
+async def test_a_screen_that_is_still_being_read_is_told_and_not_kept(gateway: Gateway) -> None:
+    session = await gateway.sessions.open(pb.LiveConfig())
+    whole = ScreenState(0, 640, 360, regions=(TextRegion("r1", "Agenda", (0, 0, 90, 20)),), slide_id="s1")
+    watching = session.feed.watch(0)
+    told = asyncio.ensure_future(anext(watching))
+    await asyncio.sleep(0)
+    await session._on_percept("vision", replace(whole, slide_id="", is_partial=True))
+    assert (await told).screen.is_partial
+    await session._on_percept("vision", whole)
+    kept = [event.screen async for event in session.feed.history()]
+    assert kept == [wire.screen_to_proto(whole)] == [(await anext(watching)).screen]

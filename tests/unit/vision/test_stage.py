@@ -184,6 +184,34 @@ def test_a_resized_screen_is_read_anew(expert: VisionExpert, draw: Draw) -> None
     assert texts(states[0]) == texts(states[1])
 
 
+def a_page(draw: Draw, first: int = 0) -> Pixels:
+    """More lines than a piece."""
+    lines = [f"{number} lines of this page were read again on Tuesday" for number in range(first, first + 20)]
+    halves = lines[:10], lines[10:]
+    return np.vstack([draw([(text, 40, 30 + 34 * row) for row, text in enumerate(half)]) for half in halves])
+
+
+def test_a_long_page_is_said_in_pieces_and_the_last_says_what_a_whole_read_says(
+    expert: VisionExpert, draw: Draw
+) -> None:
+    stage, whole = expert.open_stage(FAST), expert.open_stage(FAST)
+    for number, first in enumerate((0, 50)):
+        frame = Frame(a_page(draw, first), 16_000 * number, "f")
+        *pieces, last = stage.push_frame_in_pieces(frame)
+        assert last == whole.push_frame(frame) and not screen(last).is_partial
+        assert pieces
+        for partial in map(screen, pieces):
+            assert partial.is_partial and partial.frame_id == "f" and not partial.changes
+            assert 0 < len(partial.regions) < len(screen(last).regions)
+            assert [region for region in screen(last).regions if region in partial.regions] == list(partial.regions)
+        assert screen(pieces[0]).regions[0] == screen(last).regions[0]
+
+
+def test_what_is_soon_read_is_said_at_once(expert: VisionExpert, draw: Draw) -> None:
+    (said,) = expert.open_stage(FAST).push_frame_in_pieces(Frame(draw(SLIDE), 0))
+    assert texts(screen(said)) == [text for text, _, _ in SLIDE]
+
+
 def test_a_large_screen_is_read_within_the_detector_bound(expert: VisionExpert, draw: Draw) -> None:
     large = np.asarray(cv2.resize(draw(SLIDE), (3840, 2160), interpolation=cv2.INTER_CUBIC), np.uint8)
     state = screen(expert.open_stage(FAST).push_frame(Frame(large, 0)))
