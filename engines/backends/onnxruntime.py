@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU: the default."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ class OnnxRuntimeEngine:
         # Shapes change from call to call: a memory plan for each costs memory and saves no time.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without VNNI, u8 x s8 products would saturate in 16 bits and int8 graphs lose accuracy.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if not _has_vnni():
+            # u8 x s8 products would saturate in 16 bits. With VNNI this option gives the same for 2.5 times the time.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
@@ -55,6 +57,13 @@ class OnnxRuntimeEngine:
         except (ort.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
             raise TensorError(str(error)) from error
         return given(asked, values)
+
+
+@cache
+def _has_vnni() -> bool:
+    """Whether the processor sums eight-bit products in 32 bits (AVX512-VNNI, AVX-VNNI)."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "vnni" in cpuinfo.read_text()
 
 
 def _spec(value: Any) -> TensorSpec:
