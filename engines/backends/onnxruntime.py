@@ -1,14 +1,16 @@
 """ONNX Runtime on the CPU: the default."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from engines.engine import Feeds, Outputs, TensorError, TensorSpec, check_types, given, names_of, on_host
+from engines.interruption import current_interruption
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -49,14 +51,26 @@ class OnnxRuntimeEngine:
         self._output_names = [spec.name for spec in self.outputs]
 
     def run(self, feeds: Feeds, outputs: Outputs | None = None) -> dict[str, NDArray[Any]]:
-        """Run the graph once; `outputs` None gives all. Raises TensorError for a misfit feed."""
+        """Run the graph once; `outputs` None gives all.
+
+        Raises TensorError for a misfit feed, InterruptedRunError where the work may be broken off and is.
+        """
         check_types(feeds, self.inputs, self._expected)
         asked = self._output_names if outputs is None else outputs
         try:
-            values = self.session.run(names_of(asked), on_host(feeds))
+            values = self._run(names_of(asked), on_host(feeds))
         except (ort.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
             raise TensorError(str(error)) from error
         return given(asked, values)
+
+    def _run(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> Any:
+        interruption = current_interruption()
+        if interruption is None:
+            return self.session.run(outputs, feeds)
+        options = ort.RunOptions()
+        options.log_severity_level = 4  # a run that is broken off is no error
+        with interruption.stopping(partial(setattr, options, "terminate", True), Fail):
+            return self.session.run(outputs, feeds, options)
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import grpc
 import numpy as np
 
+from engines.interruption import InterruptedRunError, Interruption
 from engines.lanes import Lanes
 from engines.manifest import manifest
 from engines.residency import process
@@ -101,11 +102,18 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
             return percepts
 
         async def rest(stage: RestingStage, inbox: _Inbox) -> None:
-            quiet_s = REST_AFTER_S
-            while config.every_frame or not await inbox.has_come(quiet_s):
-                if await run(stage.rest) is None:
-                    return
-                quiet_s = 0.0
+            if await inbox.has_come(REST_AFTER_S):
+                return
+            work = Interruption()
+            come = asyncio.create_task(inbox.has_come())
+            come.add_done_callback(lambda _: work.ask())
+            try:
+                while not come.done() and await run(partial(work.run, stage.rest)) is not None:
+                    pass
+            except InterruptedRunError:
+                return  # what came goes first
+            finally:
+                come.cancel()
 
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("request") != "config":
@@ -134,9 +142,12 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
                             shed = replace(shed, partial_every=0)
                         stage.shed(shed)
                     is_news = bool(await run(job)) or is_news
-                # Where every frame counts, what is said must not depend on when the next one comes.
-                if isinstance(stage, RestingStage) and not (config.every_frame and is_news):
+                if isinstance(stage, RestingStage) and not config.every_frame:
                     await rest(stage, inbox)
+                # Where every frame counts, what is said must not depend on when the next one comes.
+                elif isinstance(stage, RestingStage) and not is_news:
+                    while await run(stage.rest) is not None:
+                        pass
         await run(stage.flush)
 
     async def Describe(
@@ -204,8 +215,8 @@ class _Inbox:
             self._closed, self._error = True, error
             self._changed.notify_all()
 
-    async def has_come(self, at_most_s: float) -> bool:
-        """Waits so long; true when `get` need not wait."""
+    async def has_come(self, at_most_s: float | None = None) -> bool:
+        """Waits so long, or as long as it takes; true when `get` need not wait."""
         try:
             async with asyncio.timeout(at_most_s), self._changed:
                 await self._changed.wait_for(lambda: self._requests or self._closed)

@@ -95,6 +95,7 @@ class RestingStage(Stage, Protocol):
     def rest(self) -> Sequence[Percept] | None:
         """Do the next small piece of that work; None when none is left before more media comes.
 
+        It may be broken off in a graph run (engines/interruption.py), and is then as if it had not been called.
         `flush` does what is left: however often this was called, the last finals are the same.
         """
 

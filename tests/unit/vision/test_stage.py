@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.interruption import InterruptedRunError, Interruption
 from services.runtime.image import decode_image
 from services.runtime.percept import Checkpoint, Percept, ScreenState
 from services.runtime.stage import Frame, MediaError, Stage, StageConfig
@@ -156,6 +157,18 @@ def test_a_picture_that_comes_while_lines_are_read_again_is_read_at_once(expert:
     whole = expert.open_stage(StageConfig())
     first = screen(whole.push_frame(Frame(both, 0)))
     assert texts((rest_of(stage) or [first])[-1]) == texts((rest_of(whole) or [first])[-1])
+
+
+def test_a_re_reading_that_is_broken_off_is_as_if_it_had_not_begun(expert: VisionExpert, draw: Draw) -> None:
+    pixels = draw((*SLIDE, ("[can_]write_eof(), write()", 40, 300)))
+    broken, whole = expert.open_stage(StageConfig()), expert.open_stage(StageConfig())
+    for stage in (broken, whole):
+        stage.push_frame(Frame(pixels, 0))
+    work = Interruption()
+    work.ask()
+    with pytest.raises(InterruptedRunError):
+        work.run(broken.rest)
+    assert rest_of(broken) == rest_of(whole)
 
 
 def test_a_stage_resumed_from_a_checkpoint_goes_on_as_if_nothing_had_happened(expert: VisionExpert, draw: Draw) -> None:
