@@ -132,12 +132,12 @@ def check_types(feeds: Feeds, inputs: Sequence[TensorSpec], expected: Mapping[st
 
 def on_host(feeds: Feeds) -> dict[str, NDArray[Any]]:
     """The tensors themselves."""
-    return {name: value.on_host() if isinstance(value, Raw) else value for name, value in feeds.items()}
+    return {name: value if isinstance(value, np.ndarray) else value.on_host() for name, value in feeds.items()}
 
 
 def names_of(outputs: Outputs) -> list[str]:
     """The graph's outputs that are asked for."""
-    return [name for asked in outputs for name in (asked.outputs if isinstance(asked, Reduced) else (asked,))]
+    return [name for asked in outputs for name in ((asked,) if isinstance(asked, str) else asked.outputs)]
 
 
 def given(outputs: Outputs, values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -145,10 +145,10 @@ def given(outputs: Outputs, values: Sequence[NDArray[Any]]) -> dict[str, NDArray
     whole = dict(zip(names_of(outputs), values, strict=True))
     found: dict[str, NDArray[Any]] = {}
     for asked in outputs:
-        if isinstance(asked, Reduced):
-            found |= asked.on_host([whole[name] for name in asked.outputs])
-        else:
+        if isinstance(asked, str):
             found[asked] = whole[asked]
+        else:
+            found |= asked.on_host([whole[name] for name in asked.outputs])
     return found
 
 

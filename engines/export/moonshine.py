@@ -103,26 +103,24 @@ def _self_projection(weights: _Weights, layer: str) -> Weight:
 
 
 def _rotary_tables(g: GraphBuilder, positions: str) -> tuple[str, str]:
-    """(b, n) positions -> (b, 1, n, 16) cosines and sines."""
+    """(b, n) positions -> (b, 1, n, HEAD) what a channel and its partner are multiplied by."""
     angles = np.arange(MAX_POSITIONS)[:, None] * 10000.0 ** (-np.arange(0, ROTARY, 2) / ROTARY)
-    tables = (np.cos(angles), np.sin(angles))
+    cos, sin, rest = np.cos(angles), np.sin(angles), np.zeros((MAX_POSITIONS, HEAD - ROTARY))
+    tables = (np.concatenate([cos, cos, rest + 1], axis=1), np.concatenate([-sin, sin, rest], axis=1))
     found = [g.op("Gather", g.constant(t.astype(np.float32)), positions, axis=0) for t in tables]
-    cos, sin = (g.op("Unsqueeze", t, g.integers(1)) for t in found)
-    return cos, sin
+    own, partner = (g.op("Unsqueeze", t, g.integers(1)) for t in found)
+    return own, partner
 
 
-def _rotate(g: GraphBuilder, x: str, cos: str, sin: str) -> str:
+def _qkv(g: GraphBuilder, projected: str, own: str, partner: str) -> tuple[str, str, str]:
+    """(b, n, 3 * WIDTH) -> queries and keys, turned by their positions, and values, each (b, HEADS, n, HEAD)."""
+    qk, v = g.ops("Split", 2, g.heads(projected, 3 * HEADS, HEAD), g.integers(2 * HEADS, HEADS), axis=1)
     half = ROTARY // 2
-    a, b, rest = g.ops("Split", 3, x, g.integers(half, half, HEAD - ROTARY), axis=-1)
-    first = g.op("Sub", g.op("Mul", a, cos), g.op("Mul", b, sin))
-    second = g.op("Add", g.op("Mul", b, cos), g.op("Mul", a, sin))
-    return g.op("Concat", first, second, rest, axis=-1)
-
-
-def _qkv(g: GraphBuilder, projected: str, cos: str, sin: str) -> tuple[str, str, str]:
-    parts = g.ops("Split", 3, projected, g.integers(WIDTH, WIDTH, WIDTH), axis=-1)
-    q, k, v = (g.heads(part, HEADS, HEAD) for part in parts)
-    return _rotate(g, q, cos, sin), _rotate(g, k, cos, sin), v
+    a, b, rest = g.ops("Split", 3, qk, g.integers(half, half, HEAD - ROTARY), axis=-1)
+    crossed = g.op("Concat", b, a, rest, axis=-1)
+    turned = g.op("Add", g.op("Mul", qk, own), g.op("Mul", crossed, partner))
+    q, k = g.ops("Split", 2, turned, g.integers(HEADS, HEADS), axis=1)
+    return q, k, v
 
 
 def _encoder(weights: _Weights, decoder: _Weights) -> GraphBuilder:
@@ -143,11 +141,11 @@ def _encoder(weights: _Weights, decoder: _Weights) -> GraphBuilder:
     x = g.op("Transpose", x, perm=[0, 2, 1])
     frames = g.op("Squeeze", g.op("Shape", x, start=1, end=2), g.integers(0))
     zero, one = g.constant(np.array(0, np.int64)), g.constant(np.array(1, np.int64))
-    cos, sin = _rotary_tables(g, g.op("Unsqueeze", g.op("Range", zero, frames, one), g.integers(0)))
+    turns = _rotary_tables(g, g.op("Unsqueeze", g.op("Range", zero, frames, one), g.integers(0)))
     for i in range(LAYERS):
         layer = f"/layers.{i}"
         normed = g.layer_norm(x, weights.tensor(f"layers.{i}.input_layernorm.weight"))
-        q, k, v = _qkv(g, g.linear(normed, _self_projection(weights, layer)), cos, sin)
+        q, k, v = _qkv(g, g.linear(normed, _self_projection(weights, layer)), *turns)
         context, _ = g.attention(q, k, v, WIDTH)
         out = weights.weight(weights.matrix(f"{layer}/self_attn/o_proj/MatMul_output_0"))
         x = g.op("Add", x, g.linear(context, out))
@@ -163,11 +161,11 @@ def _encoder(weights: _Weights, decoder: _Weights) -> GraphBuilder:
         for p in "kv"
     ]
     cross = g.linear(hidden, decoder.weight(side_by_side(parts)))
-    split = g.ops("Split", 2 * LAYERS, cross, g.integers(*[WIDTH] * (2 * LAYERS)), axis=-1)
+    heads = g.heads(cross, 2 * LAYERS * HEADS, HEAD)
+    split = g.ops("Split", 2 * LAYERS, heads, g.integers(*[HEADS] * (2 * LAYERS)), axis=1)
     for i in range(LAYERS):
         for j, kind in enumerate(("key", "value")):
-            value = g.heads(split[2 * i + j], HEADS, HEAD)
-            g.output(value, f"cross_{kind}.{i}", ["b", HEADS, "s", HEAD])
+            g.output(split[2 * i + j], f"cross_{kind}.{i}", ["b", HEADS, "s", HEAD])
     return g
 
 
@@ -187,13 +185,13 @@ def _decoder(weights: _Weights) -> GraphBuilder:
     rows = g.op("Cast", g.op("Gather", g.constant(embedding.values), tokens, axis=0), to=TensorProto.FLOAT)
     shifted = g.op("Sub", rows, g.constant(embedding.zero_point.astype(np.float32)))
     x = g.op("Mul", shifted, g.constant(embedding.scale))
-    cos, sin = _rotary_tables(g, positions)
+    turns = _rotary_tables(g, positions)
     for i in range(LAYERS):
         layer, name = f"/model/decoder/layers.{i}", f"model.decoder.layers.{i}"
         past = [g.input(f"past_{kind}.{i}", ["b", HEADS, "p", HEAD]) for kind in ("key", "value")]
         cross = [g.input(f"cross_{kind}.{i}", ["b", HEADS, "s", HEAD]) for kind in ("key", "value")]
         normed = g.layer_norm(x, weights.tensor(f"{name}.input_layernorm.weight_merged_0"))
-        q, k, v = _qkv(g, g.linear_row_by_row(normed, _self_projection(weights, layer)), cos, sin)
+        q, k, v = _qkv(g, g.linear_row_by_row(normed, _self_projection(weights, layer)), *turns)
         k, v = g.op("Concat", past[0], k, axis=2), g.op("Concat", past[1], v, axis=2)
         for kind, value in (("key", k), ("value", v)):
             g.output(value, f"present_{kind}.{i}", ["b", HEADS, "q", HEAD])

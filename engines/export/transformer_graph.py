@@ -70,6 +70,7 @@ class GraphBuilder:
         self._weights: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
+        self._given: dict[str, str] = {}
         self._constants: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
 
     def input(self, name: str, shape: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> str:
@@ -79,7 +80,7 @@ class GraphBuilder:
 
     def output(self, value: str, name: str, shape: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> None:
         """Give a value out under a name."""
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._given[value] = name
         self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
 
     def constant(self, value: NDArray[Any]) -> str:
@@ -182,6 +183,9 @@ class GraphBuilder:
 
     def model(self, *, contrib: bool = True) -> onnx.ModelProto:
         """The whole; `contrib`: with ONNX Runtime's own operators, which `linear_row_by_row` may have used."""
+        for node in self._nodes:
+            for values in (node.input, node.output):
+                values[:] = [self._given.get(value, value) for value in values]
         graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._weights)
         opsets = [helper.make_opsetid("", OPSET)] + [helper.make_opsetid(MICROSOFT, 1)] * contrib
         return helper.make_model(graph, opset_imports=opsets, ir_version=9)
