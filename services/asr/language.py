@@ -44,13 +44,15 @@ class LanguageState:
         """After so much speech whose language was not looked at."""
         return LanguageState(self.language, self.unchecked_s + speech_s)
 
-    def needs_check(self, english_log_prob: float, speech_s: float) -> bool:
-        """Whether an utterance that the English recogniser wrote with this mean score needs a look."""
-        if self.language != "en":
-            return True
-        if speech_s < MIN_SPEECH_S:
+    def is_doubtful(self, english_log_prob: float, speech_s: float) -> bool:
+        """Whether what the English recogniser wrote with this mean score must be read by Whisper as well."""
+        if self.language == "en" and speech_s < MIN_SPEECH_S:
             return english_log_prob < SHORT_LOG_PROB
-        return english_log_prob < DOUBTFUL_LOG_PROB or self.unchecked_s + speech_s > RECHECK_SPEECH_S
+        return self.language not in ("", "en") or speech_s < MIN_SPEECH_S or english_log_prob < DOUBTFUL_LOG_PROB
+
+    def is_due(self, speech_s: float) -> bool:
+        """Whether the language of so much more speech that reads well as English must be looked at."""
+        return self.language != "en" or self.unchecked_s + speech_s > RECHECK_SPEECH_S
 
     def checked(
         self, probabilities: Mapping[str, float], english_log_prob: float, speech_s: float

@@ -11,7 +11,8 @@ from engines.kernels import spectrum
 
 SAMPLE_RATE = 16_000
 MAX_SAMPLES = 30 * SAMPLE_RATE
-_FFT, _HOP, _BINS, _FRAMES = 400, 160, 80, 3_000
+FRAMES = 3_000
+_FFT, _HOP, _BINS = 400, 160, 80
 
 
 @cache
@@ -33,10 +34,10 @@ def _filters() -> NDArray[np.float32]:
     return filters.astype(np.float32)
 
 
-def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n,) samples at 16 kHz, n <= 480 000, silence added up to 30 s -> (80, 3000)."""
+def log_mel(samples: NDArray[np.float32], all_frames: int = FRAMES) -> NDArray[np.float32]:
+    """(n,) samples at 16 kHz, n <= 160 `all_frames`, silence added up to those -> (80, all_frames)."""
     # Frames beyond the audio are silence: their value is the floor, no need to transform them.
-    frames = min(_FRAMES, len(samples) // _HOP + 3)
+    frames = min(all_frames, len(samples) // _HOP + 3)
     padded = np.zeros((frames - 1) * _HOP + _FFT, np.float32)
     lead = _FFT // 2
     body = samples[: len(padded) - lead]
@@ -46,7 +47,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     windows = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     hann = np.hanning(_FFT + 1)[:-1].astype(np.float32)
     power = np.abs(np.fft.rfft(windows * hann, axis=1)).astype(np.float32) ** 2
-    log = np.full((_FRAMES, _BINS), -10, np.float32)
+    log = np.full((all_frames, _BINS), -10, np.float32)
     log[:frames] = np.log10(np.maximum(power @ _filters(), 1e-10))
     log = np.maximum(log, log.max() - 8)
     return np.ascontiguousarray(((log + 4) / 4).T)
@@ -62,18 +63,19 @@ def _spectrum() -> tuple[spectrum.Spectrum, tuple[NDArray[np.float32] | NDArray[
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogMel(Raw):
-    """(n,) samples at 16 kHz as `log_mel` makes them, (1, 80, 3000); a card takes them in 16 bits, as they came."""
+    """(n,) samples at 16 kHz as `log_mel` makes them, (1, 80, frames); a card takes them in 16 bits, as they came."""
 
     samples: NDArray[np.float32]
+    frames: int = FRAMES
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(1, 80, 3000)."""
-        return 1, _BINS, _FRAMES
+        """(1, 80, frames)."""
+        return 1, _BINS, self.frames
 
     def on_host(self) -> NDArray[np.float32]:
         """By numpy."""
-        return log_mel(self.samples)[None]
+        return log_mel(self.samples, self.frames)[None]
 
     def on_card(self, workplace: Workplace) -> None:
         """By the kernels; the sound crosses the bus."""
@@ -83,7 +85,7 @@ class LogMel(Raw):
         sound = workplace.put("sound", np.clip(np.rint(whole * 32_768), -32_768, 32_767).astype(np.int16))
         kind, values = _spectrum()
         tables = tuple(workplace.put(f"table {i}", value) for i, value in enumerate(values))
-        frames = min(_FRAMES, len(self.samples) // _HOP + 3)
+        frames = min(self.frames, len(self.samples) // _HOP + 3)
         log, most = workplace.empty("log", (frames, _BINS), "float32"), workplace.empty("most", (1,), "float32")
         workplace.run(kind.launch(sound, 0, tables, log))
         workplace.run(spectrum.largest(log, most))

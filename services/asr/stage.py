@@ -288,7 +288,7 @@ class AsrStage:
             return []
         if not is_complete(reading.transcript, reading.hypothesis) and self._endpointer.silent < PATIENCE:
             return []
-        return [] if self._needs_check(reading) else self._say(reading.utterance, reading.transcript)
+        return self._say(reading.utterance, reading.transcript) if self._is_english(reading) else []
 
     def _read(self, utterance: Utterance, *, search: bool = False) -> _Reading | None:
         """All of it by Moonshine, once; with `search` its likeliest text. None when there is no speech in it."""
@@ -311,14 +311,22 @@ class AsrStage:
         self._reading = _Reading(utterance, search, hypothesis, utterance.transcript(hypothesis, words, "en"))
         return self._reading
 
-    def _needs_check(self, reading: _Reading) -> bool:
-        """Whether Whisper must say what language it is, or that it is no speech, before there is a final."""
-        if self._pinned or self._recognisers.whisper is None:
-            return False
-        speech_s = reading.utterance.speech_s
-        if speech_s < BLIP_S or compression(_text(reading.transcript)) > MAX_COMPRESSION:
+    def _is_english(self, reading: _Reading) -> bool:
+        """Whether it is English speech, as far as Moonshine can tell and a glance at its language does."""
+        if self._pinned or (whisper := self._recognisers.whisper) is None:
             return True
-        return self._language.needs_check(reading.hypothesis.mean_log_prob, speech_s)
+        utterance, log_prob = reading.utterance, reading.hypothesis.mean_log_prob
+        speech_s = utterance.speech_s
+        if speech_s < BLIP_S or compression(_text(reading.transcript)) > MAX_COMPRESSION:
+            return False
+        if self._language.is_doubtful(log_prob, speech_s):
+            return False
+        if self._language.is_due(speech_s):
+            language, state = self._language.checked(whisper.glance(utterance.audio), log_prob, speech_s)
+            if (language, state.language) != ("en", "en"):
+                return False
+            self._language = state
+        return True
 
     def _close(self, span: Span) -> list[Percept]:
         utterance = self._utterance(span.start, span.end, span.active)
@@ -351,11 +359,11 @@ class AsrStage:
         if (reading := self._read(utterance, search=self._shed.has_second_pass)) is None:
             return None, None
         transcript, hypothesis, is_checked = reading.transcript, reading.hypothesis, False
-        if self._needs_check(reading) and (whisper := self._recognisers.whisper) is not None:
+        if self._is_english(reading):
+            self._language = self._language.heard(utterance.speech_s)
+        elif (whisper := self._recognisers.whisper) is not None:
             transcript, hypothesis = self._checked(whisper, reading)
             is_checked = True
-        elif not self._pinned:
-            self._language = self._language.heard(utterance.speech_s)
         if transcript is None or transcript.language != "en" or not self._has_second_pass:
             return transcript, None
         log_probs = np.append(hypothesis.log_probs, hypothesis.end_log_prob)

@@ -70,6 +70,7 @@ OTHER_SIZES = {
     "campplus/campplus.onnx": {"batch": 2, "frames": 355},
     "ppocrv6-tiny/rec.onnx": {"batch": 3, "width": 96},
     "moonshine-tiny-en/encoder.onnx": {"b": 2, "n": 30_000},
+    "whisper-base/encoder.onnx": {"b": 1, "t": 1_000},
     "moonshine-tiny-en/decoder.onnx": {"b": 2, "n": 3, "p": 5, "q": 8, "s": 21},
 }
 

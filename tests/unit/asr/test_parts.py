@@ -67,15 +67,22 @@ def test_an_unsure_reading_weighs_less_in_a_short_utterance() -> None:
 
 def test_a_short_word_that_is_unsure_is_looked_at_and_stays_english() -> None:
     state = LanguageState("en")
-    assert state.needs_check(-0.9, 0.6) and not state.needs_check(-0.7, 0.6)
+    assert state.is_doubtful(-0.9, 0.6) and not state.is_doubtful(-0.7, 0.6)
     assert state.checked({"fr": 0.99, "en": 0.01}, -0.9, 0.6)[0] == "en"
 
 
 def test_clear_english_is_not_checked_again_and_again() -> None:
     state = LanguageState("en")
-    assert not state.needs_check(-0.2, 5.0)
-    assert state.needs_check(-1.2, 5.0)
-    assert LanguageState("en", unchecked_s=1000.0).needs_check(-0.2, 5.0)
+    assert not state.is_doubtful(-0.2, 5.0) and not state.is_due(5.0)
+    assert state.is_doubtful(-1.2, 5.0)
+    assert LanguageState("en", unchecked_s=1000.0).is_due(5.0)
+
+
+def test_a_new_stream_is_read_by_whisper_unless_it_is_fluent_english_of_some_length() -> None:
+    state = LanguageState()
+    assert state.is_due(5.0) and not state.is_doubtful(-0.2, 5.0)
+    assert state.is_doubtful(-0.2, 0.6) and state.is_doubtful(-0.9, 5.0)
+    assert LanguageState("fr").is_doubtful(-0.2, 5.0)
 
 
 def test_log_mel_is_the_published_definition(speech: Samples) -> None:
@@ -84,6 +91,7 @@ def test_log_mel_is_the_published_definition(speech: Samples) -> None:
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     got = log_mel(speech)
     assert got.shape == (80, 3000)
+    np.testing.assert_array_equal(log_mel(speech, 1000), got[:, :1000])
     centre = _mel_edges()
     column = []
     for frame in (0, 3, 111, 400, len(speech) // 160 + 1, 2999):

@@ -194,6 +194,15 @@ def test_the_language_is_found(transcribe: Transcribe, speech: Samples) -> None:
     assert {final.language for final in said} == {"en"}
 
 
+def test_english_that_was_not_pinned_is_final_as_early_as_if_it_were(expert: AsrExpert, speech: Samples) -> None:
+    pause = np.concatenate([speech, silence(0.5)])  # too short to end the utterance
+    pinned, unknown = (
+        finals(list(expert.open_stage(StageConfig(language, options=EARLY)).push_audio(pause)))
+        for language in ("en", "")
+    )
+    assert pinned and unknown == pinned
+
+
 def test_the_second_pass_replaces_the_final_under_the_same_id(transcribe: Transcribe, speech: Samples) -> None:
     first, second = finals(transcribe(speech, options={"second_pass": "whisper", "partials": "off"}))
     assert (second.utterance_id, second.revision) == (first.utterance_id, first.revision + 1)
