@@ -157,7 +157,7 @@ class VisionStage:
             yield []
         elif change is not None and not is_known:
             for _ in self._read(frame, change):
-                yield [self._so_far(frame)]
+                yield self._so_far(frame)
             yield self._news(frame, is_changed=True)
         else:
             self._detect(frame, self._blind)
@@ -209,10 +209,14 @@ class VisionStage:
             self._elements.update(self._models.gui().detect(frame.pixels))
         self._blind = set()
 
-    def _so_far(self, frame: Frame) -> ScreenState:
+    def _so_far(self, frame: Frame) -> list[Percept]:
+        """A partial state if one of its lines is not in the last state: then the whole one will be news too."""
         height, width = frame.pixels.shape[:2]
         regions = tuple(map(_region, _shown(self._text.lines)))
-        return ScreenState(frame.start_sample, width, height, frame.frame_id, regions, is_partial=True)
+        known = set() if self._shown is None else {region.text for region in self._shown.regions}
+        if known.issuperset(region.text for region in regions):
+            return []
+        return [ScreenState(frame.start_sample, width, height, frame.frame_id, regions, is_partial=True)]
 
     def _news(self, frame: Frame, *, is_changed: bool) -> list[Percept]:
         is_asked_anew, self._is_asked_anew = self._is_asked_anew, False

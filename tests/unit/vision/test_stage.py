@@ -220,6 +220,13 @@ def test_a_long_page_is_said_in_pieces_and_the_last_says_what_a_whole_read_says(
         assert screen(pieces[0]).regions[0] == screen(last).regions[0]
 
 
+def test_lines_that_are_known_are_not_said_in_pieces(expert: VisionExpert, draw: Draw) -> None:
+    stage, page = expert.open_stage(FAST), a_page(draw)
+    stage.push_frame(Frame(page, 0))
+    *pieces, _ = stage.push_frame_in_pieces(Frame(np.asarray(page * 0.8, np.uint8), 16_000))
+    assert pieces and not any(pieces)
+
+
 def test_what_is_soon_read_is_said_at_once(expert: VisionExpert, draw: Draw) -> None:
     (said,) = expert.open_stage(FAST).push_frame_in_pieces(Frame(draw(SLIDE), 0))
     assert texts(screen(said)) == [text for text, _, _ in SLIDE]
