@@ -1,5 +1,6 @@
 """Chooses the recogniser of each line by its script: PP-OCR, or Tesseract for what PP-OCR does not know."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -36,9 +37,9 @@ _PAGE_LEAST, _PAGE_LEAST_READ, _PAGE_MARGIN = 0.005, 0.5, 0.2
 _FIRST_IDEOGRAPHIC = "\u2e80"
 _JAPANESE = "Jpan"
 _SIGNS = "Zyyy"
-# The first piece ends with the line that makes it so long, in heights of lines: 40 ms of a core. Each other is twice as
-# long as the one before it.
-_FIRST_PIECE_LENGTH = 40.0
+# In heights of lines: no more than this, 80 ms of a core, is read as a whole. Of more the first piece ends with the
+# line that makes it so long, a heading; each other is twice as long as the one before it.
+_WHOLE_LENGTH, _FIRST_PIECE_LENGTH = 80.0, 10.0
 
 
 class ScriptRouter:
@@ -147,12 +148,12 @@ class ScriptRouter:
 
 def _pieces(boxes: Sequence[TextBox]) -> Iterator[Sequence[TextBox]]:
     """Boxes in their order, so few at first that something can be said soon."""
-    first, length, enough = 0, 0.0, _FIRST_PIECE_LENGTH
-    for index, box in enumerate(boxes):
-        if length >= enough:
+    lengths = [box.length_px / box.height_px for box in boxes]
+    first, enough = 0, _FIRST_PIECE_LENGTH if sum(lengths) > _WHOLE_LENGTH else math.inf
+    for index in range(1, len(boxes)):
+        if sum(lengths[first:index]) >= enough:
             yield boxes[first:index]
-            first, length, enough = index, 0.0, 2 * enough
-        length += box.length_px / box.height_px
+            first, enough = index, 2 * enough
     yield boxes[first:]
 
 
