@@ -9,9 +9,12 @@ Then four contexts are full, the live tokens are read anew as a system without a
 question, and `--rebuild` sends everything to a new session.
 
 `--memory` instead gives all of it to a session whose sentence embeddings are drawn and which has no live context:
-what the timeline and the index of so many hours take. `--perplexity N` reads made text within a window: with
-everything kept, with eviction as it is, with eviction that leaves the keys turned as they were, and with eviction of
-the header too. Prints one JSON object. Times are CPU seconds of the process unless they are called wall.
+what the timeline and the index of so many hours take. `--service` starts the decoder as the user does and gives four
+sessions of it a meeting each: what the process takes when all four contexts are full.
+
+`--perplexity N` reads made text within a window: with everything kept, with eviction as it is, with eviction that
+leaves the keys turned as they were, and with eviction of the header too. Prints one JSON object. Times are CPU seconds
+of the process unless they are called wall.
 """
 
 import argparse
@@ -48,9 +51,12 @@ from services.runtime.sentence import SentenceEncoder
 from services.runtime.server import serving
 from services.runtime.settings import ServiceSettings
 from tools import models
+from tools.supervisor import free_addresses
 
 MOMENTS_S = (600, 3600, 7200, 14400, 28800)
 SPEAKERS = {"S1": "Priya", "S2": "Tom", "S3": "Lena", "S4": "Marek"}
+# A service whose memory did not grow for so long has written everything.
+_SETTLED_S = 15.0
 _UTTERANCE_S, _SCREEN_S, _FIRST_FACT_S, _FACT_S = 3.2, 30.0, 60.0, 600.0
 _THINGS = (
     "the invoice export,the night train,the new greenhouse,the payment page,the harbour crane,the spare pump,"
@@ -78,6 +84,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of a model run")
     parser.add_argument("--rebuild", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--service", action="store_true", help="four sessions in a process of its own")
     parser.add_argument("--perplexity", type=int, metavar="N", help="of N tokens, within half of them")
     flags = parser.parse_args()
     fetch(models.BY_SERVICE["decoder"])
@@ -86,6 +93,8 @@ def main() -> None:
         result = perplexities(SmallDecoder(), flags.perplexity)
     elif flags.memory:
         result = asyncio.run(_memory(flags.hours * 3600))
+    elif flags.service:
+        result = asyncio.run(_service(flags.hours * 3600, flags.tokens))
     else:
         result = asyncio.run(_session(flags.hours * 3600, flags.tokens, flags.threads, flags.rebuild))
     print(json.dumps(result, indent=1))
@@ -299,6 +308,51 @@ def _taken_ms(job: Callable[[], None]) -> tuple[float, float]:
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {f"p{share}": round(float(np.percentile(values, share)), 1) for share in (50, 95)}
+
+
+# -- memory of the service -------------------------------------------------------------------------
+
+
+async def _service(length_s: float, tokens: int) -> dict[str, Any]:
+    """Resident memory of `python -m services.decoder` when it serves, and when four sessions are written."""
+    (address,) = free_addresses(1)
+    command = [sys.executable, "-m", "services.decoder", "--tier=small", f"--address={address}"]
+    process = await asyncio.create_subprocess_exec(*command, f"--context-tokens={tokens}")
+    try:
+        async with grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS) as channel:
+            await channel.channel_ready()
+            stub = decoder_pb2_grpc.DecoderServiceStub(channel)
+            opened = await _resident(stub)
+            for name in SPEAKERS:
+                call = stub.Observe()
+                await call.write(pb.ObserveRequest(config=pb.ObserveConfig(session_id=name)))
+                for _, percept in events(length_s):
+                    await call.write(pb.ObserveRequest(percept=percept))
+                await call.done_writing()
+                async for _ in call:
+                    pass
+                await _asked(stub, name)
+            before, written = 0, opened
+            while written > before:  # the contexts are written behind the answers
+                before = written
+                await asyncio.sleep(_SETTLED_S)
+                written = await _resident(stub)
+            for name in SPEAKERS:
+                await _asked(stub, name)
+            return {"opened_mb": opened, "with_four_full_contexts_mb": await _resident(stub)}
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _resident(stub: decoder_pb2_grpc.DecoderServiceStub) -> int:
+    described: pb.DescribeResponse = await stub.Describe(pb.DescribeRequest())
+    return round(described.service.resident_bytes / 1e6)
+
+
+async def _asked(stub: decoder_pb2_grpc.DecoderServiceStub, name: str) -> None:
+    async for _ in stub.Ask(pb.AskRequest(session_id=name, question=fact(0)[1], max_tokens=8)):
+        pass
 
 
 # -- memory of timeline and index ------------------------------------------------------------------

@@ -33,8 +33,8 @@ from services.decoder.router import Router
 from services.decoder.session import Session
 from services.decoder.terms import ContextTerm
 from services.runtime import sentence, spelling, wire
+from services.runtime.describe_models import describe
 from services.runtime.errors import NotFoundError, abort, status_code
-from services.runtime.expert import describe
 from services.runtime.percept import ScreenState, SpeakerTurn, Transcript
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.settings import ServiceSettings

@@ -15,12 +15,10 @@ import numpy as np
 
 from engines.interruption import InterruptedRunError, Interruption
 from engines.lanes import Lanes
-from engines.manifest import manifest
-from engines.residency import process
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from services.runtime import wire
 from services.runtime.audio import check_chunk, to_float
-from services.runtime.describe import describe_process
+from services.runtime.describe_models import describe
 from services.runtime.errors import abort, status_code
 from services.runtime.image import decode_image
 from services.runtime.load import Lateness, Sheds
@@ -31,7 +29,6 @@ from services.runtime.stage import (
     Expert,
     Frame,
     MediaError,
-    ModelInfo,
     PiecewiseStage,
     RestingStage,
     Stage,
@@ -349,23 +346,3 @@ def _stage_config(config: expert_pb2.PerceiveConfig) -> StageConfig:
         options=dict(config.options),
         queries=tuple(config.queries),
     )
-
-
-def describe(name: str, models: Sequence[ModelInfo], streams: Streams) -> expert_pb2.DescribeResponse:
-    """The Describe answer of a service that has models."""
-    described = describe_process(name, streams)
-    described.load["weights_read_bytes"] = process().opened_bytes
-    described.load["weights_open_bytes"] = process().open_bytes
-    for info in models:
-        source = manifest(info.name)
-        described.models.add(
-            name=info.name,
-            version=source.version,
-            licence=source.licence,
-            backend=info.backend,
-            precision=info.precision,
-            parameters=source.parameters,
-            is_loaded=info.is_loaded and not process().is_closed(info.name),
-            tasks=info.tasks,
-        )
-    return described
