@@ -24,7 +24,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -324,12 +324,8 @@ async def _service(length_s: float, tokens: int) -> dict[str, Any]:
             stub = decoder_pb2_grpc.DecoderServiceStub(channel)
             opened = await _resident(stub)
             for name in SPEAKERS:
-                call = stub.Observe()
-                await call.write(pb.ObserveRequest(config=pb.ObserveConfig(session_id=name)))
-                for _, percept in events(length_s):
-                    await call.write(pb.ObserveRequest(percept=percept))
-                await call.done_writing()
-                async for _ in call:
+                heard = stub.Observe(_requests(name, length_s))
+                async for _ in heard:
                     pass
                 await _asked(stub, name)
             before, written = 0, opened
@@ -343,6 +339,12 @@ async def _service(length_s: float, tokens: int) -> dict[str, Any]:
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _requests(name: str, length_s: float) -> AsyncIterator[pb.ObserveRequest]:
+    yield pb.ObserveRequest(config=pb.ObserveConfig(session_id=name))
+    for _, percept in events(length_s):
+        yield pb.ObserveRequest(percept=percept)
 
 
 async def _resident(stub: decoder_pb2_grpc.DecoderServiceStub) -> int:
