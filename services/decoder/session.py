@@ -155,9 +155,10 @@ class Session:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + INDEX_WAIT_S
+        # what is taken from those that wait is indexed also when the question is cancelled: it waits nowhere else
         while self._waiting_lines and loop.time() < deadline:
-            await self.compute(partial(self._index_lines, self._next_lines()))
-        await self.compute(self._index_spans())
+            await asyncio.shield(self.compute(partial(self._index_lines, self._next_lines())))
+        await asyncio.shield(self.compute(self._index_spans()))
         names = dict(self.timeline.names)
         return await self.compute(partial(self._index.search, question, names, count))
 

@@ -1,6 +1,7 @@
 """The service over real gRPC with the real models."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -19,6 +20,7 @@ from services.decoder.escalation import EscalationSettings
 from services.decoder.local_model import LocalSettings
 from services.decoder.model import SmallDecoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
+from services.runtime import wire
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.server import serving
@@ -391,6 +393,25 @@ async def test_a_client_that_leaves_in_the_middle_of_an_answer_leaves_the_contex
         parts = await ask(stub, "How much is the cloud budget?")
         assert "48,000" in parts[-1].answer.text
         assert session.context.tokens == tokens
+
+
+async def test_a_question_that_is_cancelled_takes_no_line_from_the_next(running: Running) -> None:
+    async with running() as (skin, stub):
+        await observe(stub, [config(), utterance("u0", 0, "We meet in the small room today.")])
+        session = skin.session("m")
+        await session.caught_up()
+        free = threading.Event()
+        busy = asyncio.create_task(session.compute(free.wait))
+        await asyncio.sleep(0)
+        asking = asyncio.create_task(session.search("Who pays for the lunch?", 1))
+        said = utterance("u1", 10, "Tom pays for the lunch.").percept.transcript
+        session.add_transcript(wire.transcript_from_proto(said))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        free.set()
+        await busy
+        assert [hit.line.source_id for hit in await session.search("Who pays for the lunch?", 1)] == ["u1"]
 
 
 async def test_words_in_the_meeting_cannot_end_the_prompt(running: Running, meeting: dict) -> None:
