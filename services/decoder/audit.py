@@ -5,11 +5,13 @@ is on disk before the first byte leaves; {"event": "done", "id", "unix_ms", "out
 follows.
 """
 
+import errno
 import json
 import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,10 +74,12 @@ class AuditLog:
         )
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """All entries, oldest first."""
+        """All entries, oldest first. A line that a full disk cut short is none: its bytes did not leave."""
         if self.path.exists():
-            with self.path.open(encoding="utf-8") as lines:
-                yield from (json.loads(line) for line in lines if line.endswith("\n"))
+            with self.path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    with suppress(json.JSONDecodeError):
+                        yield json.loads(line)
 
     def spent(self, session: str) -> Spent:
         """What a session has sent so far, also before this process began."""
@@ -90,9 +94,14 @@ class AuditLog:
 
     def _append(self, entry: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        line = (json.dumps(entry, ensure_ascii=False) + "\n").encode()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
