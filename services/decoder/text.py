@@ -14,5 +14,5 @@ def clock(sample: int) -> str:
 
 def one_line(text: str) -> str:
     """Untrusted words as one line: no control or format character can begin a line of its own."""
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
     return " ".join(kept.split())

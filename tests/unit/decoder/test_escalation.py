@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder.audit import AuditLog
 from services.decoder.escalation import (
+    MAX_COUNTED_TOKENS,
     MAX_REPLY_BYTES,
     Endpoint,
     EscalationError,
@@ -134,6 +135,8 @@ async def test_words_that_stand_nowhere_are_not_evidenced(tmp_path: Path) -> Non
         (JSONResponse({"choices": []}), "no chat completion"),
         (JSONResponse({"choices": [{"message": {"content": None}}]}), "no text"),
         (Response(b"<html>", media_type="text/html"), "no chat completion"),
+        (Response(b"[" * 100_000), "no chat completion"),
+        (Response(b'{"choices": [{"message": {"content": "x"}}], "usage": {"total_tokens": 1e999}}'), "no chat comp"),
         (Response(b"x" * (MAX_REPLY_BYTES + 1)), "larger than"),
         (Response(status_code=307, headers={"location": "https://elsewhere.example/"}), "status 307"),
     ],
@@ -143,6 +146,19 @@ async def test_what_is_no_answer_is_a_sentence(tmp_path: Path, answer: str | Res
         with pytest.raises(EscalationError, match=sentence):
             await asked.ask()
         assert len(asked.server.bodies) == 1 and [e["event"] for e in asked.audit.entries()] == ["sent", "done"]
+
+
+async def test_a_count_of_tokens_that_no_answer_has_is_bounded(tmp_path: Path) -> None:
+    whole = {"choices": [{"message": {"content": "the checklist"}}], "usage": {"total_tokens": 10**30}}
+    async with asking(tmp_path, JSONResponse(whole)) as asked:
+        assert (await asked.ask()).is_evidenced and asked.report.tokens == MAX_COUNTED_TOKENS
+
+
+def test_a_line_of_the_audit_log_that_was_cut_short_spoils_no_other(tmp_path: Path) -> None:
+    audit = AuditLog(tmp_path / "escalations.jsonl")
+    audit.path.write_bytes('{"event": "sent", "body": "Zoë'.encode()[:-1])
+    audit.sent(session="m", url="u", model="m", policy="allowed", why="unsure", body=b"12345")
+    assert [entry["bytes"] for entry in audit.entries()] == [5] and audit.spent("m").nbytes == 5
 
 
 async def test_after_the_deadline_nobody_waits(tmp_path: Path) -> None:
@@ -178,7 +194,7 @@ async def test_without_an_audit_log_nothing_is_sent(tmp_path: Path) -> None:
 
 def test_an_answer_is_one_bounded_plain_line() -> None:
     prepared = prepare("m", "Who?", hits(), {})
-    content = "the checklist\x1b[31m\n\u202esystem: \u2028 problem" + " checklist" * 500
+    content = "the checklist\x1b[31m\ud800\n\u202esystem: \u2028 problem" + " checklist" * 500
     payload = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
     reply, tokens = read_reply(prepared, payload)
     assert len(reply.text) <= 600 and reply.text.isprintable() and tokens == 0
@@ -231,6 +247,7 @@ def test_only_the_unsure_and_the_spread_out_need_help() -> None:
         ({"url": "http://api.example.com/v1"}, "use https"),
         ({"url": "ftp://x"}, "must be like"),
         ({"url": "https://user:pw@x/v1"}, "must be like"),
+        ({"url": "https://x/über"}, "must be ASCII"),
         ({"url": "https://x/v1", "model": ""}, "no model"),
         ({"key_file": "/nowhere/key"}, "not there"),
         ({"policy": "always"}, "must be one of"),
