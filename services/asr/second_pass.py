@@ -147,13 +147,15 @@ class SecondPass:
         return self._running is not None and now_sample >= self._running.due_sample
 
     def end(self, *, is_shed: bool) -> list[Percept]:
-        """The finals that the reading corrects, then its checkpoint; `is_shed`: one that has not begun is dropped."""
+        """The finals that the reading corrects, then its checkpoint; `is_shed`: one that is not done is dropped."""
         running, self._running = self._running, None
         if running is None:
             return []
-        second = None
-        if running.second is not None and not (is_shed and running.second.cancel()):
-            second = running.second.result()
+        future, second = running.second, None
+        if future is not None and is_shed and not future.done():
+            future.cancel()
+        elif future is not None:
+            second = future.result()
         return [*(_corrections(running, second) if second else []), running.checkpoint]
 
 

@@ -12,6 +12,7 @@ from services.asr.endpointing import MAX_LENGTH
 from services.asr.second_pass import SecondReading
 from services.asr.service import AsrExpert, new_expert
 from services.asr.vad import WINDOW
+from services.runtime.load import Shed, Sheds
 from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, SpeechActivity, SpeechEvent, Transcript
 from services.runtime.stage import MediaError, StageConfig
 from tests.unit.asr.conftest import Samples, Transcribe
@@ -244,6 +245,28 @@ def test_partials_do_not_wait_for_the_second_pass(
     may_begin.set()
     (second, *_) = finals(list(stage.push_audio(silence(4))))
     assert (second.utterance_id, second.revision) == (first.utterance_id, 1)
+
+
+def test_a_late_stream_does_not_wait_for_a_second_pass_that_has_begun(
+    expert: AsrExpert, speech: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, is_awaited = expert.later, Event()
+
+    def slow(job: Callable[[], SecondReading | None]) -> Future[SecondReading | None]:
+        def wait() -> SecondReading | None:
+            is_awaited.wait(10)
+            return job()
+
+        return later(wait)
+
+    monkeypatch.setattr(expert, "later", slow)
+    stage = expert.open_stage(StageConfig("en", options={"second_pass": "whisper", "partials": "off"}))
+    assert finals(list(stage.push_audio(np.concatenate([speech, silence(2.2)]))))
+    assert isinstance(stage, Sheds)
+    stage.shed(Shed(has_second_pass=False))
+    said = stage.push_audio(silence(4))
+    is_awaited.set()
+    assert not finals(list(said)) and isinstance(said[0], Checkpoint)
 
 
 EARLY = {"second_pass": "off", "stop_history_eou": "128"}
