@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from services.diarization.linkage import average_linkage
 
-# Utterances of at least so much speech (s) may show that a track has several speakers,
-MIN_SPLIT_S = 1.0
-# which it has when their mean cosine is below this.
+# So much speech (s) may show that a track has several speakers: a long utterance, or short ones
+MIN_SPLIT_S = 0.6
+# with no longer silence (samples) between them, each of which is too little to know a voice by.
+MAX_PAUSE = 16_000
+# It has several when the mean cosine of two such phrases is below this.
 SPLIT_SIMILARITY = 0.45
 
 
@@ -27,19 +29,35 @@ class Utterance:
 
 
 def by_voice(utterances: list[Utterance]) -> list[list[Utterance]]:
-    """One track's utterances, grouped by person; short ones go to the nearest voice."""
-    long = [u for u in utterances if u.duration_s >= MIN_SPLIT_S]
-    if len(long) < 2:
+    """One track's utterances, in their order, grouped by person; those in no phrase go to the nearest voice."""
+    phrases = [phrase for phrase in _phrases(utterances) if sum(u.duration_s for u in phrase) >= MIN_SPLIT_S]
+    if len(phrases) < 2:
         return [utterances] if utterances else []
-    certain = np.zeros((len(long), len(long)))
-    joined = average_linkage(np.stack([u.unit for u in long]), [1.0] * len(long), certain, SPLIT_SIMILARITY)
-    voices = np.stack([mean_voice([long[i] for i in members]) for members in joined])
-    groups: list[list[Utterance]] = [[] for _ in joined]
-    of_long = {id(long[i]): index for index, members in enumerate(joined) for i in members}
+    units = np.stack([mean_voice(phrase) for phrase in phrases])
+    certain = np.zeros((len(phrases), len(phrases)))
+    joined = average_linkage(units, [1.0] * len(phrases), certain, SPLIT_SIMILARITY)
+    people = [[u for i in members for u in phrases[i]] for members in joined]
+    voices = np.stack([mean_voice(person) for person in people])
+    groups: list[list[Utterance]] = [[] for _ in people]
+    known = {id(u): index for index, person in enumerate(people) for u in person}
     for utterance in utterances:
         nearest = int((voices @ utterance.unit).argmax())
-        groups[of_long.get(id(utterance), nearest)].append(utterance)
+        groups[known.get(id(utterance), nearest)].append(utterance)
     return groups
+
+
+def _phrases(utterances: list[Utterance]) -> list[list[Utterance]]:
+    """Long utterances each alone, short ones together with those beside them."""
+    phrases: list[list[Utterance]] = []
+    before: Utterance | None = None
+    for utterance in utterances:
+        is_short = utterance.duration_s < MIN_SPLIT_S
+        if is_short and before is not None and utterance.start_sample - before.end_sample <= MAX_PAUSE:
+            phrases[-1].append(utterance)
+        else:
+            phrases.append([utterance])
+        before = utterance if is_short else None
+    return phrases
 
 
 def mean_voice(utterances: list[Utterance]) -> NDArray[np.float32]:

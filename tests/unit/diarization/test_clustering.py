@@ -166,3 +166,13 @@ def test_a_track_of_two_people_is_parted_and_short_utterances_follow_the_nearest
     ]
     assert [[u.start_sample for u in group] for group in by_voice(said)] == [[0, 60], [20, 40]]
     assert by_voice([]) == []
+
+
+@pytest.mark.parametrize(("silence_s", "expected"), [(0.6, [[0], [1, 2, 3]]), (1.4, [[0, 1, 2, 3]])])
+def test_short_utterances_with_short_silences_between_them_show_a_second_person(
+    silence_s: float, expected: list[list[int]]
+) -> None:
+    step = round((0.4 + silence_s) * 16_000)
+    said = [Utterance(0, 48_000, 3.0, person(1, seed=1))]
+    said += [Utterance(60_000 + i * step, 66_400 + i * step, 0.4, person(2, seed=i)) for i in range(3)]
+    assert [[said.index(u) for u in group] for group in by_voice(said)] == expected
