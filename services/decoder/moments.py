@@ -40,6 +40,13 @@ _CLOCK = re.compile(
     r"\b(?:(?P<hours>\d{1,2}):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{2})\b|\bminute (?P<minute>\d{1,3})\b"
 )
 
+# Names that questions hold as other words.
+_NAMES_AND_WORDS = frozenset(
+    "will may mark bill rich art grant rob sue pat drew chase hope joy grace faith rose dawn june april august summer "
+    "frank guy jack miles page chip dean don gene ray wade heath sky star penny max major".split()
+)
+_NO_FIRST_NAMES = frozenset("the dr mr mrs ms prof professor doctor speaker guest user host team meeting room".split())
+
 
 def on_screen_when(question: str) -> str | None:
     """What happened while the screen showed what is asked for, NOW for the newest picture; None for other questions."""
@@ -67,14 +74,35 @@ def named_sample(words: str) -> int | None:
 
 
 def speaker_asked(question: str, names: Mapping[str, str]) -> str | None:
-    """The speaker whose own words are asked for ("What did Priya say about it?"); None for other questions."""
+    """The speaker whose own words are asked for ("What did Priya say about it?"); None for other questions, and where
+    a first name is that of two.
+    """
     if question.strip().lower().startswith("who") or not _SAYS.search(question):
         return None
-    named = [(place, who) for who, name in names.items() if (place := mention(question, name)) >= 0]
-    return min(named)[1] if named else None
+    places = {who: place for who, name in names.items() if (place := mention(question, name)) >= 0}
+    first = [who for who, place in places.items() if place == min(places.values())]
+    whole = [who for who in first if _place(question, names[who]) >= 0]
+    likely = whole or first
+    return likely[0] if len(likely) == 1 else None
 
 
 def mention(question: str, name: str) -> int:
-    """Where a question names somebody, -1 where it does not."""
-    found = re.search(rf"\b{re.escape(name)}\b", question, re.IGNORECASE) if name else None
-    return found.start() if found else -1
+    """Where a question names somebody, by the whole name or the first of it; -1 where it does not.
+
+    A name that is a word too ("Will") counts as it is written, and not at the beginning of the question.
+    """
+    places = (_place(question, part) for part in (name, _first_name(name)) if part)
+    return next((place for place in places if place >= 0), -1)
+
+
+def _place(question: str, name: str) -> int:
+    is_word = name.lower() in _NAMES_AND_WORDS
+    found = re.search(rf"\b{re.escape(name)}\b", question, 0 if is_word else re.IGNORECASE)
+    return -1 if found is None or (is_word and not question[: found.start()].strip()) else found.start()
+
+
+def _first_name(name: str) -> str:
+    """Priya of "Priya Nair"; "" of "Speaker 2" and "The chair"."""
+    first, *more = name.split() or [""]
+    is_persons = more and all(part[0].isalpha() for part in more) and first.lower() not in _NO_FIRST_NAMES
+    return first if is_persons and first[0].isupper() and len(first) > 2 else ""

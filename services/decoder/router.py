@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.decoder.lines import Line
+from services.decoder.moments import mention
 from services.decoder.retrieval import Hit
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
@@ -108,7 +109,7 @@ class Router:
         guess = self._heads.guess(self._encoder.encode([question])[0])
         scope, period = int(guess.scope.argmax()), int(guess.period.argmax())
         named = named_span(question, end_sample)
-        about = [who for who, name in names.items() if name and re.search(rf"\b{re.escape(name)}\b", question, re.I)]
+        about = [who for who, name in names.items() if mention(question, name) >= 0]
         experts = tuple(name for name, sure in zip(EXPERTS, guess.experts, strict=True) if sure >= 0.5)
         return Route(
             experts=experts,

@@ -1,6 +1,6 @@
 import pytest
 
-from services.decoder.moments import NOW, asks_when_said, named_sample, on_screen_when, speaker_asked
+from services.decoder.moments import NOW, asks_when_said, mention, named_sample, on_screen_when, speaker_asked
 
 S = 16_000
 
@@ -56,3 +56,27 @@ def test_a_moment_can_be_named_by_the_clock(words: str, sample: int | None) -> N
 )
 def test_whose_words_are_asked_for(question: str, who: str | None) -> None:
     assert speaker_asked(question, {"S1": "Priya", "S2": "Tom", "S3": ""}) == who
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "place"),
+    [
+        ("When will the scanners come?", "Will", -1),
+        ("Will the scanners come?", "Will", -1),
+        ("What did Will promise?", "Will", 9),
+        ("what did priya promise?", "Priya", 9),
+        ("What did Priya promise?", "Priya Nair", 9),
+        ("What did the speaker promise?", "Speaker 2", -1),
+        ("What did the chair promise?", "The chair", 9),
+        ("What did the room promise?", "The chair", -1),
+        ("What is late?", "", -1),
+    ],
+)
+def test_a_person_is_named_by_a_whole_or_a_first_name_and_not_by_a_word(question: str, name: str, place: int) -> None:
+    assert mention(question, name) == place
+
+
+def test_a_first_name_of_two_people_tells_nobodys_words() -> None:
+    names = {"S1": "Anna Berg", "S2": "Anna Lund"}
+    assert speaker_asked("What did Anna say about it?", names) is None
+    assert speaker_asked("What did Anna Lund say about it?", names) == "S2"
