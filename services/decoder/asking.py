@@ -14,8 +14,10 @@ from services.decoder import answer as answering
 from services.decoder import escalation, fields, model, reader
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
+from services.decoder.lines import shown_line
 from services.decoder.local_model import LocalModel
 from services.decoder.model import SmallDecoder
+from services.decoder.moments import on_screen_when
 from services.decoder.reader import Reader
 from services.decoder.retrieval import READ, Hit
 from services.decoder.router import Route, Router
@@ -32,6 +34,8 @@ MAX_QUESTION_CHARS = 2_000
 LEAST_EVIDENCE = 0.1
 # Lines that the router puts in order, and of which an answer has the first.
 SEARCHED, SHOWN = 20, 5
+# Lines of a picture that is asked for.
+PICTURED = 100
 
 
 class Asking:
@@ -64,7 +68,7 @@ class Asking:
         names = dict(session.timeline.names)
         found = await session.search(question, SEARCHED)
         route = await session.compute(partial(self._router.route, question, names, session.timeline.last_sample))
-        hits = ordered(found, route)
+        hits = pictured(session, found) if is_picture(question, found) else ordered(found, route)
         abstained = not answering.is_answerable(hits)
         evidence = [] if abstained else evidence_of(session, hits)
         yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
@@ -214,6 +218,19 @@ def checked(request: pb.AskRequest) -> str:
     for field in request.fields:
         fields.check(field.question, field.choices)
     return question
+
+
+def is_picture(question: str, found: Sequence[Hit]) -> bool:
+    """Whether a question asks for what the screen showed, and lines of one picture were found."""
+    moments = {(hit.line.kind, hit.line.start_sample) for hit in found}
+    return on_screen_when(question) is not None and len(moments) == 1 and found[0].line.kind == "screen"
+
+
+def pictured(session: Session, found: Sequence[Hit]) -> list[Hit]:
+    """All that the screen showed when the lines that were found came, in reading order; PICTURED lines at most."""
+    moment = found[0].line.start_sample
+    lines = [replace(shown_line(line), start_sample=moment) for line in session.timeline.shown_at(moment)[:PICTURED]]
+    return [replace(found[0], line=line, answer=line.text, span=(0, len(line.text))) for line in lines] or list(found)
 
 
 def ordered(found: Sequence[Hit], route: Route) -> list[Hit]:

@@ -122,6 +122,11 @@ class Timeline:
         """One line of the screen."""
         return self._screen.get(line_id)
 
+    def shown_at(self, sample: int) -> list[ScreenLine]:
+        """The lines of the picture that came at a sample, also those that stood there before, in reading order."""
+        seen = [line for line in self._screen.values() if line.first_sample <= sample <= line.last_sample]
+        return sorted(seen, key=lambda line: (line.box[1], line.box[0], line.line_id))
+
     def add_name(self, speaker: str, name: str) -> bool:
         """Name a speaker, or take the name back with an empty one; True when that is new."""
         if self.names.get(speaker, "") == name:

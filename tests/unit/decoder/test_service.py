@@ -187,6 +187,18 @@ async def test_screen_evidence_has_its_box_and_frame(running: Running, meeting: 
         assert (best.box.x1, best.box.y0) == (90, 20)
 
 
+async def test_who_asks_for_the_screen_gets_all_that_it_showed_also_what_stood_there_before(running: Running) -> None:
+    texts = ["Harbour budget", *(f"Pier {number}: {number}00" for number in range(1, 7))]
+    later = screen(20.0, *texts, "Total 2,100").percept.screen
+    for region, before in zip(later.regions, screen(10.0, *texts).percept.screen.regions, strict=False):
+        region.region_id = before.region_id
+    async with running() as (_, stub):
+        await observe(stub, [config(), screen(10.0, *texts), Request(percept=media_pb2.Percept(screen=later))])
+        last = (await ask(stub, "What is on the screen?"))[-1].answer
+        assert last.text == f'The screen showed at 00:20: "{"; ".join([*texts, "Total 2,100"])}"'
+        assert [found.text for found in last.evidence] == [*texts, "Total 2,100"]
+
+
 async def test_what_was_not_said_is_not_answered(running: Running, meeting: dict) -> None:
     async with running() as (skin, stub):
         await observe(stub, [config(), *percepts(meeting)])
