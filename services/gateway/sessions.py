@@ -167,15 +167,17 @@ class Sessions:
 
     async def feed(self, session_id: str) -> Feed:
         """The events of a live or kept session. Raises NotFoundError."""
-        if (session := self._live.get(session_id)) is not None:
-            return session.feed
-        await self.store.get(session_id)
-        if session_id not in self._kept_feeds:
-            self._kept_feeds[session_id] = Feed(session_id, self.store, await self.store.last_seq(session_id))
-            while len(self._kept_feeds) > MAX_KEPT_FEEDS:
-                self._kept_feeds.popitem(last=False)[1].close()
-        self._kept_feeds.move_to_end(session_id)
-        return self._kept_feeds[session_id]
+        # Two feeds of one session would give two events the same number.
+        async with self._opening:
+            if (session := self._live.get(session_id)) is not None:
+                return session.feed
+            await self.store.get(session_id)
+            if session_id not in self._kept_feeds:
+                self._kept_feeds[session_id] = Feed(session_id, self.store, await self.store.last_seq(session_id))
+                while len(self._kept_feeds) > MAX_KEPT_FEEDS:
+                    self._kept_feeds.popitem(last=False)[1].close()
+            self._kept_feeds.move_to_end(session_id)
+            return self._kept_feeds[session_id]
 
     async def watch(self, session_id: str, last_seq: int, *, follow: bool = False) -> AsyncIterator[pb.Event]:
         """Events after a number; of a live session also those to come.

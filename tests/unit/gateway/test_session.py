@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from protos.session.v1 import session_pb2 as pb
+from services.gateway.sessions import Sessions
 from services.runtime import wire
 from services.runtime.percept import ScreenState, TextRegion, Transcript, Word
 from tests.unit.gateway.conftest import Gateway
@@ -39,3 +40,12 @@ async def test_a_screen_that_is_still_being_read_is_told_and_not_kept(gateway: G
     await session._on_percept("vision", whole)
     kept = [event.screen async for event in session.feed.history()]
     assert kept == [wire.screen_to_proto(whole)] == [(await anext(watching)).screen]
+
+
+async def test_all_who_ask_for_a_kept_session_at_once_share_one_feed(gateway: Gateway, kept: str) -> None:
+    again = Sessions(gateway.sessions.store, gateway.sessions.voices, {}, max_sessions=1)
+    feeds = await asyncio.gather(again.feed(kept), again.feed(kept))
+    assert feeds[0] is feeds[1]
+    await asyncio.gather(*(feed.append(pb.Event(ended=pb.Ended())) for feed in feeds))
+    seqs = [event.seq async for event in feeds[0].history()]
+    assert seqs == sorted(set(seqs))
