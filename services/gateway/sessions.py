@@ -97,8 +97,8 @@ class Sessions:
             for session in sorted(waiting, key=lambda s: s.abandoned_at)[:1]:
                 session.end_media()
 
-    async def open(self, config: pb.LiveConfig) -> Session:
-        """Begin a session, or go on with `config.session_id`, as its only writer.
+    async def open(self, config: pb.LiveConfig, *, is_passing: bool = False) -> Session:
+        """Begin a session (a passing one is not listed), or go on with `config.session_id`, as its only writer.
 
         Raises NotFoundError, ConflictError (ended, or has a writer), OverloadedError, MediaError.
         """
@@ -111,17 +111,17 @@ class Sessions:
                     raise OverloadedError(
                         f"all {self.max_sessions} live sessions are taken; try again later", retry_after_s=5.0
                     )
-                session = await self._load(config)
+                session = await self._load(config, is_passing)
             session.adopt()
             return session
 
-    async def _load(self, config: pb.LiveConfig) -> Session:
+    async def _load(self, config: pb.LiveConfig, is_passing: bool) -> Session:
         if config.session_id:
             stored = await self.store.get(config.session_id)
             if stored.has_ended:
                 raise ConflictError(f"session {stored.id} has ended; begin a new one")
         else:
-            stored = await self.store.create(new_session_id(), config)
+            stored = await self.store.create(new_session_id(), config, is_passing=is_passing)
         session = Session(
             stored,
             self.store,
@@ -533,7 +533,7 @@ class Sessions:
         """
         # Nobody is to be recognised in what others send here.
         config.options["diarization.voices"] = "off"
-        opening = asyncio.create_task(self.open(config))
+        opening = asyncio.create_task(self.open(config, is_passing=True))
 
         async def forget() -> None:
             await asyncio.wait([opening])

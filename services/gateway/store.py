@@ -49,6 +49,9 @@ CREATE TABLE IF NOT EXISTS token_spans (
     span BLOB NOT NULL,
     PRIMARY KEY (session_id, source_id, space_id)
 );
+CREATE TABLE IF NOT EXISTS passing (
+    session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE
+) WITHOUT ROWID;
 """
 _PAGE = 500
 
@@ -94,6 +97,8 @@ class Store:
         await database.execute("PRAGMA foreign_keys=ON")
         await database.execute("PRAGMA secure_delete=ON")
         await database.executescript(_SCHEMA)
+        # A process that was killed could not forget them itself.
+        await database.execute("DELETE FROM sessions WHERE id IN (SELECT session_id FROM passing)")
         await database.commit()
         return cls(database)
 
@@ -101,13 +106,17 @@ class Store:
         """Close the file."""
         await self._database.close()
 
-    async def create(self, session_id: str, config: pb.LiveConfig) -> StoredSession:
-        """Begin a session."""
+    async def create(self, session_id: str, config: pb.LiveConfig, *, is_passing: bool = False) -> StoredSession:
+        """Begin a session; a passing one is not listed, and forgotten at the latest when the file is opened again."""
         now = int(time.time() * 1000)
-        await self._write(
-            "INSERT INTO sessions(id, title, config, started_unix_ms) VALUES (?, ?, ?, ?)",
-            (session_id, config.title, config.SerializeToString(), now),
-        )
+        async with self._writing:
+            await self._database.execute(
+                "INSERT INTO sessions(id, title, config, started_unix_ms) VALUES (?, ?, ?, ?)",
+                (session_id, config.title, config.SerializeToString(), now),
+            )
+            if is_passing:
+                await self._database.execute("INSERT INTO passing(session_id) VALUES (?)", (session_id,))
+            await self._database.commit()
         return StoredSession(session_id, config.title, config, now, 0, False)
 
     async def create_ended(
@@ -221,7 +230,8 @@ class Store:
     async def list(self, limit: int, before_unix_ms: int | None = None) -> list[StoredSession]:
         """Sessions, newest first, begun before a time."""
         async with self._database.execute(
-            "SELECT id FROM sessions WHERE started_unix_ms < ? ORDER BY started_unix_ms DESC, id LIMIT ?",
+            "SELECT id FROM sessions WHERE started_unix_ms < ? AND id NOT IN (SELECT session_id FROM passing) "
+            "ORDER BY started_unix_ms DESC, id LIMIT ?",
             (before_unix_ms if before_unix_ms is not None else 2**62, limit),
         ) as rows:
             ids = [row[0] async for row in rows]

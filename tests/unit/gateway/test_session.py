@@ -2,10 +2,15 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.sessions import Sessions
+from services.gateway.store import Store
 from services.runtime import wire
+from services.runtime.errors import NotFoundError
 from services.runtime.percept import ScreenState, TextRegion, Transcript, Word
 from tests.unit.gateway.conftest import Gateway
 
@@ -49,3 +54,20 @@ async def test_all_who_ask_for_a_kept_session_at_once_share_one_feed(gateway: Ga
     await asyncio.gather(*(feed.append(pb.Event(ended=pb.Ended())) for feed in feeds))
     seqs = [event.seq async for event in feeds[0].history()]
     assert seqs == sorted(set(seqs))
+
+
+async def test_a_passing_session_is_not_listed_and_does_not_outlive_a_killed_gateway(
+    gateway: Gateway, kept: str, tmp_path: Path
+) -> None:
+    session, forget = await gateway.sessions.open_passing(pb.LiveConfig())
+    listed = (await gateway.client.get("/api/sessions")).json()["sessions"]
+    assert [summary["session_id"] for summary in listed] == [kept]
+    again = await Store.open(tmp_path / "sessions.db")  # the first gateway did not get to forgetting
+    try:
+        with pytest.raises(NotFoundError):
+            await again.get(session.id)
+        assert (await again.get(kept)).id == kept
+    finally:
+        await again.close()
+    with pytest.raises(NotFoundError):
+        await forget()
