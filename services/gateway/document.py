@@ -14,7 +14,7 @@ from services.runtime.stage import MediaError
 MAX_FILE_BYTES = 128 << 20
 MAX_PAGES = 500
 _MAX_HEAD_BYTES = 64 << 20
-_MAX_IMAGE_BYTES = 32 << 20  # what the gateway takes
+_MAX_IMAGE_BYTES = 20 << 20  # what the gateway takes
 _PDF = b"%PDF-"
 
 

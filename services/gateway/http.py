@@ -47,6 +47,8 @@ MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 # A silent event stream says this often that it is alive, so that both ends notice a dead one.
 KEEPALIVE_S = 15.0
 LIST_LIMIT = 200
+# As far as the store counts.
+MAX_SEQ = 2**63 - 1
 IMPORT_PATH = "/api/sessions/import"
 SEE_PATH = "/api/see"
 
@@ -285,11 +287,12 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     @app.get("/api/sessions/{session_id}/events")
     async def events(
         session_id: str,
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=MAX_SEQ)] = 0,
         last_event_id: Annotated[str, Header()] = "",
     ) -> StreamingResponse:
         """What is kept after a number, then what happens, as Server-Sent Events."""
-        if last_event_id.isascii() and last_event_id.isdigit():
+        # A browser's own word for `after` when it connects again; what no gateway can have sent says nothing.
+        if last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < len(str(MAX_SEQ)):
             after = int(last_event_id)
         await sessions.summary(session_id)
         stream = _as_sse(sessions.watch(session_id, after, follow=True), stopping)

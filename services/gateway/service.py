@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -147,8 +148,10 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             raise
 
     async def _list(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
-        if request.page_token and not request.page_token.isdigit():
-            raise MediaError(f"page_token is {request.page_token!r}, must come from the last response")
+        if request.page_token and not re.fullmatch(r"[0-9]{1,18}", request.page_token):
+            raise MediaError(f"page_token is {request.page_token[:40]!r}, must come from the last response")
+        if request.page_size < 0:
+            raise MediaError(f"page_size is {request.page_size}, must be 0 (the default) to {MAX_PAGE}")
         size = min(request.page_size or 100, MAX_PAGE)
         before = int(request.page_token) if request.page_token else None
         summaries = await self._sessions.summaries(size, before)

@@ -154,8 +154,7 @@ class Session:
         Raises MediaError: too big, back in time.
         """
         self._must_be_open()
-        if not image or len(image) > MAX_IMAGE_BYTES:
-            raise MediaError(f"an image has {len(image)} bytes, must be 1 to {MAX_IMAGE_BYTES}")
+        check_image(image)
         if start_sample < self._frame_sample:
             raise MediaError(
                 f"frame start_sample is {start_sample}, goes back in time: the last was {self._frame_sample}"
@@ -434,6 +433,12 @@ def named(speaker: str, name: str) -> pb.Event:
     if not speaker:
         raise MediaError("speaker is empty, must be one of the session's, such as S1")
     return pb.Event(speaker_name=decoder_pb2.SpeakerName(speaker=speaker, name=clean_name(name)))
+
+
+def check_image(image: bytes) -> None:
+    """Raises MediaError for a picture without bytes, or with more than the services send one another."""
+    if not 1 <= len(image) <= MAX_IMAGE_BYTES:
+        raise MediaError(f"an image has {len(image)} bytes, must be 1 to {MAX_IMAGE_BYTES}: send it smaller")
 
 
 def check_question(text: str) -> None:

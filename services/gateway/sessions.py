@@ -24,6 +24,7 @@ from services.gateway.session import (
     EXPERTS,
     MAX_QUESTIONS,
     Session,
+    check_image,
     check_question,
     chosen_experts,
     named,
@@ -427,6 +428,7 @@ class Sessions:
         if not (tasks or request.queries) or set(tasks) - set(SEE_TASKS):
             raise MediaError(f"tasks are {tasks}, must be one or more of {', '.join(SEE_TASKS)}")
         queries = checked_queries(request.queries)
+        check_image(request.image)
         stub = expert_pb2_grpc.ExpertServiceStub(self._channels["vision"])
         before = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         started = time.monotonic()
@@ -525,6 +527,8 @@ class Sessions:
         self._heard.pop(session_id, None)
         self._shown.discard(session_id)
         await self.store.delete(session_id)
+        if (feed := self._kept_feeds.pop(session_id, None)) is not None:
+            feed.close()
 
     async def open_passing(self, config: pb.LiveConfig) -> tuple[Session, Callable[[], Awaitable[None]]]:
         """Begin a session that shall not be kept, and what forgets it, finished or not.

@@ -12,6 +12,7 @@ from aiortc import RTCPeerConnection
 from protos.session.v1 import session_pb2 as pb
 from services.gateway import http
 from services.gateway.formats import FORMATS
+from services.gateway.session import MAX_IMAGE_BYTES
 from services.runtime.percept import SpeakerVoice
 from tests.unit.gateway.conftest import WORDS, Gateway
 
@@ -131,6 +132,25 @@ async def test_whoever_watches_a_kept_session_hears_of_a_new_name(gateway: Gatew
     assert (await waiting)[3]["speaker_name"]["name"] == "Priya R."
 
 
+async def test_a_number_that_no_gateway_gave_ends_no_stream(gateway: Gateway, kept: str) -> None:
+    response = await gateway.client.get(f"/api/sessions/{kept}/events", params={"after": 2**63})
+    assert response.status_code == 400
+    assert "after" in sentence(response)
+    # The other way is the browser's; it begins anew.
+    assert (await events(gateway, kept, 1, {"last-event-id": "9" * 40}))[0]["id"] == 1
+
+
+async def test_whoever_watches_a_session_that_is_deleted_is_let_go(gateway: Gateway, kept: str) -> None:
+    async with gateway.client.stream("GET", f"/api/sessions/{kept}/events") as response:
+        lines = response.aiter_lines()
+        while not (await anext(lines)).startswith("data: "):
+            pass
+        assert (await gateway.client.delete(f"/api/sessions/{kept}")).status_code == 200
+        async with asyncio.timeout(10):
+            async for _ in lines:
+                pass
+
+
 async def test_streams_end_when_the_gateway_stops(gateway: Gateway, kept: str) -> None:
     async with gateway.client.stream("GET", f"/api/sessions/{kept}/events") as response:
         lines = response.aiter_lines()
@@ -193,7 +213,10 @@ async def test_what_does_not_exist_is_404_with_a_sentence(
         ("/api/sessions/kept/ask", {"question_id": "q", "text": "x" * 3000}),
         ("/api/sessions/kept/ask", {"text": "who?", "escalation": "always"}),
         ("/api/sessions/kept/ask", ["no", "object"]),
+        ("/api/see", {"image": "", "tasks": ["ocr"]}),
+        ("/api/see", {"image": "A" * 4 * (MAX_IMAGE_BYTES // 3 + 1), "tasks": ["ocr"]}),
     ],
+    ids=lambda value: str(value)[:60],
 )
 async def test_a_wrong_body_is_400_with_a_sentence(gateway: Gateway, kept: str, path: str, body: object) -> None:
     response = await gateway.client.post(path, json=body)
