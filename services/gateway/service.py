@@ -281,6 +281,7 @@ async def _send(
 ) -> None:
     async for event in session.feed.watch(last_seq):
         await context.write(pb.LiveResponse(event=event))
+    session.must_go_on()
 
 
 async def _fail(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> None:

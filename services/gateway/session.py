@@ -26,7 +26,7 @@ from services.gateway.store import Store, StoredSession
 from services.gateway.voices import Voices, clean_name
 from services.runtime import wire
 from services.runtime.audio import check_chunk
-from services.runtime.errors import ConflictError
+from services.runtime.errors import ConflictError, DrainingError
 from services.runtime.percept import (
     SAMPLE_RATE,
     Checkpoint,
@@ -93,6 +93,7 @@ class Session:
         self._frame_count = 0
         self._questions: set[asyncio.Task[None]] = set()
         self.is_finishing = False
+        self._has_ended = False
         # True once the decoder has taken all of it.
         self.is_told = False
         self.abandoned_at = time.monotonic()
@@ -134,7 +135,7 @@ class Session:
     async def push_audio(self, pcm: bytes, start_sample: int) -> None:
         """Take s16le mono 16 kHz; a gap of up to 10 s becomes silence; waits while the experts are behind.
 
-        Raises MediaError.
+        Raises MediaError, DrainingError as `must_go_on`.
         """
         self._must_be_open()
         gap = check_chunk(pcm, start_sample, self.resume_sample)
@@ -151,7 +152,7 @@ class Session:
     async def push_frame(self, image: bytes, start_sample: int, frame_id: str) -> None:
         """Take one encoded picture; when live the newest wins, else waits while vision is behind.
 
-        Raises MediaError: too big, back in time.
+        Raises MediaError: too big, back in time; DrainingError as `must_go_on`.
         """
         self._must_be_open()
         check_image(image)
@@ -238,16 +239,23 @@ class Session:
         await self._append(event, utterance_id)
 
     async def finish(self) -> None:
-        """End of media: returns when everything pending was flushed and kept."""
+        """End of media: returns when everything pending was flushed and kept. Raises DrainingError as `must_go_on`."""
         self.end_media()
         await self._over.wait()
+        self.must_go_on()
 
     def end_media(self) -> None:
         """No more media: everything pending is flushed in the background, then the session has ended."""
         self.is_finishing = True
         self._nudge.set()
 
+    def must_go_on(self) -> None:
+        """Raises DrainingError when the session broke off before its end; opened again it goes on."""
+        if self._over.is_set() and not self._has_ended:
+            raise DrainingError(f"session {self.id} broke off; connect again to go on with it")
+
     def _must_be_open(self) -> None:
+        self.must_go_on()
         if self.is_finishing:
             raise MediaError(f"session {self.id} takes no more media; it was finished")
 
@@ -291,6 +299,7 @@ class Session:
             decoder.cancel()
             self.is_told = not undone and decoder.exception() is None
         await self._append(pb.Event(ended=pb.Ended(end_sample=max(self.received_sample, self._frame_sample))), "ended")
+        self._has_ended = True
         self.close()
 
     def close(self) -> None:

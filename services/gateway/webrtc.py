@@ -35,6 +35,7 @@ from services.gateway.reception import receive_screens
 from services.gateway.sampler import FrameSampler
 from services.gateway.session import Session
 from services.gateway.sessions import Sessions
+from services.runtime.errors import DrainingError
 from services.runtime.stage import MediaError
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Peer:
                     await feed
             if self._finish:
                 await self.session.finish()
-        except* MediaError as group_error:
+        except* (MediaError, DrainingError) as group_error:
             log.error("session %s refused the page's media: %s", self.session.id, group_error.exceptions[0])
             self._say({"type": "failed", "message": str(group_error.exceptions[0])})
         except* TimeoutError:

@@ -4,14 +4,18 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from protos.session.v1 import session_pb2 as pb
+from protos.session.v1 import session_pb2_grpc
+from services.gateway.service import SessionSkin
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
 from services.runtime import wire
-from services.runtime.errors import NotFoundError
+from services.runtime.errors import DrainingError, NotFoundError
 from services.runtime.percept import ScreenState, TextRegion, Transcript, Word
+from services.runtime.streams import Streams
 from tests.unit.gateway.conftest import Gateway
 
 
@@ -71,3 +75,26 @@ async def test_a_passing_session_is_not_listed_and_does_not_outlive_a_killed_gat
         await again.close()
     with pytest.raises(NotFoundError):
         await forget()
+
+
+async def test_a_writer_whose_session_breaks_off_is_told_to_connect_again(gateway: Gateway) -> None:
+    server = grpc.aio.server()
+    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionSkin(gateway.sessions, Streams(1)), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = session_pb2_grpc.SessionServiceStub(channel).Live()
+        await call.write(pb.LiveRequest(config=pb.LiveConfig()))
+        session_id = (await call.read()).event.started.session_id
+        session = gateway.sessions.live(session_id)
+        assert session is not None
+        await gateway.sessions.close()
+        async with asyncio.timeout(10):
+            with pytest.raises(grpc.aio.AioRpcError) as broken:
+                while await call.read() is not grpc.aio.EOF:
+                    pass
+        assert broken.value.code() is grpc.StatusCode.UNAVAILABLE
+        with pytest.raises(DrainingError, match=session_id):
+            await session.push_audio(bytes(3200), 0)
+        assert not (await gateway.sessions.store.get(session_id)).has_ended
+    await server.stop(None)
