@@ -127,6 +127,20 @@ class Peer:
 
     async def _run(self) -> None:
         try:
+            await self._write_until_left()
+            if self._finish:
+                await self.session.finish()
+        except* (MediaError, DrainingError) as group_error:
+            log.error("session %s refused the page's media: %s", self.session.id, group_error.exceptions[0])
+            self._say({"type": "failed", "message": str(group_error.exceptions[0])})
+        finally:
+            # A connection whose own tasks were cancelled before never finishes closing.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._connection.close()
+
+    async def _write_until_left(self) -> None:
+        try:
             async with asyncio.TaskGroup() as group:
                 feed = group.create_task(self._feed_sound())
                 others = [group.create_task(work) for work in self._work()]
@@ -138,18 +152,8 @@ class Peer:
                 self._sound_waits.set()
                 async with asyncio.timeout(GONE_AFTER_S):
                     await feed
-            if self._finish:
-                await self.session.finish()
-        except* (MediaError, DrainingError) as group_error:
-            log.error("session %s refused the page's media: %s", self.session.id, group_error.exceptions[0])
-            self._say({"type": "failed", "message": str(group_error.exceptions[0])})
         except* TimeoutError:
             log.warning("session %s: services too slow for the last sound of a page", self.session.id)
-        finally:
-            # A connection whose own tasks were cancelled before never finishes closing.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await self._connection.close()
 
     def _work(self) -> list[Any]:
         drains = [

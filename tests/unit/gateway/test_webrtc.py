@@ -17,6 +17,7 @@ from aiortc.mediastreams import MediaStreamTrack
 from numpy.typing import NDArray
 
 from protos.session.v1 import session_pb2 as pb
+from services.gateway import webrtc
 from services.gateway.webrtc import OfferError, Peers
 from services.runtime.errors import ConflictError
 
@@ -282,6 +283,22 @@ async def test_another_page_cannot_take_over(room: tuple[Room, Peers], voice: ND
     with pytest.raises(ConflictError):
         await browse(room[1], Voice(voice), replaces="guess")
     assert room[0].has_writer
+    await page.connection.close()
+
+
+async def test_finishing_ends_the_session_though_its_services_are_too_slow_for_the_last_sound(
+    room: tuple[Room, Peers], voice: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, peers = room[0].session, room[1]
+    session.is_open.clear()
+    page = await browse(peers, Voice(voice))
+    while (await page.reports.get())["backlog_s"] <= 1:
+        pass
+    monkeypatch.setattr(webrtc, "GONE_AFTER_S", 0.1)
+    peer = peers.of_session(session.id)
+    assert peer is not None
+    await peers.finish(peer)
+    assert session.is_finished and not room[0].has_writer
     await page.connection.close()
 
 
