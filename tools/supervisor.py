@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.runtime.settings import PORTS, service_address
-from tools.errors import PortTakenError
+from services.runtime.settings import PORTS, host_and_port, service_address
+from tools.errors import InputError, PortTakenError
 from tools.state import ServiceState
 
 SERVICES = ("asr", "diarization", "vision", "decoder", "gateway")
@@ -58,16 +58,19 @@ def service_specs(
 
 
 def require_free(specs: Sequence[ServiceSpec], http_address: str | None = None) -> None:
-    """Raises PortTakenError when an address of these services is in use."""
+    """Raises PortTakenError when an address of these services is in use, InputError when it is none."""
     wanted = [(spec.name, spec.address) for spec in specs]
     if any(spec.name == "gateway" for spec in specs):
         wanted.append(("the page", http_address or os.environ.get("SENSORIUM_HTTP_ADDRESS", HTTP_ADDRESS)))
     for name, address in wanted:
-        host, _, port = address.rpartition(":")
+        try:
+            host, port = host_and_port(address)
+        except ValueError as error:
+            raise InputError(f"{name}: {error}") from error
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host.strip("[]"), int(port)))
+                probe.bind((host, port))
             except OSError as error:
                 raise PortTakenError(
                     f"{address} ({name}) cannot be used: {error.strerror or error}; stop what is running there, "

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -20,7 +21,7 @@ from services.gateway.sessions import Sessions
 from services.gateway.store import Store
 from services.gateway.voices import Voices
 from services.runtime.server import serving, until_signal
-from services.runtime.settings import ServiceSettings, service_parser, settings_from
+from services.runtime.settings import ServiceSettings, host_and_port, service_parser, settings_from
 from services.runtime.streams import Streams
 from services.runtime.telemetry import configure_logging
 
@@ -31,14 +32,14 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`http` is HOST:PORT of the page, `data` the folder of kept sessions and remembered voices.
+    """`http` is host and port of the page, `data` the folder of kept sessions and remembered voices.
 
     `hosts` are further names that the page may be opened as; WebRTC media is taken at `media_addresses`;
     `max_upload_bytes` is the largest file that is taken for transcription.
     """
 
     service: ServiceSettings
-    http: str
+    http: tuple[str, int]
     data: Path
     hosts: tuple[str, ...]
     media_addresses: tuple[str, ...]
@@ -66,9 +67,13 @@ def _settings() -> GatewaySettings:
     )
     parser.set_defaults(max_streams=int(env("SENSORIUM_MAX_SESSIONS", "8")))
     flags = parser.parse_args()
+    try:
+        http = host_and_port(flags.http)
+    except ValueError as error:
+        parser.error(f"--http: {error}")
     return GatewaySettings(
         settings_from("gateway", flags),
-        flags.http,
+        http,
         flags.data.expanduser(),
         tuple(flags.allow_host),
         tuple(flags.media_address or env("SENSORIUM_MEDIA_ADDRESSES", "127.0.0.1").split(",")),
@@ -85,6 +90,14 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
+def _listener(host: str, port: int) -> socket.socket:
+    """Raises OSError: uvicorn itself would end the process without a sentence."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise OSError(f"the page cannot be at {host} port {port}: {error.strerror or error}") from error
+
+
 async def _serve(settings: GatewaySettings) -> None:
     async with AsyncExitStack() as stack:
         store = await Store.open(settings.data / "sessions.db")
@@ -99,19 +112,19 @@ async def _serve(settings: GatewaySettings) -> None:
             session_pb2_grpc.add_SessionServiceServicer_to_server(skin, server)
             return [add_riva(sessions, skin.streams, server)]
 
-        host, _, port = settings.http.rpartition(":")
+        listener = _listener(*settings.http)
         app = new_app(
             sessions,
             allowed_hosts=settings.hosts,
             ice_addresses=settings.media_addresses,
             max_upload_bytes=settings.max_upload_bytes,
         )
-        config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         # Event streams last as long as their readers look; they are cut after this.
         config.timeout_graceful_shutdown = 1
         http = _HttpServer(config)
         async with serving(settings.service, SERVICE_NAME, add, skin.streams):
-            page = asyncio.create_task(http.serve())
+            page = asyncio.create_task(http.serve([listener]))
             stop = asyncio.create_task(until_signal())
             await asyncio.wait((page, stop), return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
@@ -126,7 +139,7 @@ def main() -> None:
     configure_logging("gateway")
     try:
         asyncio.run(_serve(settings))
-    except (OSError, SystemExit) as error:
+    except OSError as error:
         log.error("cannot start: %s", error)
         sys.exit(1)
 

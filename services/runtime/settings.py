@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 PORTS = {"gateway": 50050, "asr": 50051, "diarization": 50052, "vision": 50053, "decoder": 50054}
+MAX_PORT = 65_535
 
 
 def sensorium_version() -> str:
@@ -19,6 +21,17 @@ def sensorium_version() -> str:
 def service_address(name: str) -> str:
     """Where a service is found: $SENSORIUM_<NAME>_ADDRESS, else its default port on loopback."""
     return os.environ.get(f"SENSORIUM_{name.upper()}_ADDRESS", f"127.0.0.1:{PORTS[name]}")
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """HOST:PORT in two, an IPv6 host without its brackets. Raises ValueError with a sentence."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_PORT:
+        raise ValueError(
+            f"the address is {address!r}, must be HOST:PORT such as 127.0.0.1:8080; 0.0.0.0 is every network's"
+        )
+    return host, int(port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tools import state
-from tools.errors import AlreadyUpError, PortTakenError, ServicesError
+from tools.errors import AlreadyUpError, InputError, PortTakenError, ServicesError
 from tools.services import wait_for
 from tools.supervisor import ServiceSpec, Supervisor, free_addresses, require_free, service_specs
 
@@ -141,6 +141,12 @@ def test_a_taken_port_is_named():
         address = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(PortTakenError, match=rf"{address} \(asr\) cannot be used: Address already in use"):
             require_free([ServiceSpec("asr", address, ())])
+
+
+@pytest.mark.parametrize("address", ["8080", ":8080", "localhost", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536"])
+def test_what_is_no_address_is_told_with_one(address):
+    with pytest.raises(InputError, match="the page: the address is .*, must be HOST:PORT such as 127.0.0.1:8080"):
+        require_free([ServiceSpec("gateway", "127.0.0.1:0", ())], http_address=address)
 
 
 def test_every_service_is_told_where_all_of_them_are(monkeypatch):
