@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from services.runtime.percept import SAMPLE_RATE
 
 _SCREEN = r"(?:screen|slide|slides|display|presentation|page|picture)"
+# "about when it starts", "as the price" and "at the fair" name no moment of the meeting.
+_AT_MOMENT = (
+    r"(?:(?<!about )when|while|at(?=\s+(?:\d|minute\b|the\s+(?:time|moment|point)\b))"
+    r"|as(?=\s.*\b(?:spoke|said|talk\w*|ask\w*|mention\w*|discuss\w*|explain\w*|present\w*|began|started)\b))"
+)
 _ON_SCREEN = re.compile(
     rf"\b(?:on\s+(?:the\s+|his\s+|her\s+|their\s+)?(?:shared\s+)?{_SCREEN}"
     rf"|{_SCREEN}\b.*?\b(?:show\w*|display\w*|say|said|visible)"
     rf"|(?:was|were|is|being)\s+(?:shown|displayed|presented|shared|visible))\b"
-    r".*?\b(?:when|while|as|at)\s+(?P<moment>.+?)\s*\??$",
+    rf".*?\b{_AT_MOMENT}\s+(?P<moment>.+?)\s*\??$",
     re.IGNORECASE,
 )
 _ON_SCREEN_NOW = re.compile(

@@ -18,6 +18,11 @@ S = 16_000
         ("What is on the agenda?", None),
         ("When is the screen repaired?", None),
         ("What did Tom say when he came?", None),
+        ("What was on the slide as the team discussed the roof?", "the team discussed the roof"),
+        ("What did the screen show at minute 12?", "minute 12"),
+        ("What does the slide say about when the pilot starts?", None),
+        ("What was presented as the error rate in Leeds?", None),
+        ("Which prices were shown at the fair?", None),
     ],
 )
 def test_a_question_about_the_screen_at_a_moment_is_told_from_others(question: str, moment: str | None) -> None:
