@@ -38,7 +38,9 @@ _INTRODUCED = (
 )
 _ADDRESSED = (
     re.compile(rf"^(?:(?:So|And|Okay|OK|Right|Now|Hey|Hi|Hello|But|Yes|No|Well),? )?{_NAME},(?= .*\?$)"),
-    re.compile(rf",? {_NAME}\?$"),
+    # "What do you think, Priya?", not "When do we start in Rotterdam?"
+    re.compile(rf"(?:,|\b(?:you|please|think|okay|right|now|too|yet)) {_NAME}\?$"),
+    re.compile(rf"^{_NAME}\?$"),
 )
 _THANKED = (re.compile(rf"\b[Tt]hank(?:s| you)(?: very much| so much)?,? {_NAME}\b"),)
 # Capitalised, but nobody's name.

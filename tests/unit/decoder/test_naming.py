@@ -61,6 +61,23 @@ def test_who_answers_to_a_name_twice_has_it_and_once_is_not_enough() -> None:
     assert _names(*thanked) == {"S2": "Priya"}
 
 
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("What do you think, Priya?", {"S2": "Priya"}),
+        ("What do you think Priya?", {"S2": "Priya"}),
+        ("Priya?", {"S2": "Priya"}),
+        ("When do we start in Rotterdam?", {}),
+        ("What about Priya?", {}),
+    ],
+)
+def test_a_name_that_a_question_is_about_is_not_that_of_who_answers(question: str, names: dict[str, str]) -> None:
+    lines = []
+    for i in (1, 2):
+        lines += [(10 * i, "S1", question), (10 * i + 3, "S2", "In May.")]
+    assert _names(*lines) == names
+
+
 def test_a_name_that_two_people_answer_to_is_nobodys() -> None:
     lines = []
     for i, answering in enumerate(["S2", "S3", "S2", "S3"]):
