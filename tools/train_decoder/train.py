@@ -1,4 +1,4 @@
-"""Trains the reader's low-rank changes and heads; stops at a time and goes on from its checkpoint."""
+"""Trains the reader's low-rank changes and heads; stops after some steps and goes on from its checkpoint."""
 
 import time
 from collections.abc import Iterator
@@ -109,8 +109,8 @@ def measure(reader: Reader, groups: Groups, count: int) -> dict[str, float]:
         }
 
 
-def train(data: Path, base: Path, checkpoint: Path, minutes: float, threads: int) -> None:
-    """Train for some minutes of processor time in all, counted over restarts."""
+def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int) -> None:
+    """Train up to some steps in all, counted over restarts; the rate falls to zero there."""
     torch.set_num_threads(threads)
     torch.manual_seed(5)
     reader = _reader(base)
@@ -139,18 +139,16 @@ def train(data: Path, base: Path, checkpoint: Path, minutes: float, threads: int
             checkpoint,
         )
 
-    while spent < minutes * 60:
+    shards = sorted(data.glob("train*.npz"))
+    while step < steps:
         # one shard after the other: no question is seen twice before all are seen once
-        shards = sorted(data.glob("train*.npz"))
         for number, batch in enumerate(Groups(shards[epoch % len(shards)]).epoch(epoch)):
             if number < place:
                 continue
-            spent = before + time.process_time() - begun
-            share = min(1.0, spent / (minutes * 60))
-            if share >= 1:
+            if step == steps:
                 break
             for group in optimiser.param_groups:
-                group["lr"] = _PEAK_RATE * min(1.0, (step + 1) / _WARM_STEPS) * (1 - share)
+                group["lr"] = _PEAK_RATE * min(1.0, (step + 1) / _WARM_STEPS) * (1 - step / steps)
             listed, line, span = losses(reader, batch)
             optimiser.zero_grad()
             (listed + _LINE_WEIGHT * line + _SPAN_WEIGHT * span).backward()
@@ -159,6 +157,7 @@ def train(data: Path, base: Path, checkpoint: Path, minutes: float, threads: int
             step, place = step + 1, number + 1
             mean += np.array([float(listed), float(line), float(span)])
             if step % _SAVE_STEPS == 0:
+                spent = before + time.process_time() - begun
                 mean /= _SAVE_STEPS
                 print(
                     f"step {step} cpu {spent:.0f} s list {mean[0]:.3f} line {mean[1]:.3f} span {mean[2]:.3f}",

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import numpy as np
+
+from tools.train_decoder.groups import write
+from tools.train_decoder.meetings import make
+from tools.train_decoder.slides import make_with_slides
+
+
+def test_groups_are_of_the_kind_of_meeting_that_is_asked_for(tmp_path: Path) -> None:
+    sizes = {}
+    for kind, made in (("spoken", make), ("slides", make_with_slides)):
+        write(kind, "dev", range(2, 3), tmp_path / f"{kind}.npz")
+        with np.load(tmp_path / f"{kind}.npz") as stored:
+            sizes[kind] = len(stored["sizes"])
+        assert 0 < sizes[kind] <= len(made("dev", 2).questions)
+    assert sizes["spoken"] < sizes["slides"]
