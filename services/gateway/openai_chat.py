@@ -457,7 +457,7 @@ async def _see(
 
 async def _next_page(found: Generator[document.Page], attachment: Attachment) -> document.Page | None:
     try:
-        return await asyncio.to_thread(next, found, None)
+        return await in_thread(partial(next, found, None))
     except MediaError as error:
         raise FieldError(str(error), attachment.param, "invalid_value") from error
 

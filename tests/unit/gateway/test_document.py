@@ -1,13 +1,18 @@
 """Documents: their own text with boxes, columns and tables in order, pages as pictures, hostile files."""
 
+import asyncio
+import subprocess
+import threading
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from services.gateway import document, openai_chat
 from services.gateway.document import Page, is_document, pages
 from services.gateway.layout import Placed, Table, arranged
 from services.gateway.pdf_worker import MAX_PAGE_PX, MAX_SIDE_PX
@@ -167,3 +172,23 @@ def test_the_kind_of_a_file_is_told_by_its_first_bytes() -> None:
 def test_a_page_of_very_many_lines_is_arranged_soon() -> None:
     lines = [Placed("x", (10 * (n % 7), 3 * n, 10 * (n % 7) + 9, 3 * n + 2), n) for n in range(30_000)]
     assert len(arranged(lines)) == len(lines)
+
+
+async def test_a_caller_that_goes_away_while_a_page_is_read_leaves_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    has_begun, workers = threading.Event(), []
+
+    class Watched(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            workers.append(self)
+            has_begun.set()
+
+    monkeypatch.setattr(document.subprocess, "Popen", Watched)
+    attachment = openai_chat.Attachment("document", pdf([b"BT /F 24 Tf 72 700 Td (A page) Tj ET"]), "messages")
+    seen = openai_chat._see(None, attachment, "ocr")
+    reading = asyncio.create_task(anext(seen))
+    await asyncio.to_thread(has_begun.wait)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert workers[0].returncode is not None
