@@ -126,7 +126,7 @@ class DecoderLink:
             if request is None:
                 self._waiting.put_nowait(None)  # a broken stream's successor must end too
             await call.done_writing()
-            return request is None
+            return request is None and not self._overflowed
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return False  # the reading side sees the same failure and reports it
 
