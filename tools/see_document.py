@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from services.gateway.document import MAX_PAGES, Page, pages
 from services.gateway.layout import Box, Placed, Table, arranged
+from services.gateway.passing import in_thread
 from services.gateway.transcript import plain
 from services.runtime.settings import service_address
 from services.runtime.stage import MediaError
@@ -60,7 +62,7 @@ async def _see(path: Path) -> list[SeenPage]:
     async with AsyncExitStack() as stack:
         found = pages(path)
         stack.callback(found.close)
-        while (page := await asyncio.to_thread(next, found, None)) is not None:
+        while (page := await in_thread(partial(next, found, None))) is not None:
             if page.image is None:
                 regions = tuple(Region(line.text, line.box, None, "") for line in page.lines)
             else:

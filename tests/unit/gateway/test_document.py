@@ -17,6 +17,7 @@ from services.gateway.document import Page, is_document, pages
 from services.gateway.layout import Placed, Table, arranged
 from services.gateway.pdf_worker import MAX_PAGE_PX, MAX_SIDE_PX
 from services.runtime.stage import MediaError
+from tools import see_document
 
 FONT = b"<< /Font << /F 4 0 R >> >>"
 
@@ -174,7 +175,10 @@ def test_a_page_of_very_many_lines_is_arranged_soon() -> None:
     assert len(arranged(lines)) == len(lines)
 
 
-async def test_a_caller_that_goes_away_while_a_page_is_read_leaves_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("caller", ["of the gateway", "of the command line"])
+async def test_a_caller_that_goes_away_while_a_page_is_read_leaves_no_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caller: str
+) -> None:
     has_begun, workers = threading.Event(), []
 
     class Watched(subprocess.Popen[bytes]):
@@ -184,9 +188,13 @@ async def test_a_caller_that_goes_away_while_a_page_is_read_leaves_no_worker(mon
             has_begun.set()
 
     monkeypatch.setattr(document.subprocess, "Popen", Watched)
-    attachment = openai_chat.Attachment("document", pdf([b"BT /F 24 Tf 72 700 Td (A page) Tj ET"]), "messages")
-    seen = openai_chat._see(None, attachment, "ocr")
-    reading = asyncio.create_task(anext(seen))
+    file = pdf([b"BT /F 24 Tf 72 700 Td (A page) Tj ET"])
+    if caller == "of the gateway":
+        seen = openai_chat._see(None, openai_chat.Attachment("document", file, "messages"), "ocr")
+        reading = asyncio.create_task(anext(seen))
+    else:
+        (tmp_path / "a.pdf").write_bytes(file)
+        reading = asyncio.create_task(see_document._see(tmp_path / "a.pdf"))
     await asyncio.to_thread(has_begun.wait)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
