@@ -58,14 +58,14 @@ def _settings() -> GatewaySettings:
         default=[name for name in env("SENSORIUM_ALLOWED_HOSTS", "").split(",") if name],
         help="a further name that the page may be opened as; loopback always may",
     )
-    upload_mib = int(env("SENSORIUM_MAX_UPLOAD_MIB", str(MAX_UPLOAD_BYTES // MIB)))
+    upload_mib = env("SENSORIUM_MAX_UPLOAD_MIB", str(MAX_UPLOAD_BYTES // MIB))
     parser.add_argument("--max-upload-mib", type=int, default=upload_mib, help="largest file that may be uploaded")
     parser.add_argument(
         "--media-address",
         action="append",
         help="an IP address of this machine at which browsers send their media (default: 127.0.0.1)",
     )
-    parser.set_defaults(max_streams=int(env("SENSORIUM_MAX_SESSIONS", "8")))
+    parser.set_defaults(max_streams=env("SENSORIUM_MAX_SESSIONS", "8"))
     flags = parser.parse_args()
     try:
         http = host_and_port(flags.http)

@@ -55,10 +55,11 @@ def service_parser(name: str, summary: str) -> argparse.ArgumentParser:
     env = os.environ.get
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=summary)
     parser.add_argument("--address", default=service_address(name), help="HOST:PORT to serve gRPC on")
-    threads = int(env("SENSORIUM_THREADS", "0"))
+    # Defaults are texts: argparse reads those of the environment as it reads a flag, and says what is wrong with them.
+    threads = env("SENSORIUM_THREADS", "0")
     parser.add_argument("--threads", type=int, default=threads, help="of one model run; 0: as `engines tune` measured")
-    parser.add_argument("--max-streams", type=int, default=int(env("SENSORIUM_MAX_STREAMS", "16")))
-    parser.add_argument("--drain-s", type=float, default=float(env("SENSORIUM_DRAIN_S", "10")))
+    parser.add_argument("--max-streams", type=int, default=env("SENSORIUM_MAX_STREAMS", "16"))
+    parser.add_argument("--drain-s", type=float, default=env("SENSORIUM_DRAIN_S", "10"))
     return parser
 
 

@@ -1,11 +1,26 @@
 """A gateway that cannot start says why in one sentence."""
 
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+
+def test_a_variable_that_is_no_number_is_told_in_a_sentence() -> None:
+    for name in ("SENSORIUM_MAX_SESSIONS", "SENSORIUM_MAX_UPLOAD_MIB", "SENSORIUM_THREADS", "SENSORIUM_DRAIN_S"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "services.gateway"],
+            env={**os.environ, name: "many"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode == 2
+        assert "value: 'many'" in ended.stderr and "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
