@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import grpc
 from fastapi import FastAPI, Header, Query, Request
@@ -500,7 +499,7 @@ class _Guard:
                 f"this gateway is not called {host!r}; open it as 127.0.0.1 or add the name to its allowed hosts",
             )
         origin = headers.get("origin", "").lower()
-        if origin and urlsplit(origin).netloc != host and origin not in self._origins:
+        if origin and origin not in (f"http://{host}", f"https://{host}", *self._origins):
             return _error(403, "permission_denied", f"a page at {origin!r} may not use this gateway")
         if not origin and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site"):
             # Browsers leave Origin out of plain GETs, such as pictures that a foreign page embeds.

@@ -91,6 +91,13 @@ async def test_the_own_page_and_configured_origins_are_served(gateway: Gateway, 
     assert (await gateway.client.get("/api/sessions", headers=headers)).status_code == 200
 
 
+@pytest.mark.parametrize("origin", ["null", "http://[", "file://", "ftp://meet.example"])
+async def test_an_origin_that_is_no_page_of_ours_is_refused_whatever_it_is(gateway: Gateway, origin: str) -> None:
+    response = await gateway.client.get("/api/status", headers={"origin": origin, "host": "meet.example"})
+    assert response.status_code == 403
+    assert origin in sentence(response)
+
+
 async def test_another_port_of_this_machine_is_another_origin(gateway: Gateway) -> None:
     response = await gateway.client.get("/api/sessions", headers={"origin": "http://127.0.0.1:3000"})
     assert response.status_code == 403
