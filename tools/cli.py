@@ -303,7 +303,7 @@ def ask(
             answer = kept.ask(session, question, lambda text: None, escalate=escalate, schema=shape)
             sys.stdout.write(kept.answer_text(answer))
         elif shape:
-            print(kept.ask(session, question, lambda text: None, schema=shape).text)
+            print(kept.ask(session, question, lambda text: None, escalate=escalate, schema=shape).text)
         else:
             kept.print_answer(session, question, escalate=escalate)
 

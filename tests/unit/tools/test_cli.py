@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from engines.manifest import manifests
 from protos.decoder.v1 import decoder_pb2
@@ -16,7 +17,8 @@ from protos.session.v1 import session_pb2
 from services.decoder.audit import AuditLog
 from services.gateway.answers import answer_json
 from services.gateway.seen import seen_json
-from tools import models
+from tools import models, sessions
+from tools.cli import app
 from tools.errors import BAD_INPUT, FAILED, InputError
 from tools.see import as_text, parse_tasks
 from tools.sessions import session_json
@@ -287,3 +289,19 @@ def test_a_session_is_listed_with_its_times():
         "utterances": 0,
         "is_live": False,
     }
+
+
+def test_a_question_with_a_schema_escalates_when_it_may_in_every_format(monkeypatch, tmp_path):
+    asked = []
+
+    def ask(session, question, on_text, *, escalate=False, schema=""):
+        asked.append((escalate, schema))
+        return decoder_pb2.Answer(text="{}")
+
+    monkeypatch.setattr(sessions, "ask", ask)
+    schema = tmp_path / "schema.json"
+    schema.write_text("{}")
+    for format in ("txt", "json"):
+        command = ["ask", "ID", "Who?", "--schema", str(schema), "--escalate", "--format", format]
+        assert CliRunner().invoke(app, command).exit_code == 0
+    assert asked == [(True, "{}")] * 2
