@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from protos.session.v1 import session_pb2 as pb
 from services.gateway import media
@@ -11,6 +11,8 @@ from services.gateway.session import Session
 from services.gateway.sessions import Sessions
 from services.runtime.errors import DrainingError
 from services.runtime.percept import SAMPLE_RATE
+
+T = TypeVar("T")
 
 # What a call cannot do without.
 NEEDED = "asr"
@@ -76,7 +78,7 @@ async def pcm(container: Any, name: str) -> AsyncIterator[bytes]:
         raise media.MediaFileError(f"nothing in {name} could be decoded; is it damaged or empty?")
 
 
-async def in_thread(job: Callable[[], Any]) -> Any:
+async def in_thread(job: Callable[[], T]) -> T:
     """Run a decoding step; cancelled or not, it has ended afterwards, so that its file can be closed."""
     step = asyncio.ensure_future(asyncio.to_thread(job))
     try:
