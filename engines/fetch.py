@@ -132,6 +132,12 @@ def _install(model: Manifest, sources: Mapping[str, Path], out: Path) -> None:
                 shutil.copyfile(sources[file.path], out / file.keep)
     if model.convert is not None:
         importlib.import_module(model.convert.module).convert(sources, out)
+    for measured in model.eight_bits:
+        if measured.is_used:
+            # Here, because it needs this module.
+            from engines import plain_graphs
+
+            plain_graphs.write_in_eight_bits(model, out / measured.graph, out / measured.file)
     keep(model, out, GOLDEN)
 
 

@@ -15,7 +15,7 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [[accuracy]] metric, value, data, command
     [[profile]]  graph, axes (each free axis: least, usual, most), also?, fixed?, exporter?, tolerance, half?, int8?;
                  for TensorRT
-    [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms; measured, see EightBits
+    [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms, against?; measured, see EightBits
     [[bfloat16]] graph, metric, data, float32, bfloat16, most, cpu_ms, plain?; measured, see BFloat16
 
 A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
@@ -35,6 +35,8 @@ from engines.cache import imported_root
 from engines.engine import ManifestError, TensorSpec
 
 MANIFESTS = Path(__file__).parent / "manifests"
+# Of a graph's processor time, what it may take in eight bits to be worth a second graph.
+MOST_OF_CPU_MS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,8 @@ class EightBits:
 
     `metric` is an error, so lower is better: with the graph as it is (`float32`), with the eight-bit graph for
     TensorRT, and with ONNX Runtime's own static quantisation; `most` is what it may be. `cpu_ms` are processor
-    milliseconds on ONNX Runtime of the graph as it is, and of ONNX Runtime's own quantisation.
+    milliseconds on ONNX Runtime, with VNNI, of the graph as it is, and of ONNX Runtime's own quantisation. `against`
+    says why ONNX Runtime does not run it so although these figures would allow it.
     """
 
     graph: str
@@ -160,6 +163,18 @@ class EightBits:
     onnxruntime: float
     most: float
     cpu_ms: tuple[float, float]
+    against: str = ""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether ONNX Runtime runs the graph so: the loss is allowed and a quarter of the processor time saved."""
+        is_worth = self.onnxruntime <= self.most and self.cpu_ms[1] <= MOST_OF_CPU_MS * self.cpu_ms[0]
+        return is_worth and not self.against
+
+    @property
+    def file(self) -> str:
+        """The graph in ONNX Runtime's eight bits, beside the graph as it is."""
+        return f"{Path(self.graph).stem}.int8.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +227,7 @@ class Manifest:
         """Names of all files the model has in the cache."""
         kept = [f.keep for p in self.package for f in p.file if f.keep is not None]
         made = (*(self.convert.files if self.convert else ()), *(self.checkpoint.files if self.checkpoint else ()))
-        return (*kept, *made)
+        return (*kept, *made, *(measured.file for measured in self.eight_bits if measured.is_used))
 
 
 def _build(kind: type[Any], table: Any, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""The graphs for TensorRT in the cache: written when a plan is built, never at the default fetch."""
+"""The graphs for TensorRT in the cache, written when a plan is built; ONNX Runtime's in eight bits are made of them."""
 
 import importlib
 import json
@@ -17,6 +17,7 @@ from engines import models
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
 from engines.engine import EngineError, SetupError
+from engines.export import eight_bits
 from engines.export.half import half as narrowed
 from engines.export.plain import check, plain
 from engines.export.qdq import in_eight_bits
@@ -156,6 +157,17 @@ def noise(graph: Graph, profile: Profile) -> Feeds:
 def ranges_file(name: str, graph: str) -> Path:
     """Where the ranges of a graph for eight bits lie."""
     return RANGES / f"{name}-{Path(graph).stem}.json"
+
+
+def spans_file(name: str, graph: str) -> Path:
+    """Where the ranges of a graph for ONNX Runtime's eight bits lie."""
+    return RANGES / f"{name}-{Path(graph).stem}.spans.json"
+
+
+def write_in_eight_bits(model: Manifest, graph: Path, out: Path) -> None:
+    """Write a graph of a model in ONNX Runtime's eight bits. Raises PlainGraphError."""
+    made = as_plain(model.name, onnx.load(graph), profile_of(model, graph.name))
+    onnx.save(eight_bits.in_eight_bits(made, json.loads(spans_file(model.name, graph.name).read_text())), out)
 
 
 def as_plain(name: str, source: onnx.ModelProto, profile: Profile) -> onnx.ModelProto:

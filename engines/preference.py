@@ -19,7 +19,7 @@ from engines.backends.openvino import OpenVinoEngine
 from engines.backends.tensorrt import TensorRTEngine
 from engines.engine import SetupError
 from engines.manifest import manifest
-from engines.models import RunsAs, file_key, graph_of, model_file, threads_for
+from engines.models import RunsAs, file_key, file_on_cpu, graph_of, model_file, threads_for
 from engines.plain_graphs import PlainGraphMissingError, as_plain, profile_of
 from engines.plans import PlanMissingError
 from engines.residency import ResidentEngine
@@ -72,7 +72,8 @@ def is_worth(name: str, graph: str) -> bool:
     for measured in manifest(name).bfloat16:
         if measured.graph == graph and measured.is_allowed:
             here = tuning.openvino_saves(file_key(manifest(name), graph))
-            return tuning.saves(*measured.cpu_ms) if here is None else here
+            # Where ONNX Runtime has eight bits, bfloat16 saves nothing.
+            return file_on_cpu(name, graph) == graph and tuning.saves(*measured.cpu_ms) if here is None else here
     return False
 
 

@@ -2,8 +2,9 @@
 
 The services run on the even rows of DIR/audio/manifest.jsonl and DIR/vision/manifest.jsonl; what their graphs are fed
 runs through the float graphs for TensorRT again, and for every value that is quantised the range with the least mean
-square error is written to engines/export/ranges. No recording goes in there. benchmarks/eight_bits.py measures on the
-odd rows.
+square error is written to engines/export/ranges; with `--spans` also the least and the largest of every value, which a
+graph needs that ONNX Runtime is to run in eight bits (before its manifest says so). No recording goes in there.
+benchmarks/eight_bits.py measures on the odd rows.
 """
 
 import argparse
@@ -24,10 +25,11 @@ from onnx import TensorProto, helper
 
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.engine import Raw
+from engines.export.eight_bits import spans
 from engines.export.qdq import LARGEST, quantised_inputs
 from engines.fetch import fetch
 from engines.manifest import manifest
-from engines.plain_graphs import Feeds, plain_graph, profile_of, ranges_file
+from engines.plain_graphs import Feeds, plain_graph, profile_of, ranges_file, spans_file
 from engines.residency import ResidentEngine
 from services.asr.service import AsrExpert
 from services.asr.service import new_expert as new_asr
@@ -247,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.calibrate", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that may compute in eight bits")
     parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--spans", action="store_true", help="also the ranges for ONNX Runtime's eight bits")
     options = parser.parse_args()
     graphs = [graph for graph in GRAPHS if not options.models or graph.split("/")[0] in options.models]
     fetch(graph.split("/")[0] for graph in graphs)
@@ -257,6 +260,9 @@ def main() -> None:
         found = ranges(onnx.load(plain_graph(name, file).path), left)
         path = ranges_file(name, file)
         path.write_text(json.dumps(found, indent=0) + "\n")
+        if options.spans:
+            found_spans = spans(plain_graph(name, file).path, left)
+            spans_file(name, file).write_text(json.dumps(found_spans, indent=0) + "\n")
         print(f"{graph}: {len(found)} ranges out of {len(left)} runs", flush=True)
 
 

@@ -62,7 +62,8 @@ def measure(model: Manifest, graph: Graph) -> list[Cost]:
 
     The first run of each is not counted.
     """
-    path, feeds = models.model_file(model.name, graph.file), typical(model, graph)
+    path = models.model_file(model.name, models.file_on_cpu(model.name, graph.file))
+    feeds = typical(model, graph)
     engines: dict[tuple[int, str], Engine] = {
         (threads, ONNX_RUNTIME): OnnxRuntimeEngine(path, threads=threads) for threads in thread_counts()
     }

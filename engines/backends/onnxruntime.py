@@ -40,7 +40,7 @@ class OnnxRuntimeEngine:
         # Shapes change from call to call: a memory plan for each costs memory and saves no time.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not _has_vnni():
+        if not has_vnni():
             # u8 x s8 products would saturate in 16 bits. With VNNI this option gives the same for 2.5 times the time.
             options.add_session_config_entry("session.x64quantprecision", "1")
         self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -74,7 +74,7 @@ class OnnxRuntimeEngine:
 
 
 @cache
-def _has_vnni() -> bool:
+def has_vnni() -> bool:
     """Whether the processor sums eight-bit products in 32 bits (AVX512-VNNI, AVX-VNNI)."""
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and "vnni" in cpuinfo.read_text()

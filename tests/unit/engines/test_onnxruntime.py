@@ -11,9 +11,9 @@ from engines.backends import onnxruntime
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 
 
-@pytest.mark.parametrize("has_vnni", [False, onnxruntime._has_vnni()])
+@pytest.mark.parametrize("has_vnni", [False, onnxruntime.has_vnni()])
 def test_eight_bit_products_do_not_saturate(has_vnni: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnxruntime, "_has_vnni", lambda: has_vnni)
+    monkeypatch.setattr(onnxruntime, "has_vnni", lambda: has_vnni)
     weight = np.full((64, 32), 127, np.int8)
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["x", "weight"], ["y"])],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines import models, tuning
-from engines.backends import openvino
+from engines.backends import onnxruntime, openvino
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.backends.openvino import OpenVinoMissingError
 from engines.engine import TensorError
@@ -41,6 +41,7 @@ def preferred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyP
     """OpenVINO before ONNX Runtime, as on a processor that multiplies bfloat16: others compute the same in float32."""
     monkeypatch.setattr(models, "_opened", {})
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(onnxruntime, "has_vnni", lambda: False)
     monkeypatch.setenv("SENSORIUM_TUNING", str(tmp_path / "tuning.toml"))
     monkeypatch.setenv("SENSORIUM_BACKEND", "openvino,onnxruntime")
     return monkeypatch
@@ -56,6 +57,12 @@ def test_it_gives_nearly_what_onnx_runtime_gives_and_says_what_it_is(name: str, 
     assert difference(engine.run(feeds), wanted, list(wanted)) < 0.2
     assert engine.backend == "openvino-cpu"
     assert models.runs_as(name) == ("openvino-cpu", "bfloat16")
+
+
+def test_what_onnx_runtime_runs_in_eight_bits_stays_there(preferred: pytest.MonkeyPatch) -> None:
+    assert is_worth("nanodet-g", "nanodet.onnx")
+    preferred.setattr(onnxruntime, "has_vnni", lambda: True)
+    assert not is_worth("nanodet-g", "nanodet.onnx")
 
 
 def test_a_picture_is_read_to_the_same_text() -> None:
