@@ -42,10 +42,11 @@ def test_words_and_names_survive_a_reload_and_go_into_the_downloads(open_page: O
     page.keyboard.press("Enter")
     expect(page.locator("#speakers")).to_contain_text("Priya")
 
-    before = page.locator("#utterances").inner_text()
+    before = SAID.search(page.locator("#utterances").inner_text())
     page.reload()
-    assert page.url.endswith(session)
-    expect(page.locator("#utterances")).to_contain_text(before.splitlines()[-1])
+    assert page.url.endswith(session) and before
+    # A word of it: the second pass may correct the others of its line meanwhile.
+    expect(page.locator("#utterances")).to_contain_text(before[0])
     expect(page.locator("#speakers")).to_contain_text("Priya")
     # The microphone was allowed, so recording goes on by itself, in the same session.
     expect(page.locator("#state")).to_contain_text("Recording")
