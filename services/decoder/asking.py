@@ -24,7 +24,7 @@ from services.decoder.router import Route, Router
 from services.decoder.session import Session
 from services.runtime import sentence, wire
 from services.runtime.sentence import SentenceEncoder
-from services.runtime.stage import MediaError
+from services.runtime.stage import MediaError, OverloadedError
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,20 @@ class Asking:
         self._executor = executor
 
     async def answer(self, session: Session, request: pb.AskRequest) -> AsyncGenerator[pb.AskResponse, None]:
-        """The parts of an answer. Raises MediaError."""
+        """The parts of an answer. Raises MediaError; OverloadedError: no line answers, some are not read yet."""
         question = checked(request)
         started, read_before = time.perf_counter(), process().opened_bytes
         names = dict(session.timeline.names)
+        unread = await session.read_waiting()
         found = await session.search(question, SEARCHED)
         route = await session.compute(partial(self._router.route, question, names, session.timeline.last_sample))
         hits = pictured(session, found) if is_picture(question, found) else ordered(found, route)
         abstained = not answering.is_answerable(hits)
+        if abstained and unread:
+            raise OverloadedError(
+                f"{unread} lines of this session are not read yet, and no other answers; ask again in a moment",
+                retry_after_s=5.0,
+            )
         evidence = [] if abstained else evidence_of(session, hits)
         yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
         activation = pb.Activation(

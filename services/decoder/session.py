@@ -148,8 +148,8 @@ class Session:
         self._changed.set()
         return fused
 
-    async def search(self, question: str, count: int) -> list[Hit]:
-        """The best lines for a question; those that wait go into the index first, for INDEX_WAIT_S at most.
+    async def read_waiting(self) -> int:
+        """Put into the index what waits for it, for INDEX_WAIT_S at most; how many utterances and lines still wait.
 
         While a meeting runs hardly any wait; all of a kept one do when it is opened.
         """
@@ -158,7 +158,12 @@ class Session:
         # what is taken from those that wait is indexed also when the question is cancelled: it waits nowhere else
         while self._waiting_lines and loop.time() < deadline:
             await asyncio.shield(self.compute(partial(self._index_lines, self._next_lines())))
+        left = len(self._waiting_lines)
         await asyncio.shield(self.compute(self._index_spans()))
+        return left
+
+    async def search(self, question: str, count: int) -> list[Hit]:
+        """The best lines of the index for a question."""
         names = dict(self.timeline.names)
         return await self.compute(partial(self._index.search, question, names, count))
 

@@ -415,7 +415,7 @@ async def test_a_question_that_is_cancelled_takes_no_line_from_the_next(running:
         free = threading.Event()
         busy = asyncio.create_task(session.compute(free.wait))
         await asyncio.sleep(0)
-        asking = asyncio.create_task(session.search("Who pays for the lunch?", 1))
+        asking = asyncio.create_task(session.read_waiting())
         said = utterance("u1", 10, "Tom pays for the lunch.").percept.transcript
         session.add_transcript(wire.transcript_from_proto(said))
         await asyncio.sleep(0)
@@ -423,7 +423,18 @@ async def test_a_question_that_is_cancelled_takes_no_line_from_the_next(running:
         await asyncio.wait([asking])
         free.set()
         await busy
+        await session.read_waiting()
         assert [hit.line.source_id for hit in await session.search("Who pays for the lunch?", 1)] == ["u1"]
+
+
+async def test_nobody_says_that_it_was_not_heard_while_lines_wait_to_be_read(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.decoder.session.INDEX_WAIT_S", 0.0)
+    async with running() as (_, stub):
+        await observe(stub, [config(), *(utterance(f"u{i}", 3 * i, f"Point {i} is done.") for i in range(300))])
+        error = await failing(ask(stub, "Who pays for the lunch?"))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "not read yet" in (error.details() or "")
 
 
 async def test_words_in_the_meeting_cannot_end_the_prompt(running: Running, meeting: dict) -> None:
