@@ -260,6 +260,12 @@ def test_a_kept_meeting_is_opened_from_the_list_and_deleted_for_good(open_page: 
     expect(page.locator("#banners")).to_contain_text("not kept here")
 
 
+def test_an_address_that_names_no_meeting_says_so_and_shows_the_start(open_page: Open) -> None:
+    page = open_page("/#100%25%")
+    expect(page.locator("#banners")).to_contain_text("not kept here")
+    expect(page.locator("#start-form")).to_be_visible()
+
+
 def test_a_second_tab_watches_without_disturbing_the_first(open_page: Open) -> None:
     page = open_page()
     session = begin(page)

@@ -35,7 +35,15 @@ let levelTimer = 0;
 
 // -- which meeting ------------------------------------------------------------------------------
 
-const hashId = () => decodeURIComponent(location.hash.slice(1));
+function hashId() {
+  const hash = location.hash.slice(1);
+  try {
+    return decodeURIComponent(hash);
+  } catch {
+    // Nobody's id, which the gateway then says.
+    return hash;
+  }
+}
 
 async function route() {
   const id = hashId();
