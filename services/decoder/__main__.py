@@ -57,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = service_parser("decoder", "Fuses what was said and shown, and answers questions about it.")
     tier = env("SENSORIUM_TIER", default.tier)
     parser.add_argument("--tier", choices=TIERS, default=tier, help="who answers: a quoted line, or the small model")
-    tokens = int(env("SENSORIUM_CONTEXT_TOKENS", str(default.context_tokens)))
+    tokens = env("SENSORIUM_CONTEXT_TOKENS", default.context_tokens)
     parser.add_argument("--context-tokens", type=int, default=tokens, help="length of a live context")
-    contexts = int(env("SENSORIUM_MAX_CONTEXTS", str(default.max_contexts)))
+    contexts = env("SENSORIUM_MAX_CONTEXTS", default.max_contexts)
     parser.add_argument("--max-contexts", type=int, default=contexts, help="live contexts at most")
-    idle_s = float(env("SENSORIUM_IDLE_S", str(default.idle_s)))
+    idle_s = env("SENSORIUM_IDLE_S", default.idle_s)
     parser.add_argument("--idle-s", type=float, default=idle_s, help="forget a session after so long without use")
     _add_escalation(parser)
     _add_local(parser)
@@ -92,7 +92,7 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
     url, model = env("SENSORIUM_LOCAL_URL", default.url), env("SENSORIUM_LOCAL_MODEL", default.model)
     parser.add_argument("--local-url", default=url, help="your own model on this machine: http://127.0.0.1:PORT/v1")
     parser.add_argument("--local-model", default=model, help="its name, where its server has several")
-    deadline_s = float(env("SENSORIUM_LOCAL_DEADLINE_S", str(default.deadline_s)))
+    deadline_s = env("SENSORIUM_LOCAL_DEADLINE_S", default.deadline_s)
     parser.add_argument("--local-deadline-s", type=float, default=deadline_s, help="the line stands after so long")
 
 

@@ -21,8 +21,8 @@ LEAST_PROBABILITY = 0.45
 SMALL_TIER_SHARE = 29 / 42
 DEFAULT_MAX_TOKENS = 48
 LIMIT_MAX_TOKENS = 256
-# Tokens of a question that the small tier reads.
-_QUESTION_TOKENS = 256
+# Tokens of a question and of the best line that the small tier reads.
+_QUESTION_TOKENS, _LINE_TOKENS = 256, 128
 
 
 def is_answerable(hits: Sequence[Hit]) -> bool:
@@ -80,7 +80,7 @@ def generate(
 ) -> Generator[str, None, None]:
     """Words of the small decoder, greedy, on a branch of the live context with the best line repeated."""
     prompt = decoder.template("\nThis line matters: ")
-    prompt += decoder.words(hits[0].line.text)
+    prompt += decoder.words(hits[0].line.text)[:_LINE_TOKENS]
     prompt += decoder.template("\nAnswer in a few words: ")
     prompt += decoder.words(one_line(question))[:_QUESTION_TOKENS]
     prompt += decoder.template("<|im_end|>\n<|im_start|>assistant\n")

@@ -389,6 +389,15 @@ async def test_a_card_without_memory_leaves_the_session_without_a_live_context(
         assert (last.tier, last.activation.context_tokens) == ("extract", 0) and "48,000" in last.text
 
 
+async def test_a_very_long_line_is_answered_from_by_the_small_tier_too(running: Running) -> None:
+    line = "The cloud budget is 48,000. " + "7 1 4 " * 600
+    async with running(tier="small", context_tokens=700) as (skin, stub):
+        await observe(stub, [config(), screen(0, line)])
+        await skin.session("m").caught_up()
+        last = (await ask(stub, "How much is the cloud budget?"))[-1].answer
+        assert last.tier == "small" and last.text
+
+
 async def test_a_client_that_leaves_in_the_middle_of_an_answer_leaves_the_context_whole(
     running: Running,
     meeting: dict,
