@@ -61,9 +61,9 @@ class Clip:
     rows: NDArray[np.float32]
 
 
-def listen(expert: AsrExpert, name: str, text: str, samples: NDArray[np.float32]) -> Clip:
-    """A clip through the stage."""
-    stage = expert.open_stage(StageConfig("en", options={"partials": "off", "embeddings": "on"}))
+def listen(expert: AsrExpert, name: str, text: str, samples: NDArray[np.float32], language: str = "") -> Clip:
+    """A clip through the stage; there is no second pass where the language is known to be English."""
+    stage = expert.open_stage(StageConfig(language, options={"partials": "off", "embeddings": "on"}))
     perceived = [*stage.push_audio(samples), *stage.flush()]
     said = {p.utterance_id: p.text for p in perceived if isinstance(p, Transcript) and p.is_final}
     spans = {p.source_id: p for p in perceived if isinstance(p, TokenSpan)}
@@ -115,8 +115,8 @@ def is_alike(word: str, text: str) -> bool:
 class AlikeIndex(LineIndex):
     """The rival without sound: a word that no line holds counts as said where a recognised word is spelled alike."""
 
-    def _heard(self, word: str) -> dict[int, int]:
-        return {self._rows[key]: 1 for key, line in self._lines.items() if is_alike(word, spelled(line.text))}
+    def _heard(self, word: str) -> dict[int, float]:
+        return {self._rows[key]: 1.0 for key, line in self._lines.items() if is_alike(word, spelled(line.text))}
 
 
 def on_screen(clips: Sequence[Clip], lists: dict[str, list[str]]) -> dict[str, dict[str, int]]:

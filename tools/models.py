@@ -39,7 +39,7 @@ BY_SERVICE = {
     "decoder": ("smollm2-135m-instruct", "minilm", "reader"),
     "gateway": (),
 }
-OTHER_LANGUAGES = ("whisper-base",)
+OTHER_LANGUAGES = ("whisper-base", "whisper-adapter")
 
 
 def for_speech(language: str) -> tuple[str, ...]:

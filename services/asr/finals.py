@@ -1,6 +1,7 @@
 """The finals of one stretch of speech that holds short pauses: each said early, corrected when all was heard."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 
 from services.runtime.percept import Transcript, Word
@@ -16,6 +17,11 @@ class Finals:
 
     def __init__(self) -> None:
         self._said: list[Transcript] = []
+
+    @property
+    def said(self) -> Sequence[Transcript]:
+        """The finals so far, as they stand."""
+        return tuple(self._said)
 
     @property
     def end_sample(self) -> int | None:

@@ -1,6 +1,6 @@
 """Whisper reads closed English utterances again while their stream goes on; what that changes is said a while later."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from services.asr.adapter import AudioAdapter
 from services.asr.alignment import Hypothesis
 from services.asr.confidence import compared
 from services.asr.phrases import PhraseBook
@@ -16,7 +17,7 @@ from services.asr.trust import MAX_COMPRESSION, compression, do_differ
 from services.asr.utterance import Utterance
 from services.asr.vad import WINDOW
 from services.asr.whisper import Encoded, Whisper
-from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, Transcript
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, TokenSpan, Transcript
 
 # So much media after a reading began its corrections are said, however long it took: results do not depend on the
 # machine. A stream that comes there first waits for it.
@@ -63,14 +64,20 @@ def is_better(second: Hypothesis, first_log_prob: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SecondReading:
-    """What is to stand for a stretch; `is_better`: Whisper's reading, not the first one with other confidences."""
+    """What is to stand for a stretch; `is_better`: Whisper's reading, not the first one with other confidences.
+
+    `spans` are what Whisper heard, spelled, one for each final.
+    """
 
     transcript: Transcript
     is_better: bool
+    spans: Sequence[TokenSpan] = ()
 
 
-def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> SecondReading | None:
-    """Let Whisper read the stretch as one; None where it hears nothing."""
+def read_again(
+    stretch: Stretch, whisper: Whisper, phrases: PhraseBook, adapter: AudioAdapter | None
+) -> SecondReading | None:
+    """Let Whisper read the stretch as one, and the adapter, if there is one, spell it; None where it hears nothing."""
     utterance = stretch.as_one()
     encoded = whisper.encode(utterance.audio)
     hypothesis, transcript = by_whisper(whisper, utterance, encoded, "en")
@@ -79,7 +86,10 @@ def read_again(stretch: Stretch, whisper: Whisper, phrases: PhraseBook) -> Secon
     wins = is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
     kept, left = (transcript.words, stretch.words) if wins else (stretch.words, transcript.words)
     chosen = with_phrases(phrases, whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
-    return SecondReading(chosen, wins)
+    if adapter is None:
+        return SecondReading(chosen, wins)
+    finals = [final for closed in stretch.closed for final in closed.finals.said]
+    return SecondReading(chosen, wins, adapter.spans(encoded.outputs["hidden"][0], utterance.start_sample, finals))
 
 
 def _is_loop(text: str, first_text: str) -> bool:
@@ -101,11 +111,16 @@ class _Running:
 class SecondPass:
     """Of one stream: the stretch of utterances that grows, and the one that is being read.
 
-    `later` runs a reading beside the stream.
+    `later` runs a reading beside the stream; `adapter`, if there is one, spells what is read.
     """
 
-    def __init__(self, later: Callable[[Callable[[], SecondReading | None]], Future[SecondReading | None]]) -> None:
+    def __init__(
+        self,
+        later: Callable[[Callable[[], SecondReading | None]], Future[SecondReading | None]],
+        adapter: AudioAdapter | None = None,
+    ) -> None:
         self._later = later
+        self._adapter = adapter
         self._stretch = Stretch()
         self._due_sample = 0
         self._running: _Running | None = None
@@ -139,7 +154,7 @@ class SecondPass:
         if whisper is None or stretch.is_read:
             self._running = _Running(stretch, phrases, None, now_sample, checkpoint)
         else:
-            second = self._later(partial(read_again, stretch, whisper, phrases))
+            second = self._later(partial(read_again, stretch, whisper, phrases, self._adapter))
             self._running = _Running(stretch, phrases, second, now_sample + DELAY, checkpoint)
 
     def is_over(self, now_sample: int) -> bool:
@@ -147,7 +162,10 @@ class SecondPass:
         return self._running is not None and now_sample >= self._running.due_sample
 
     def end(self, *, is_shed: bool) -> list[Percept]:
-        """The finals that the reading corrects, then its checkpoint; `is_shed`: one that is not done is dropped."""
+        """The finals that the reading corrects, what it spelled, then its checkpoint.
+
+        `is_shed`: one that is not done is dropped.
+        """
         running, self._running = self._running, None
         if running is None:
             return []
@@ -156,7 +174,8 @@ class SecondPass:
             future.cancel()
         elif future is not None:
             second = future.result()
-        return [*(_corrections(running, second) if second else []), running.checkpoint]
+        told: list[Percept] = [*_corrections(running, second), *second.spans] if second else []
+        return [*told, running.checkpoint]
 
 
 def _corrections(running: _Running, second: SecondReading) -> Iterator[Transcript]:

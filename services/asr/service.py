@@ -42,6 +42,7 @@ class AsrExpert:
         self._moonshine: Moonshine | None = None
         self._whisper: Whisper | None = None
         self._adapter: AudioAdapter | None = None
+        self._whisper_adapter: AudioAdapter | None = None
 
     @property
     def vad(self) -> Engine:
@@ -72,8 +73,16 @@ class AsrExpert:
         """Spells what Moonshine's encoder heard. Raises ModelMissingError."""
         with self._lock:
             if self._adapter is None:
-                self._adapter = AudioAdapter(self._threads)
+                self._adapter = AudioAdapter(adapter.OF_MOONSHINE, self._threads)
             return self._adapter
+
+    @property
+    def whisper_adapter(self) -> AudioAdapter | None:
+        """Spells what Whisper's encoder heard; None where it was not fetched."""
+        with self._lock:
+            if self._whisper_adapter is None and is_fetched(adapter.OF_WHISPER):
+                self._whisper_adapter = AudioAdapter(adapter.OF_WHISPER, self._threads)
+            return self._whisper_adapter
 
     def later(self, job: Callable[[], SecondReading | None]) -> Future[SecondReading | None]:
         """Run a second pass while its stream goes on; as many at a time as there are lanes."""
@@ -97,7 +106,7 @@ class AsrExpert:
                 )
         _ = self.moonshine
         if options.embeddings is None:
-            options = replace(options, embeddings=is_fetched(adapter.MODEL))
+            options = replace(options, embeddings=is_fetched(adapter.OF_MOONSHINE))
         if options.embeddings:
             _ = self.adapter
         return AsrStage(self, config, options)
@@ -114,7 +123,8 @@ class AsrExpert:
             (VAD, self._vad),
             (moonshine.MODEL, self._moonshine),
             (whisper.MODEL, self._whisper),
-            (adapter.MODEL, self._adapter),
+            (adapter.OF_MOONSHINE, self._adapter),
+            (adapter.OF_WHISPER, self._whisper_adapter),
         )
         return [ModelInfo(name, *runs_as(name), model is not None) for name, model in loaded]
 

@@ -71,6 +71,10 @@ class Recognisers(Protocol):
     def adapter(self) -> AudioAdapter:
         """Spells what Moonshine's encoder heard, loaded at the first call."""
 
+    @property
+    def whisper_adapter(self) -> AudioAdapter | None:
+        """Spells what Whisper's encoder heard, loaded at the first call; None where it was not fetched."""
+
     def later(self, job: Callable[[], SecondReading | None]) -> Future[SecondReading | None]:
         """Run a second pass while its stream goes on."""
 
@@ -101,7 +105,8 @@ class AsrStage:
                 raise MediaError(f"resume_state is not of an asr checkpoint: {error}") from error
         self._base_sample = config.start_sample
         self._audio = np.zeros(0, np.float32)
-        self._second_pass = SecondPass(recognisers.later)
+        adapter = recognisers.whisper_adapter if options.embeddings else None
+        self._second_pass = SecondPass(recognisers.later, adapter)
         self._end_sample: int | None = None
         self._shed = Shed()
         self._begin(config.start_sample)

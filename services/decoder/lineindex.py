@@ -1,7 +1,8 @@
 """All lines of one session and the first step of finding: BM25 and MiniLM over everything said and shown.
 
-A word of the question that no line holds is listened for in
-the sound (services/decoder/listening.py), where the session has that. The score of a line is
+A word of the question that no line holds is listened for in the sound (services/decoder/listening.py), where the
+session has that: where it was likely said it counts as written, elsewhere it moves lines forward and makes none surer.
+The score of a line is
     fit = cosine of the sentence embeddings + LEXICAL x BM25 (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), as a
           share of the most that the question's words could reach
     + FOLLOWS x fit of the line before it when that is a question, CONTINUES x when not
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.decoder.lines import Line
-from services.decoder.listening import Listener
+from services.decoder.listening import Listener, likelihood_ratio
 from services.decoder.moments import mention, speaker_asked
 from services.decoder.vectors import Vectors
 from services.runtime.sentence import SentenceEncoder
@@ -37,8 +38,10 @@ _FORGOTTEN_AT_ONCE = 1_000
 # Lines that are looked at closely, best by fit.
 _CANDIDATES = 64
 _K1, _B = 1.2, 0.75
-# Utterances in which a word that nobody wrote is taken for heard; of more, most are not.
-_HEARD = 5
+Float = NDArray[np.float32]
+# Utterances in which a word that nobody wrote may have been said: of more, most have it not. As likely as this it is
+# read as if it had been written.
+_HEARD, _LIKELY = 5, 0.7
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,:]\d+)*")
 _STOP = frozenset(
     "a an the is are was were be been do does did has have had will would can could should i you he she "
@@ -46,13 +49,18 @@ _STOP = frozenset(
     "with about and or but not no what which who whom whose when where why how much many long any as so "
     "if then there here now s ll re ve t m d".split()
 )
+# Words about the talk, not of it: nobody listens for them.
+_ASKING = frozenset(
+    "mention mentions mentioned say says said tell tells told talk talks talked talking speak speaks spoke speaking "
+    "discuss discusses discussed discussing hear hears heard anyone anybody someone somebody everyone everybody".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A line that may answer: the words before it, and how well its words (BM25) and its meaning (cosine) fit.
 
-    `heard` are words of the question that its sound holds, though nobody wrote them.
+    `heard` are words of the question that its sound likely holds, though nobody wrote them.
     """
 
     line: Line
@@ -106,7 +114,7 @@ class LineIndex:
             return []
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         similar = self._vectors.near(self._encoder.encode([question])[0], len(self._ids))
-        lexical, heard = self._lexical(words)
+        lexical, perhaps, heard = self._lexical(words)
         before, heading = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
         fits = similar + LEXICAL * lexical
@@ -118,22 +126,24 @@ class LineIndex:
             if mention(question, name) >= 0:
                 scores[list(self._said_by.get(who, ()))] += OWN_WORDS if who == asked else SPEAKER
         # a freed row has a zero vector and no postings: it scores 0 and is skipped by its id
-        rows = np.argsort(-scores, kind="stable")[: _CANDIDATES + len(self._free)]
+        order = scores + LEXICAL * perhaps
+        rows = np.argsort(-order, kind="stable")[: _CANDIDATES + len(self._free)]
         wanted = answer_type(question)
         found = []
         for row in rows:
             line_id = self._ids[row]
             if line_id is None:
                 continue
-            line, score = self._lines[line_id], float(scores[row])
+            line, kind = self._lines[line_id], 0.0
             if line.text.endswith("?"):
-                score -= QUESTION
+                kind -= QUESTION
             if wanted is not None:
-                score += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
-            fit = (float(similar[row]), float(lexical[row]))
-            found.append(Candidate(line, self._before(row), score, *fit, tuple(heard.get(row, ()))))
-        found.sort(key=lambda each: (-each.score, each.line.start_sample, each.line.line_id))
-        return found[:_CANDIDATES]
+                kind += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
+            fit = (float(scores[row]) + kind, float(similar[row]), float(lexical[row]))
+            candidate = Candidate(line, self._before(row), *fit, tuple(heard.get(row, ())))
+            found.append((float(order[row]) + kind, candidate))
+        found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
+        return [candidate for _, candidate in found[:_CANDIDATES]]
 
     def shown_at(self, sample: int) -> list[Line]:
         """The lines of the last picture that came at or before a sample, in reading order."""
@@ -143,32 +153,43 @@ class LineIndex:
         start = bisect.bisect_left(self._shown, (self._shown[end - 1][0],))
         return [self._lines[line_id] for *_, line_id in self._shown[start:end]]
 
-    def _lexical(self, words: list[str]) -> tuple[np.ndarray, dict[int, list[str]]]:
-        """BM25 of every row as a share of the most that these words could give, and the words heard in some rows."""
-        total = np.zeros(len(self._ids), np.float32)
+    def _lexical(self, words: list[str]) -> tuple[Float, Float, dict[int, list[str]]]:
+        """BM25 of every row as a share of the most that these words could give, what words that were perhaps said there
+        would add, and the words that were likely said in some rows.
+        """
+        total, perhaps = np.zeros((2, len(self._ids)), np.float32)
         heard: dict[int, list[str]] = {}
         most, count = 0.0, len(self._lines)
         average = float(self._lengths[: len(self._ids)].sum()) / count
         for word in words:
-            posting = self._postings.get(_stem(word), {})
-            if not posting:
+            posting, doubtful = self._postings.get(_stem(word), {}), set[int]()
+            if not posting and word not in _ASKING:
                 # a word that stands nowhere may have been said and written otherwise
-                posting = self._heard(word)
-                for row in posting:
+                likely = self._heard(word)
+                posting, doubtful = dict.fromkeys(likely, 1), {row for row in likely if likely[row] < _LIKELY}
+                for row in likely.keys() - doubtful:
                     heard.setdefault(row, []).append(word)
             idf = math.log(1 + (count - len(posting) + 0.5) / (len(posting) + 0.5))
             most += idf * (_K1 + 1)
             for row, times in posting.items():
                 norm = _K1 * (1 - _B + _B * float(self._lengths[row]) / average)
-                total[row] += idf * times * (_K1 + 1) / (times + norm)
-        return (total / most if most else total), heard
+                (perhaps if row in doubtful else total)[row] += idf * times * (_K1 + 1) / (times + norm)
+        return total / (most or 1), perhaps / (most or 1), heard
 
-    def _heard(self, word: str) -> dict[int, int]:
-        """Rows of the lines in whose sound a word is found most clearly, once each."""
+    def _heard(self, word: str) -> dict[int, float]:
+        """Rows of the lines in whose sound a word is found most clearly, and how likely it was said there.
+
+        Unheard, it is as likely to have been said in one of all utterances as not at all.
+        """
         found = self.listener.find(word)
+        odds: dict[str, float] = {}
+        for utterance_id in heapq.nlargest(_HEARD, found, key=found.__getitem__):
+            text = " ".join(self._lines[line_id].text for line_id in self._of_source.get(f"speech:{utterance_id}", ()))
+            odds[utterance_id] = likelihood_ratio(word, found[utterance_id], text) / len(self.listener)
+        total = 1 + sum(odds.values())
         return {
-            self._rows[line_id]: 1
-            for utterance_id in heapq.nlargest(_HEARD, found, key=found.__getitem__)
+            self._rows[line_id]: each / total
+            for utterance_id, each in odds.items()
             for line_id in self._of_source.get(f"speech:{utterance_id}", ())
         }
 

@@ -6,7 +6,9 @@ probable path in the place of their sum, against the best path of all; in natura
 what the rows say most clearly and every doubt counts below it.
 """
 
+import math
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,11 @@ from services.runtime.spelling import BLANK, LETTERS, spelled
 
 # Words with fewer letters lie hidden in too many others.
 LEAST_LETTERS = 4
-# Above it a word is taken for said; chosen on made speech of voices that were not trained on (docs/adapters.md).
+# Below it a word is not heard; chosen on made speech of voices that were not trained on (docs/adapters.md).
 LEAST_SCORE = -1.0
+# Weights of `evidence` and bias of the logarithm of `likelihood_ratio`, fitted by
+# `python -m tools.train_adapter calibrate` (docs/adapters.md).
+WEIGHTS, BIAS = (2.02, 0.85, 0.58), 0.5
 # One letter against all other evidence costs no more than this.
 _MOST_COST = 10.0
 _STEPS = 255 / _MOST_COST
@@ -62,6 +67,21 @@ class Listener:
             scores = _best_paths([self._costs[name] for name in some], codes) / len(codes)
             found.update({name: float(score) for name, score in zip(some, scores, strict=True) if score >= least})
         return found
+
+
+def evidence(word: str, score: float, recognised: str) -> tuple[float, float, float]:
+    """What tells whether an utterance has a word: its score, its letters, and how alike to it one or two of the
+    recognised words are spelled (0 to 1).
+    """
+    letters, written = spelled(word), " ".join(map(spelled, recognised.split())).split()
+    pairs = [one + other for one, other in zip(written, written[1:], strict=False)]
+    alike = max((SequenceMatcher(None, letters, each).ratio() for each in [*written, *pairs]), default=0.0)
+    return score, float(len(letters)), alike
+
+
+def likelihood_ratio(word: str, score: float, recognised: str) -> float:
+    """How many times likelier this evidence is in an utterance that has the word than in one that has not."""
+    return math.exp(float(np.dot(WEIGHTS, evidence(word, score, recognised))) + BIAS)
 
 
 def _best_paths(utterances: Sequence[NDArray[np.uint8]], codes: NDArray[np.intp]) -> NDArray[np.float32]:

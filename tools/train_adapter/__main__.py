@@ -1,7 +1,9 @@
-"""`python -m tools.train_adapter`: hear made speech, train, export, measure."""
+"""`python -m tools.train_adapter`: hear made speech, train, export, calibrate, measure."""
 
 import argparse
 from pathlib import Path
+
+from services.asr.adapter import SAMPLES_PER_FRAME
 
 
 def main() -> None:
@@ -22,7 +24,10 @@ def main() -> None:
     export = steps.add_parser("export", help="write the ONNX graph and its recorded run (needs torch)")
     for path in ("weights", "graph", "golden"):
         export.add_argument(f"--{path}", type=Path, required=True)
-    measure = steps.add_parser("measure", help="find words of held-out voices with the installed graph")
+    calibrate = steps.add_parser("calibrate", help="fit how likely a word was said where it is heard")
+    calibrate.add_argument("--adapter", choices=SAMPLES_PER_FRAME, required=True)
+    measure = steps.add_parser("measure", help="find words of held-out voices with an installed graph")
+    measure.add_argument("--adapter", choices=SAMPLES_PER_FRAME, required=True)
     measure.add_argument("--heard", type=Path, required=True)
     chosen = parser.parse_args()
     # Each step needs other packages: none is loaded before it is known that it is wanted.
@@ -34,10 +39,14 @@ def main() -> None:
         from tools.train_adapter.train import train as learn
 
         learn(chosen.heard, chosen.weights, hours=chosen.hours, minutes=chosen.minutes)
+    elif chosen.step == "calibrate":
+        from tools.train_adapter.calibrate import calibrate as fit
+
+        fit(chosen.adapter)
     elif chosen.step == "measure":
         from tools.train_adapter.measure import measure as look
 
-        look(chosen.heard)
+        look(chosen.heard, chosen.adapter)
     else:
         from tools.train_adapter.export import export as write
 

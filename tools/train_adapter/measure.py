@@ -14,9 +14,9 @@ from tools.train_adapter.reading import best_path, distance
 _ASKED, _LEAST = 300, -6.0
 
 
-def measure(heard: Path) -> None:
+def measure(heard: Path, model: str) -> None:
     """Print, for several least scores, the part of held-out words that is found where it was said, and false finds."""
-    adapter, listener, said = AudioAdapter(), Listener(), dict[str, set[str]]()
+    adapter, listener, said = AudioAdapter(model), Listener(), dict[str, set[str]]()
     wrong = letters = count = 0
     for file in sorted(heard.glob("test-*.npz")):
         with np.load(file) as part:

@@ -9,7 +9,7 @@ from services.runtime.spelling import BLANK, LETTERS
 def best_path(log_probabilities: NDArray[np.float32]) -> str:
     """(frames, 29) -> the likeliest letter of each frame, repetitions and blanks taken out."""
     path = log_probabilities.argmax(axis=1)
-    kept = path[np.concatenate([[True], path[1:] != path[:-1]])]
+    kept = path[np.diff(path, prepend=-1) != 0]
     return "".join(LETTERS[code] for code in kept if code != BLANK).strip()
 
 

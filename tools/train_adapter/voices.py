@@ -26,7 +26,8 @@ _TIMBRES = (
 )
 _FLITE = ("awb", "slt", "kal16")
 _FESTIVAL = ("ked_diphone", "cmu_us_slt_arctic_hts")
-_HELD_OUT = (("flite", "rms"), ("espeak", "en-gb-scotland+f5"), ("espeak", "en-us+m8"), ("espeak", "en-gb+sandro"))
+# Engine and name of the voices of the test part.
+HELD_OUT = (("flite", "rms"), ("espeak", "en-gb-scotland+f5"), ("espeak", "en-us+m8"), ("espeak", "en-gb+sandro"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def draw_voice(split: str, random: np.random.Generator) -> Voice:
     """A voice of a split."""
     rate, pitch = float(random.uniform(0.8, 1.25)), int(random.integers(25, 75))
     if split == "test":
-        engine, name = _HELD_OUT[0] if random.random() < 0.5 else _HELD_OUT[int(random.integers(1, len(_HELD_OUT)))]
+        engine, name = HELD_OUT[0] if random.random() < 0.5 else HELD_OUT[int(random.integers(1, len(HELD_OUT)))]
         return Voice(engine, name, rate, pitch)
     kind = random.random()
     if kind < 0.35:

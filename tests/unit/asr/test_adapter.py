@@ -1,4 +1,4 @@
-"""Beside each English final its rows of the space of spelling, where a stream asks for them."""
+"""Beside each English final its rows of the space of spelling, where a stream asks for them; Whisper's replace them."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ ON = {"second_pass": "off", "embeddings": "on"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _models(expert: AsrExpert) -> None:
-    fetch(["moonshine-adapter"])
+    fetch(["moonshine-adapter", "whisper-adapter"])
 
 
 def spans(percepts: list[Percept]) -> list[TokenSpan]:
@@ -57,6 +57,21 @@ def test_early_finals_have_the_sound_of_their_own_time(transcribe: Transcribe, s
     assert kept.keys() == last.keys()
     for name, span in kept.items():
         assert (span.start_sample, span.end_sample) == (last[name].start_sample, last[name].end_sample)
+
+
+def test_the_second_pass_replaces_the_rows_of_every_final_by_those_of_whisper(
+    transcribe: Transcribe, speech: Samples
+) -> None:
+    options = {"second_pass": "whisper", "embeddings": "on", "stop_history_eou": "200"}
+    percepts = transcribe(np.concatenate([speech, np.zeros(2 * 16_000, np.float32), speech]), options=options)
+    finals = {percept.utterance_id: percept for percept in percepts if isinstance(percept, Transcript)}
+    told = spans(percepts)
+    for name, final in finals.items():
+        *_, first, last = (span for span in told if span.source_id == name)
+        assert (last.start_sample, last.end_sample, last.space_id) == (final.start_sample, final.end_sample, SPACE_ID)
+        rows = np.frombuffer(last.values, "<f2").reshape(last.rows, last.dimension).astype(np.float32)
+        said = spelled(final.text)
+        assert last != first and distance(best_path(rows), said) / len(said) < 0.4
 
 
 def test_another_value_than_on_and_off_is_refused(expert: AsrExpert) -> None:

@@ -187,6 +187,7 @@ def test_english_that_is_pinned_never_loads_whisper(speech: Samples) -> None:
         "moonshine-tiny-en": True,
         "whisper-base": False,
         "moonshine-adapter": False,
+        "whisper-adapter": False,
     }
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.decoder.lineindex import Candidate
 from services.decoder.lines import Line
-from services.decoder.listening import Listener
+from services.decoder.listening import Listener, likelihood_ratio
 from services.decoder.retrieval import Index
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.spelling import BLANK, LETTERS, spelled
@@ -103,3 +104,50 @@ def test_a_line_is_found_by_a_word_that_the_recogniser_got_wrong(encoder: Senten
     assert best.lexical > without.lexical
     index.replace("speech:u0", [])
     assert all(each.line.source_id != "u0" for each in index.candidates(question, {}))
+
+
+def doubtful(text: str, letters: str, log_probability: float) -> NDArray[np.float32]:
+    """Rows in which these letters of the text are less likely than another one."""
+    rows = rows_of(text)
+    for letter in letters:
+        place = 2 * text.index(letter)
+        rows[place] = -12.0
+        rows[place, [LETTERS.index("z"), LETTERS.index(letter)]] = 0.0, log_probability
+    return rows
+
+
+def test_the_likelihood_of_a_word_grows_with_its_letters_their_clearness_and_what_was_recognised() -> None:
+    kind = likelihood_ratio("kubernetes", -0.3, "the cooper netties are moving")
+    assert kind > likelihood_ratio("kubernetes", -0.6, "the cooper netties are moving")
+    assert kind > likelihood_ratio("cube", -0.3, "the cooper netties are moving")
+    assert kind > likelihood_ratio("kubernetes", -0.3, "lunch is at noon")
+
+
+def test_a_word_that_was_perhaps_said_moves_its_line_forward_and_makes_it_no_surer(encoder: SentenceEncoder) -> None:
+    index = Index(encoder)
+    for i in range(20):
+        text = "The office there opens again." if i == 7 else f"Invoice {chr(65 + i)} is still open."
+        index.replace(f"speech:u{i}", [Line(f"speech:u{i}:0", "speech", text, "S1", i * S, i * S + S, f"u{i}")])
+        index.listener.hear(f"u{i}", rows_of("invoice is still open"))
+    question = "When did they mention Kiev?"
+
+    def of_that_line() -> tuple[int, Candidate]:
+        found = index.candidates(question, {})
+        return next((place, each) for place, each in enumerate(found) if each.line.source_id == "u7")
+
+    before, unheard = of_that_line()
+    index.listener.hear("u7", doubtful("the office in kiev opens again", "kv", -2.7))
+    after, perhaps = of_that_line()
+    assert after < before
+    assert (perhaps.heard, perhaps.score, perhaps.lexical) == ((), unheard.score, unheard.lexical)
+    index.listener.hear("u7", rows_of("the office in kiev opens again"))
+    _, said = of_that_line()
+    assert said.heard == ("kiev",)
+    assert said.score > unheard.score
+
+
+def test_words_about_the_talk_are_not_listened_for(encoder: SentenceEncoder) -> None:
+    index = Index(encoder)
+    index.replace("speech:u0", [Line("speech:u0:0", "speech", "Lunch is at noon.", "S1", 0, S, "u0")])
+    index.listener.hear("u0", rows_of("did anybody mention lunch"))
+    assert index.candidates("Did anybody mention tea?", {})[0].heard == ()
