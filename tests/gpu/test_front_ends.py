@@ -38,6 +38,7 @@ preference.open_preferred = on_card
 
 PICTURES = """
 import cv2
+from engines.backends import onnxruntime
 from services.vision.candidates import Candidates
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
@@ -74,6 +75,8 @@ def contains(things, wanted):
     )
 
 
+# The card runs the graphs as they are, so the host shall do so too, and not in ONNX Runtime's eight bits.
+onnxruntime.has_vnni = lambda: False
 on_the_host = found()
 os.environ["SENSORIUM_BACKEND"] = "tensorrt"
 cv2.resize = cv2.copyMakeBorder = cv2.LUT = Candidates.on_host = forbidden
