@@ -5,6 +5,7 @@ unsigned with a zero point, weights signed for each output channel. Ranges are f
 tools/calibrate.py.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,18 +22,22 @@ Feeds = Mapping[str, NDArray[np.generic]]
 
 def spans(graph: Path, feeds: Sequence[Feeds]) -> dict[str, list[float]]:
     """The least and the largest of every value that goes into or comes out of a product, on the feeds."""
-    augmented = graph.with_suffix(".augmented.onnx")
-    calibrator = create_calibrator(
-        graph, _OPERATORS, augmented_model_path=str(augmented), providers=["CPUExecutionProvider"]
-    )
-    calibrator.collect_data(_Reader(feeds))
-    found = calibrator.compute_data()
+    with tempfile.TemporaryDirectory() as folder:
+        augmented = str(Path(folder) / "augmented.onnx")
+        calibrator = create_calibrator(
+            graph, _OPERATORS, augmented_model_path=augmented, providers=["CPUExecutionProvider"]
+        )
+        calibrator.collect_data(_Reader(feeds))
+        found = calibrator.compute_data()
     return {name: [float(f"{np.asarray(end).item():.6g}") for end in data.range_value] for name, data in found.items()}
 
 
-def in_eight_bits(model: onnx.ModelProto, spans: Mapping[str, Sequence[float]]) -> onnx.ModelProto:
-    """The same graph, opset 13 or later, in eight bits; `spans` as above. Raises KeyError for a value without one."""
-    known = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in spans.items()}
+def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, Sequence[float]]) -> onnx.ModelProto:
+    """The same graph, opset 13 or later, in eight bits; `ranges` as `spans` gives them.
+
+    Raises ValueError for a value without one.
+    """
+    known = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
     quantiser = QDQQuantizer(
         onnx.ModelProto.FromString(model.SerializeToString()),
         per_channel=True,
