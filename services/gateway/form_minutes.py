@@ -72,10 +72,11 @@ def _item(item: Item) -> tuple[dict[str, Any], list[pb.Evidence]]:
         "end_s": seconds(last.end_sample),
         "time": short_clock(first.start_sample),
     }
-    return known, [_line(sentence) for sentence in item.evidence]
+    return known, [evidence_line(sentence) for sentence in item.evidence]
 
 
-def _line(sentence: Sentence) -> pb.Evidence:
+def evidence_line(sentence: Sentence) -> pb.Evidence:
+    """A sentence of the minutes as what an answer stands on."""
     return pb.Evidence(
         kind="speech",
         text=sentence.text,

@@ -71,13 +71,24 @@ class Minutes:
     actions: tuple[Item, ...]
     questions: tuple[Item, ...]
     screens: tuple[Screen, ...]
+    # What everybody who spoke said first.
+    first_words: tuple[Sentence, ...] = ()
+
+    def owner_named(self, words: str) -> str | None:
+        """Who is meant by a name, or by a part of it that is one person's alone; None for nobody."""
+        owners = (item.owner for item in self.actions if item.owner)
+        return _people(tuple(dict.fromkeys((*self.document.speakers, *owners)))).get(words.lower())
+
+
+def is_read(document: Document) -> bool:
+    """Whether the cues know the language of the talk."""
+    return not document.language or document.language.startswith(LANGUAGE)
 
 
 def minutes_of(document: Document, said: Sequence[Sentence], topics: Sequence[Topic]) -> Minutes:
     """Minutes of a document whose `sentences` are `said`."""
     people = _people(document.speakers)
-    is_read = not document.language or document.language.startswith(LANGUAGE)
-    read = said if is_read else ()
+    read = said if is_read(document) else ()
     actions = tuple(_actions(read, people))
     taken = {sentence for item in actions for sentence in item.evidence}
     questions = tuple(_questions(read))
@@ -89,7 +100,16 @@ def minutes_of(document: Document, said: Sequence[Sentence], topics: Sequence[To
         actions,
         questions,
         tuple(_screens(document.screens)),
+        _first_words(said),
     )
+
+
+def _first_words(said: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    found: dict[str, Sentence] = {}
+    for sentence in said:
+        if sentence.speaker:
+            found.setdefault(sentence.speaker, sentence)
+    return tuple(found.values())
 
 
 # -- sentences --------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
                 last_seq=await self._sessions.store.last_seq(session.id),
             )
             await context.write(pb.LiveResponse(event=pb.Event(started=started)))
-            writer = asyncio.create_task(_write(requests, session))
+            writer = asyncio.create_task(_write(requests, session, self._sessions))
             events = asyncio.create_task(_send(session, config.last_seq, context))
             done, _ = await asyncio.wait((writer, events), return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -247,7 +247,7 @@ def voice_to_proto(voice: KnownVoice) -> pb.Voice:
     )
 
 
-async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> None:
+async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session, sessions: Sessions) -> None:
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
@@ -257,7 +257,7 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session) -> N
                 await session.push_frame(frame.image, frame.start_sample, frame.frame_id)
             case "question":
                 question = request.question
-                await session.ask(question.question_id, question.text, question.escalation)
+                await sessions.question(session.id, question.question_id, question.text, question.escalation)
             case "rename":
                 await session.rename(request.rename.speaker, request.rename.name)
             case "phrases":

@@ -175,17 +175,11 @@ class Session:
         """A recent encoded picture; None when it is gone."""
         return self._frames.get(frame_id)
 
-    async def ask(
-        self,
-        question_id: str,
-        text: str,
-        escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
-    ) -> None:
-        """Ask the decoder; the answer comes as events. Raises MediaError, OverloadedError."""
-        check_question(text)
+    def answer(self, question_id: str, text: str, parts: AsyncIterator[decoder_pb2.AskResponse]) -> None:
+        """Tell the parts of an answer as events; the session ends after them. Raises OverloadedError."""
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
-        task = asyncio.create_task(publish_answer(self.feed, question_id, text, self._decoder.ask(text, escalation)))
+        task = asyncio.create_task(publish_answer(self.feed, question_id, text, parts))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 

@@ -14,7 +14,7 @@ from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
 from protos.expert.v1 import expert_pb2, expert_pb2_grpc
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
-from services.gateway import importing, minutes, transcript
+from services.gateway import importing, minutes, minutes_answers, transcript
 from services.gateway.answer_schema import Form
 from services.gateway.corrections import undone
 from services.gateway.decoder_link import DecoderLink
@@ -205,14 +205,14 @@ class Sessions:
 
         Raises NotFoundError, MediaError, OverloadedError.
         """
-        if (session := self._live.get(session_id)) is not None:
-            await session.ask(question_id, text, escalation)
-            return
         check_question(text)
+        parts = self.ask(session_id, text, escalation)
+        if (session := self._live.get(session_id)) is not None:
+            session.answer(question_id, text, parts)
+            return
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
         feed = await self.feed(session_id)
-        parts = self.ask(session_id, text, escalation)
         task = asyncio.create_task(publish_answer(feed, question_id, text, parts))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
@@ -333,7 +333,8 @@ class Sessions:
             async for part in _in_shape(form, question, parts, partial(self.minutes, session_id)):
                 yield part
             return
-        async for part in self._parts(session_id, question, escalation):
+        parts = self._parts(session_id, question, escalation)
+        async for part in _from_minutes(question, parts, partial(self.minutes, session_id)):
             yield part
 
     async def _parts(
@@ -411,12 +412,10 @@ class Sessions:
         async with asyncio.timeout(SEE_TIMEOUT_S):
             await link.run()
 
-        async def noted() -> minutes.Minutes:
-            document = transcript.fold(events)
-            return minutes.minutes_of(document, minutes.sentences(document), ())
-
+        noted = partial(self._noted, events)
         parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields if form is not None else ())
-        async for part in parts if form is None else _in_shape(form, question, parts, noted):
+        shaped = _from_minutes(question, parts, noted) if form is None else _in_shape(form, question, parts, noted)
+        async for part in shaped:
             yield part
 
     async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:
@@ -481,24 +480,36 @@ class Sessions:
         answers = await asyncio.gather(*(one(name) for name in self._channels))
         return [answer for answer in answers if answer is not None]
 
-    async def minutes(self, session_id: str) -> minutes.Minutes:
-        """Minutes of a live or kept session as far as it is. Raises NotFoundError, grpc.aio.AioRpcError."""
-        kept = [event async for event in self.store.events(session_id)]
-        title = (await self.store.get(session_id)).title
+    async def _noted(
+        self, events: Sequence[pb.Event], session_id: str = "", title: str = "", *, with_topics: bool = True
+    ) -> minutes.Minutes:
+        """Minutes of what these events tell. Raises grpc.aio.AioRpcError."""
 
         def read() -> tuple[transcript.Document, list[minutes.Sentence]]:
-            document = transcript.fold(kept, session_id=session_id, title=title)
+            document = transcript.fold(events, session_id=session_id, title=title)
             return document, minutes.sentences(document)
 
         document, said = await asyncio.to_thread(read)
+        topics = await self._topics(said) if with_topics else []
+        return await asyncio.to_thread(minutes.minutes_of, document, said, topics)
+
+    async def _topics(self, said: Sequence[minutes.Sentence]) -> list[minutes.Topic]:
         stub = decoder_pb2_grpc.DecoderServiceStub(self._channels["decoder"])
         request = decoder_pb2.TopicsRequest(lines=[sentence.text for sentence in said])
         found = (await stub.Topics(request, timeout=TOPICS_TIMEOUT_S)).topics
-        topics = [
+        return [
             minutes.Topic(t.title, said[t.first].start_sample, said[t.end - 1].end_sample, said[t.title_line])
             for t in found
         ]
-        return await asyncio.to_thread(minutes.minutes_of, document, said, topics)
+
+    async def minutes(self, session_id: str, *, with_topics: bool = True) -> minutes.Minutes:
+        """Minutes of a live or kept session as far as it is; the decoder is needed for topics alone.
+
+        Raises NotFoundError, grpc.aio.AioRpcError.
+        """
+        title = (await self.store.get(session_id)).title
+        kept = [event async for event in self.store.events(session_id)]
+        return await self._noted(kept, session_id, title, with_topics=with_topics)
 
     async def import_file(self, file: bytes, title: str = "", language: str = "") -> pb.SessionSummary:
         """Keep what another tool wrote down as a session that has ended. Raises MediaError."""
@@ -570,6 +581,26 @@ class Sessions:
         for feed in self._kept_feeds.values():
             feed.close()
         await asyncio.gather(*runs, *self._forgetting, return_exceptions=True)
+
+
+async def _from_minutes(
+    question: str, parts: AsyncIterator[decoder_pb2.AskResponse], noted: Callable[..., Awaitable[minutes.Minutes]]
+) -> AsyncIterator[decoder_pb2.AskResponse]:
+    """What the minutes tell where the question asks for it, else the decoder's parts."""
+    started = time.perf_counter()
+    if (wanted := minutes_answers.wanted(question)) is not None:
+        found = await noted(with_topics=wanted.needs_topics)
+        told = await asyncio.to_thread(minutes_answers.answer, wanted, found)
+        if told is not None:
+            spent_ms = (time.perf_counter() - started) * 1000
+            activation = told.activation
+            activation.first_evidence_ms = activation.first_token_ms = activation.total_ms = spent_ms
+            yield decoder_pb2.AskResponse(evidence=decoder_pb2.EvidenceList(evidence=told.evidence))
+            yield decoder_pb2.AskResponse(delta=told.text)
+            yield decoder_pb2.AskResponse(answer=told)
+            return
+    async for part in parts:
+        yield part
 
 
 async def _in_shape(

@@ -175,8 +175,12 @@ async def test_a_question_is_answered_with_evidence_while_it_runs(
             spoken = " ".join(w.text for w in event.utterance.words)
         question = pb.Question(question_id="q1", text=f"Who said {spoken!r}?")
         await call.write(pb.LiveRequest(question=question))
+        await call.write(pb.LiveRequest(question=pb.Question(question_id="q2", text="What topics came up?")))
         await call.done_writing()
-        parts = [e.answer for e in await rest(call) if e.HasField("answer")]
+        answers = [e.answer for e in await rest(call) if e.HasField("answer")]
+        topics = [p.part.answer for p in answers if p.question_id == "q2"][-1]
+        assert topics.tier == "minutes" and topics.evidence[0].text in topics.text
+        parts = [p for p in answers if p.question_id != "q2"]
         kinds = [p.part.WhichOneof("part") for p in parts]
         assert kinds[0] == "evidence" and kinds[-1] == "answer"
         answer = parts[-1].part.answer

@@ -132,6 +132,26 @@ def test_a_stream_gives_the_same_text_then_what_it_stands_on_then_usage(client: 
     assert chunks[-1].usage == whole.usage and not chunks[-1].choices
 
 
+def test_what_the_minutes_know_is_told_from_them_wherever_it_is_asked(
+    client: openai.OpenAI, house: House, meeting: str
+) -> None:
+    line = 'Priya Nair, by Thursday (Priya Nair at 00:11: "I will write the release checklist by Thursday.")'
+    made = client.chat.completions.create(model=f"sensorium/{meeting}", messages=about("What are the action items?"))
+    assert made.choices[0].message.content == f"- {line}"
+    (decoder,) = made.precontext
+    assert [said["text"] for said in decoder["result"]["evidence"]] == [
+        "I will write the release checklist by Thursday."
+    ]
+    url = f"{house.page}/api/sessions/{meeting}/ask"
+    over_http = httpx2.post(url, json={"text": "Please summarize the meeting"}, timeout=60).json()
+    assert over_http["tier"] == "minutes" and f"Action items:\n- {line}" in over_http["answer"]
+    assert "Topics:" in over_http["answer"] and "Decisions:" not in over_http["answer"]
+    none = httpx2.post(url, json={"text": "What was decided?"}, timeout=60).json()
+    assert (none["answer"], none["abstained"], none["evidence"]) == ("I heard no decision.", True, [])
+    said = house.cli("ask", meeting, "Who has to do what?")
+    assert said.stdout.startswith(f"- {line}\n") and said.returncode == 0
+
+
 def test_an_answer_takes_the_shape_of_a_class(client: openai.OpenAI, meeting: str) -> None:
     made = client.chat.completions.parse(model=f"sensorium/{meeting}", messages=about(QUESTION), response_format=Told)
     told = made.choices[0].message.parsed
