@@ -17,11 +17,12 @@ from services.decoder.escalation import Endpoint, EscalationError, Reply
 from services.decoder.lines import shown_line
 from services.decoder.local_model import LocalModel
 from services.decoder.model import SmallDecoder
-from services.decoder.moments import on_screen_when
+from services.decoder.moments import on_screen_when, window_asked
 from services.decoder.reader import Reader
 from services.decoder.retrieval import READ, Hit
 from services.decoder.router import Route, Router
 from services.decoder.session import Session
+from services.decoder.windows import Told, told_of
 from services.runtime import sentence, wire
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, OverloadedError
@@ -66,6 +67,12 @@ class Asking:
         question = checked(request)
         started, read_before = time.perf_counter(), process().opened_bytes
         names = dict(session.timeline.names)
+        if (window := window_asked(question, names, session.timeline.last_sample)) is not None:
+            told = told_of(session.timeline, window, names)
+            yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence_of(session, told.hits)))
+            yield pb.AskResponse(delta=told.text)
+            yield pb.AskResponse(answer=await self._of_time(session, request, told, started))
+            return
         unread = await session.read_waiting()
         found = await session.search(question, SEARCHED)
         route = await session.compute(partial(self._router.route, question, names, session.timeline.last_sample))
@@ -115,6 +122,26 @@ class Asking:
             fields=values,
         )
         yield pb.AskResponse(answer=whole)
+
+    async def _of_time(self, session: Session, request: pb.AskRequest, told: Told, started: float) -> pb.Answer:
+        """The answer to who asks for a time: its lines, that no model had to find."""
+        spent_ms = _ms_since(started)
+        return pb.Answer(
+            text=told.text,
+            abstained=not told.hits,
+            confidence=1.0,
+            evidence=evidence_of(session, told.hits),
+            tier="extract",
+            fields=[await self._value(session, field) for field in request.fields],
+            activation=pb.Activation(
+                experts=["timeline"],
+                reason="the lines of the time that is named",
+                first_evidence_ms=spent_ms,
+                first_token_ms=spent_ms,
+                total_ms=_ms_since(started),
+                escalation=pb.EscalationReport(outcome="not_needed", reason="the lines of a time are known here"),
+            ),
+        )
 
     async def _larger(
         self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], route: Route, activation: pb.Activation

@@ -1,4 +1,5 @@
-"""Questions about a moment or a speaker: what was shown when, when something was said, what somebody said. Pure.
+"""Questions about a moment or a speaker: what was shown when, what was said then, when something was said, what
+somebody said. Pure.
 
 English only; other questions are left to the reader.
 """
@@ -6,13 +7,15 @@ English only; other questions are left to the reader.
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from services.runtime.percept import SAMPLE_RATE
+from services.decoder.times import CLOCK, named_sample, split_span
 
 _SCREEN = r"(?:screen|slide|slides|display|presentation|page|picture)"
 # "about when it starts", "as the price" and "at the fair" name no moment of the meeting.
 _AT_MOMENT = (
     r"(?:(?<!about )when|while|at(?=\s+(?:\d|minute\b|the\s+(?:time|moment|point)\b))"
+    rf"|(?:around|near|about|in|during)(?=\s+{CLOCK})"
     r"|as(?=\s.*\b(?:spoke|said|talk\w*|ask\w*|mention\w*|discuss\w*|explain\w*|present\w*|began|started)\b))"
 )
 _ON_SCREEN = re.compile(
@@ -41,8 +44,22 @@ _SAYS = re.compile(
     r"|comment\w*|remark\w*|complain\w*|according|point|talk\w*|tells?|told|reports?|reported|announce\w*|believes?)\b",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(
-    r"\b(?:(?P<hours>\d{1,2}):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{2})\b|\bminute (?P<minute>\d{1,3})\b"
+# All of a question about a time, but for the time.
+_THEY = r"(?:they|we|you|people|everyone|everybody|the (?:team|group|speakers?|participants))"
+_SAID_THEN = re.compile(
+    r"(?:please )?(?:"
+    r"what (?:was|were|is|has been) (?:being )?(?:said|discussed|talked about|mentioned|going on|happening)"
+    rf"|what (?:did|have) {_THEY} (?:all )?(?:say|said|talk(?:ed)? about|discuss(?:ed)?)"
+    rf"|what (?:was|were) {_THEY} (?:saying|talking about|discussing)"
+    r"|what (?:has )?happened|what (?:did|have) i miss(?:ed)?|(?:catch me up|fill me in)(?: on)?"
+    r"|who (?:was|is) (?:speaking|talking)|who (?:spoke|talked|said what)"
+    r"|(?:summari[sz]e|recap|repeat|quote|(?:show|tell|give) me|read)(?: (?:what (?:was said|happened)|everything|it))?"
+    r"(?: (?:the )?(?:transcript|words|meeting|discussion))?)",
+    re.IGNORECASE,
+)
+_SAY_THEN = re.compile(
+    r"what (?:did|was|has) .+? (?:been )?(?:say|said|saying|talk(?:ing|ed)? about|mention(?:ed)?|ask(?:ed)?)",
+    re.IGNORECASE,
 )
 
 # Names that questions hold as other words.
@@ -61,21 +78,46 @@ def on_screen_when(question: str) -> str | None:
     return found["moment"] if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time of which all lines are asked for: what was shown, or what was said, by one `speaker` or by all ("")."""
+
+    start_sample: int
+    end_sample: int
+    kind: str
+    speaker: str = ""
+
+
+def window_asked(question: str, names: Mapping[str, str], end_sample: int) -> Window | None:
+    """The time of "What was said around 2:40?", of which the session may have nothing; None for other questions."""
+    asked = question.strip().rstrip("?.! ")
+    if (moment := on_screen_when(asked)) is not None and re.fullmatch(CLOCK, moment, re.IGNORECASE):
+        at = moment_sample(moment) or 0
+        return Window(at, at, "screen")
+    rest, span = split_span(asked, end_sample)
+    if span is None:
+        return None
+    rest = " ".join(rest.replace(",", " ").split())
+    if "happened" in rest and span[0] > end_sample:
+        # people may have told what happened at that time of the day
+        return None
+    if _SAID_THEN.fullmatch(rest):
+        return Window(*span, "speech")
+    if _ON_SCREEN_NOW.match(rest):
+        return Window(*span, "screen")
+    if _SAY_THEN.fullmatch(rest) and (who := speaker_asked(question, names)) is not None:
+        return Window(*span, "speech", who)
+    return None
+
+
 def asks_when_said(question: str) -> bool:
     """True when the answer is the moment of the talk, not a date in it."""
     return _SAID_WHEN.search(question.strip()) is not None
 
 
-def named_sample(words: str) -> int | None:
-    """The media sample of "12:30", "1:02:03" or "minute 12", the last for NOW; None where no time is named."""
-    if words == NOW:
-        return sys.maxsize
-    found = _CLOCK.search(words)
-    if found is None:
-        return None
-    if found["minute"]:
-        return int(found["minute"]) * 60 * SAMPLE_RATE
-    return (int(found["hours"] or 0) * 3600 + int(found["minutes"]) * 60 + int(found["seconds"])) * SAMPLE_RATE
+def moment_sample(words: str) -> int | None:
+    """The media sample of a moment that is named by a time, the last for NOW; None for others."""
+    return sys.maxsize if words == NOW else named_sample(words)
 
 
 def speaker_asked(question: str, names: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from services.decoder.lineindex import Candidate, LineIndex
 from services.decoder.lines import Line
-from services.decoder.moments import named_sample, on_screen_when, speaker_asked
+from services.decoder.moments import moment_sample, on_screen_when, speaker_asked
 from services.decoder.pictures import Pictures, picture_asked
 from services.decoder.reader import Passage, Reader, Reading
 from services.runtime.sentence import SentenceEncoder
@@ -86,7 +86,7 @@ class Index(LineIndex):
 
     def _on_screen(self, moment: str, names: dict[str, str]) -> list[Hit]:
         """The last picture that came before a moment, told by a time or by what was said."""
-        at, sure = named_sample(moment), 1.0
+        at, sure = moment_sample(moment), 1.0
         if at is None:
             said = next((hit for hit in self._read(moment, names) if hit.line.kind == "speech"), None)
             if said is None:

@@ -6,7 +6,6 @@ the search has found, and less so the less sure it is.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from services.decoder.lines import Line
 from services.decoder.moments import mention
 from services.decoder.retrieval import Hit
+from services.decoder.times import named_span
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
 
@@ -142,58 +142,6 @@ def _gain(line: Line, route: Route, gains: Gains) -> float:
 def _log_odds(probability: float) -> float:
     kept = min(max(probability, 1e-6), 1 - 1e-6)
     return math.log(kept / (1 - kept))
-
-
-_NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
-    )
-} | {"a": 1, "an": 1, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "half an": 0.5}
-_UNIT_S = {"s": 1, "m": 60, "h": 3600}
-_COUNT = rf"(?P<count>\d+(?:\.\d+)?|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})?"
-_LENGTH = rf"{_COUNT}\s*(?P<unit>s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?|rs?)?)\b"
-_LAST = re.compile(rf"\b(?:last|past|previous)\s+{_LENGTH}", re.IGNORECASE)
-_FIRST = re.compile(rf"\bfirst\s+{_LENGTH}", re.IGNORECASE)
-_CLOCK = r"(\d{1,2}:\d{2}(?::\d{2})?)"
-_BETWEEN = re.compile(rf"\bbetween\s+{_CLOCK}\s+and\s+{_CLOCK}", re.IGNORECASE)
-_AT = re.compile(rf"\b(?:at|around|near)\s+{_CLOCK}(?!\s*(?:am|pm|a\.m|p\.m|o'clock))", re.IGNORECASE)
-# A named moment is as exact as people are.
-_AT_S = 30
-
-
-def named_span(question: str, end_sample: int) -> tuple[int, int] | None:
-    """The span of time that a question names in numbers, on the media clock; None when it names none.
-
-    "between 1:10 and 2:00" and "around 12:30" count from the beginning of the session (mm:ss or h:mm:ss).
-    """
-    if (found := _BETWEEN.search(question)) is not None:
-        start, end = sorted(_clock_s(part) for part in found.groups())
-        return start * SAMPLE_RATE, end * SAMPLE_RATE
-    if (found := _LAST.search(question)) is not None and (length := _length(found)):
-        return max(0, end_sample - length), end_sample
-    if (found := _FIRST.search(question)) is not None and (length := _length(found)):
-        return 0, length
-    if (found := _AT.search(question)) is not None and _clock_s(found[1]) * SAMPLE_RATE <= end_sample:
-        middle = _clock_s(found[1])
-        return max(0, middle - _AT_S) * SAMPLE_RATE, (middle + _AT_S) * SAMPLE_RATE
-    return None
-
-
-def _length(found: re.Match[str]) -> int:
-    """Samples of "five minutes"; "the last minute" is one, "the last minutes" no exact length."""
-    count, unit = found["count"], found["unit"].lower()
-    if not count and unit.endswith("s") and len(unit) > 1:
-        return 0
-    number = float(_NUMBERS[count.lower()]) if count and count.lower() in _NUMBERS else float(count or 1)
-    return int(number * _UNIT_S[unit[0]] * SAMPLE_RATE)
-
-
-def _clock_s(text: str) -> int:
-    seconds = 0
-    for part in text.split(":"):
-        seconds = 60 * seconds + int(part)
-    return seconds
 
 
 def _span(period: str, end_sample: int) -> tuple[int, int] | None:

@@ -109,6 +109,13 @@ class Timeline:
         fused = (self._fused(_unpacked(kept.said)) for kept in self._said.values())
         return sorted(fused, key=lambda said: (said.start_sample, said.utterance_id))
 
+    def utterances_in(self, start_sample: int, end_sample: int) -> list[Transcript]:
+        """The utterances of a span of time, with their speakers, in order of time."""
+        near = [self._said[name] for name in self._said_slots.near(start_sample, end_sample)]
+        there = [kept for kept in near if kept.start_sample < end_sample and kept.end_sample > start_sample]
+        fused = (self._fused(_unpacked(kept.said)) for kept in there)
+        return sorted(fused, key=lambda said: (said.start_sample, said.utterance_id))
+
     def screen_lines(self) -> list[ScreenLine]:
         """All lines the screen showed, in order of first sighting."""
         return sorted(self._screen.values(), key=lambda line: (line.first_sample, line.line_id))
@@ -126,6 +133,12 @@ class Timeline:
         """The lines of the picture that came at a sample, also those that stood there before, in reading order."""
         seen = [line for line in self._screen.values() if line.first_sample <= sample <= line.last_sample]
         return sorted(seen, key=lambda line: (line.box[1], line.box[0], line.line_id))
+
+    def picture_at(self, sample: int) -> list[ScreenLine]:
+        """The lines that stood on the screen at any sample: those of the last picture by then, in reading order."""
+        seen = (at for line in self._screen.values() for at in (line.first_sample, line.last_sample) if at <= sample)
+        newest = max(seen, default=None)
+        return [] if newest is None else self.shown_at(newest)
 
     def add_name(self, speaker: str, name: str) -> bool:
         """Name a speaker, or take the name back with an empty one; True when that is new."""

@@ -1,6 +1,15 @@
 import pytest
 
-from services.decoder.moments import NOW, asks_when_said, mention, named_sample, on_screen_when, speaker_asked
+from services.decoder.moments import (
+    NOW,
+    Window,
+    asks_when_said,
+    mention,
+    moment_sample,
+    on_screen_when,
+    speaker_asked,
+    window_asked,
+)
 
 S = 16_000
 
@@ -46,7 +55,7 @@ def test_a_question_for_the_moment_of_talk_is_told_from_one_for_a_date(question:
     ("words", "sample"), [("12:30", 750 * S), ("1:00:05", 3605 * S), ("minute 7", 420 * S), ("noon", None)]
 )
 def test_a_moment_can_be_named_by_the_clock(words: str, sample: int | None) -> None:
-    assert named_sample(words) == sample
+    assert moment_sample(words) == sample
 
 
 @pytest.mark.parametrize(
@@ -85,3 +94,61 @@ def test_a_first_name_of_two_people_tells_nobodys_words() -> None:
     names = {"S1": "Anna Berg", "S2": "Anna Lund"}
     assert speaker_asked("What did Anna say about it?", names) is None
     assert speaker_asked("What did Anna Lund say about it?", names) == "S2"
+
+
+@pytest.mark.parametrize(
+    ("question", "start_s", "end_s", "kind", "speaker"),
+    [
+        ("What was said around 2:40?", 160, 160, "speech", ""),
+        ("What was said at about 2:40?", 160, 160, "speech", ""),
+        ("what did they talk about at 1:02:03", 3723, 3723, "speech", ""),
+        ("What were people talking about near 12:05?", 725, 725, "speech", ""),
+        ("What was said in minute 20?", 1200, 1260, "speech", ""),
+        ("What was discussed between 1:10 and 2:00?", 70, 120, "speech", ""),
+        ("What was discussed from 1:10 to 2:00?", 70, 120, "speech", ""),
+        ("What happened in the last five minutes?", 3300, 3600, "speech", ""),
+        ("In the last 5 minutes, what was said?", 3300, 3600, "speech", ""),
+        ("What was said during the first two minutes?", 0, 120, "speech", ""),
+        ("What did I miss since minute 20?", 1200, 3600, "speech", ""),
+        ("What have I missed since 20:00?", 1200, 3600, "speech", ""),
+        ("Summarize what happened in the last ten minutes", 3000, 3600, "speech", ""),
+        ("Catch me up on the last ten minutes.", 3000, 3600, "speech", ""),
+        ("What was said five minutes ago?", 3300, 3300, "speech", ""),
+        ("What did Priya say in the last five minutes?", 3300, 3600, "speech", "S1"),
+        ("Who was speaking at 2:40?", 160, 160, "speech", ""),
+        ("What was on the screen at 12:05?", 725, 725, "screen", ""),
+        ("What was on the screen around 12:05?", 725, 725, "screen", ""),
+        ("What did the slide show at minute 12?", 720, 720, "screen", ""),
+        ("What was on the screen five minutes ago?", 3300, 3300, "screen", ""),
+        ("What was on the screen in the last two minutes?", 3480, 3600, "screen", ""),
+        ("What was said at 75:00?", 4500, 4500, "speech", ""),
+    ],
+)
+def test_who_asks_for_all_of_a_time_names_it_in_many_ways(
+    question: str, start_s: int, end_s: int, kind: str, speaker: str
+) -> None:
+    window = window_asked(question, {"S1": "Priya", "S2": "Tom"}, 3600 * S)
+    assert window == Window(start_s * S, end_s * S, kind, speaker)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What did Priya say about the budget at 12:05?",
+        "What did Lena say at 12:05?",
+        "What is planned for 12:05?",
+        "What must be done before 9:00?",
+        "What happens at 9:30 am?",
+        "What was said about the last five minutes of the match?",
+        "What did we decide in the last five minutes?",
+        "What was said?",
+        "What happened?",
+        "What happened at 75:00?",
+        "How many minutes were left at 2:40?",
+        "Who was speaking at the fair?",
+        "When does the train at 12:05 leave?",
+        "What is on the screen?",
+    ],
+)
+def test_a_question_about_more_than_a_time_is_searched(question: str) -> None:
+    assert window_asked(question, {"S1": "Priya", "S2": "Tom"}, 3600 * S) is None

@@ -8,7 +8,8 @@ from services.decoder.answer import is_answerable
 from services.decoder.asking import SHOWN, ordered
 from services.decoder.lines import Line
 from services.decoder.retrieval import Hit
-from services.decoder.router import Route, Router, named_span, preferred
+from services.decoder.router import Route, Router, preferred
+from services.decoder.times import named_span
 from services.runtime.sentence import SentenceEncoder
 from tools.train_router.questions import SPLITS, questions
 
@@ -41,6 +42,10 @@ def route(scope: str = "both", span: tuple[int, int] | None = None, speaker: str
         ("What was shown between 12:30 and 10:00?", (600, 750)),
         ("What happened around 0:50:00?", (2970, 3030)),
         ("What was said in the last minutes?", None),
+        ("What was said at minute 20?", (1200, 1260)),
+        ("What was shown from 10:00 to 12:30?", (600, 750)),
+        ("What was said at 61:00?", None),
+        ("What must be done before 9:00?", None),
         ("Does the train leave at 9:15 am?", None),
         ("Who lost the last two matches?", None),
         ("When is the deadline?", None),

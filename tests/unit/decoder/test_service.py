@@ -20,6 +20,7 @@ from services.decoder.escalation import EscalationSettings
 from services.decoder.local_model import LocalSettings
 from services.decoder.model import SmallDecoder
 from services.decoder.service import SERVICE_NAME, DecoderSettings, DecoderSkin
+from services.decoder.windows import MAX_LINES
 from services.runtime import wire
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.sentence import SentenceEncoder
@@ -197,6 +198,50 @@ async def test_who_asks_for_the_screen_gets_all_that_it_showed_also_what_stood_t
         last = (await ask(stub, "What is on the screen?"))[-1].answer
         assert last.text == f'The screen showed at 00:20: "{"; ".join([*texts, "Total 2,100"])}"'
         assert [found.text for found in last.evidence] == [*texts, "Total 2,100"]
+
+
+async def test_all_of_a_time_is_told_in_order_and_nothing_of_another(running: Running) -> None:
+    talk = [utterance(f"u{n}", 20 * n, f"This is remark number {n}.") for n in range(1, 31)]
+    turns = [turn(f"t{n}", f"S{n % 2}", 20 * n, 20 * n + 5) for n in range(1, 31)]
+    pictures = [screen(100.0, "Roof"), screen(300.0, "Budget"), screen(590.0, "Thanks")]
+    names = [Request(speaker_name=pb.SpeakerName(speaker="S1", name="Priya"))]
+    async with running() as (_, stub):
+        await observe(stub, [config(), *names, *talk, *turns, *pictures])
+        evidence, delta, last = await ask(stub, "What was said around 2:40?")
+        said = ["This is remark number 7.", "This is remark number 8.", "This is remark number 9."]
+        assert (
+            [line.text for line in last.answer.evidence] == said == [line.text for line in evidence.evidence.evidence]
+        )
+        assert (
+            last.answer.text
+            == delta.delta
+            == "\n".join((f'Priya at 02:20: "{said[0]}"', f'S0 at 02:40: "{said[1]}"', f'Priya at 03:00: "{said[2]}"'))
+        )
+        assert not last.answer.abstained and last.answer.confidence == 1
+        # the session is as long as what came of it: to the end of the last turn
+        last = (await ask(stub, "What did Priya say in the last two minutes?"))[-1].answer
+        assert [line.text[-3:] for line in last.evidence] == ["25.", "27.", "29."]
+        for question, shown in (
+            ("What was on the screen at 4:00?", 'The screen showed at 04:00: "Roof"'),
+            ("What was on the screen at 0:30?", "The screen showed no text then."),
+            ("What was on the screen between 4:00 and 6:00?", '04:00: "Roof"\nThe screen showed at 05:00: "Budget"'),
+        ):
+            last = (await ask(stub, question))[-1].answer
+            assert last.text.endswith(shown) and last.abstained == ("no text" in shown) == (not last.evidence)
+        for question in ("What was said at 55:00?", "What was on the screen at 55:00?"):
+            last = (await ask(stub, question))[-1].answer
+            assert (last.abstained, list(last.evidence)) == (True, []) and last.text.startswith(
+                "This session is 10:05 long"
+            )
+
+
+async def test_of_a_long_time_the_first_lines_are_told_and_the_others_counted(running: Running) -> None:
+    talk = [utterance(f"u{n}", 5 * n, f"This is remark number {n}.") for n in range(150)]
+    async with running() as (_, stub):
+        await observe(stub, [config(), *talk])
+        last = (await ask(stub, "What did I miss since minute 2?"))[-1].answer
+        assert len(last.evidence) == MAX_LINES and last.evidence[0].text == "This is remark number 24."
+        assert last.text.endswith("(26 lines more, until 12:26)")
 
 
 async def test_what_was_not_said_is_not_answered(running: Running, meeting: dict) -> None:
