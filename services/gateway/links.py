@@ -99,7 +99,12 @@ class ExpertLink:
             self._trim(lost)
 
     async def push_frame(self, frame: media_pb2.VideoFrame) -> None:
-        """Take a picture: the newest replaces those that wait, unless every frame was asked for."""
+        """Take a picture: the newest replaces those that wait, unless every frame was asked for.
+
+        One from before the checkpoint is ignored, as audio is: the expert has looked at it.
+        """
+        if frame.start_sample < self.checkpoint.resume_sample:
+            return
         async with self._changed:
             if self._config.every_frame:
                 await self._changed.wait_for(
@@ -179,6 +184,9 @@ class ExpertLink:
         self.checkpoint = checkpoint
         while self._audio and _end(self._audio[0]) <= checkpoint.resume_sample:
             self._audio.popleft()
+        # A stream that begins at the checkpoint takes no older picture.
+        while self._frames and self._frames[0][1].start_sample < checkpoint.resume_sample:
+            self._frames.popleft()
 
     async def _requests(self, config: expert_pb2.PerceiveConfig) -> AsyncIterator[Request]:
         yield Request(config=config)

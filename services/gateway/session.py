@@ -37,6 +37,7 @@ from services.runtime.percept import (
     SpeechActivity,
     TokenSpan,
     Transcript,
+    UnreadableFrame,
 )
 from services.runtime.phrases import parse_phrases, phrase_lines
 from services.runtime.queries import query_lines
@@ -379,6 +380,9 @@ class Session:
                 span = wire.span_to_proto(percept)
                 await self._store.save_span(self.id, span)
                 self._decoder.observe(decoder_pb2.ObserveRequest(token_span=span))
+            case UnreadableFrame():
+                where = f"the picture at {percept.start_sample / SAMPLE_RATE:.1f} s"
+                await self._on_status(expert, True, f"{where} was left out: {percept.why}")
             case Checkpoint():
                 await self._store.save_checkpoint(self.id, expert, percept, self.received_sample)
 
@@ -486,6 +490,8 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
         # Whatever is asked for, the screen's text is the meeting's.
         tasks=["ocr"] if name == "vision" else [],
         every_frame=config.pace == pb.PACE_MAX,
+        # What one client sends wrong once must not cost the session the rest of its pictures.
+        skip_unreadable=True,
         options=options,
     )
 

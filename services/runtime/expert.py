@@ -22,7 +22,7 @@ from services.runtime.describe_models import describe
 from services.runtime.errors import abort, status_code
 from services.runtime.image import decode_image
 from services.runtime.load import Lateness, Sheds
-from services.runtime.percept import SAMPLE_RATE, Percept
+from services.runtime.percept import SAMPLE_RATE, Percept, UnreadableFrame
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import (
     AdjustableStage,
@@ -260,6 +260,7 @@ class _Feed:
         self._expert = expert
         self._stage = stage
         self._is_live = not config.every_frame
+        self._skip_unreadable = config.skip_unreadable
         self._lateness = lateness
         self._arrived_sample = config.start_sample
         self._fed_sample = config.start_sample
@@ -310,7 +311,14 @@ class _Feed:
 
     def _look(self, request: Request) -> Iterator[Sequence[Percept]]:
         sent = request.frame
-        frame = Frame(decode_image(sent.image), sent.start_sample, sent.frame_id)
+        try:
+            pixels = decode_image(sent.image)
+        except MediaError as error:
+            if not self._skip_unreadable:
+                raise
+            yield [UnreadableFrame(sent.frame_id, sent.start_sample, str(error))]
+            return
+        frame = Frame(pixels, sent.start_sample, sent.frame_id)
         # Nobody waits for the first lines of a recording.
         if self._is_live and isinstance(self._stage, PiecewiseStage):
             yield from self._stage.push_frame_in_pieces(frame)

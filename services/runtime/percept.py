@@ -263,4 +263,15 @@ class TokenSpan:
         return len(self.values) // (2 * self.dimension)
 
 
-Percept = Transcript | SpeechActivity | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint | TokenSpan
+@dataclass(frozen=True, slots=True)
+class UnreadableFrame:
+    """A picture that could not be decoded and was left out; `why` is a sentence for people."""
+
+    frame_id: str
+    start_sample: int
+    why: str
+
+
+Percept = (
+    Transcript | SpeechActivity | SpeakerTurn | SpeakerVoice | ScreenState | Checkpoint | TokenSpan | UnreadableFrame
+)

@@ -22,6 +22,7 @@ from services.runtime.percept import (
     TokenSpan,
     Transcript,
     UiElement,
+    UnreadableFrame,
     Word,
 )
 
@@ -34,12 +35,22 @@ def to_response(percept: Percept) -> expert_pb2.PerceiveResponse:
     """Wrap one result of an expert."""
     if isinstance(percept, TokenSpan):
         return expert_pb2.PerceiveResponse(token_span=span_to_proto(percept))
+    if isinstance(percept, UnreadableFrame):
+        refused = expert_pb2.UnreadableFrame(
+            frame_id=percept.frame_id, start_sample=percept.start_sample, why=percept.why
+        )
+        return expert_pb2.PerceiveResponse(unreadable=refused)
     return expert_pb2.PerceiveResponse(percept=to_proto(percept))
 
 
 def from_response(message: expert_pb2.PerceiveResponse) -> Percept:
     """Unwrap one result. Raises ValueError when none is set, or a token span has no embeddings."""
-    return span_from_proto(message.token_span) if message.HasField("token_span") else from_proto(message.percept)
+    if message.HasField("token_span"):
+        return span_from_proto(message.token_span)
+    if message.HasField("unreadable"):
+        refused = message.unreadable
+        return UnreadableFrame(refused.frame_id, refused.start_sample, refused.why)
+    return from_proto(message.percept)
 
 
 def span_to_proto(value: TokenSpan) -> pb.TokenSpan:
@@ -76,7 +87,7 @@ def span_from_proto(message: pb.TokenSpan) -> TokenSpan:
 
 
 def to_proto(percept: Percept) -> pb.Percept:
-    """Wrap one percept for the wire. Raises ValueError for a token span."""
+    """Wrap one percept for the wire. Raises ValueError for what goes beside percepts."""
     match percept:
         case Transcript():
             return pb.Percept(transcript=transcript_to_proto(percept))
@@ -90,8 +101,8 @@ def to_proto(percept: Percept) -> pb.Percept:
             return pb.Percept(screen=screen_to_proto(percept))
         case Checkpoint():
             return pb.Percept(checkpoint=pb.Checkpoint(resume_sample=percept.resume_sample, state=percept.state))
-        case TokenSpan():
-            raise ValueError("a token span goes beside percepts, not into one: use to_response")
+        case TokenSpan() | UnreadableFrame():
+            raise ValueError(f"{type(percept).__name__} goes beside percepts, not into one: use to_response")
 
 
 def from_proto(message: pb.Percept) -> Percept:

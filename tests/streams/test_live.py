@@ -298,20 +298,22 @@ async def test_wrong_messages_get_a_status_and_a_sentence(
     assert sentence in str(error.details())
 
 
-async def test_a_frame_that_is_no_picture_is_reported_and_the_sound_goes_on(
-    house: House, two_speakers: NDArray[np.int16]
+async def test_a_frame_that_is_no_picture_is_reported_and_costs_that_picture_alone(
+    house: House, two_speakers: NDArray[np.int16], slide_png: bytes
 ) -> None:
     async with grpc.aio.insecure_channel(house.gateway, options=CLIENT_OPTIONS) as channel:
         stub = session_pb2_grpc.SessionServiceStub(channel)
         call = stub.Live()
         await call.write(pb.LiveRequest(config=live_config()))
         await call.write(pb.LiveRequest(frame=media_pb2.VideoFrame(image=b"not a picture", start_sample=0)))
+        await call.write(pb.LiveRequest(frame=media_pb2.VideoFrame(image=slide_png, start_sample=1)))
         for start in range(0, 80_000, PIECE):
             await call.write(audio(two_speakers[start : start + PIECE].tobytes(), start))
         await call.done_writing()
         events = await rest(call)
         assert any(e.expert_status.expert == "vision" and "image" in e.expert_status.message for e in events)
         assert any(e.HasField("utterance") for e in events) and events[-1].HasField("ended")
+        assert len(Heard(events).texts()) > 3
 
 
 async def test_a_second_writer_is_refused(house: House) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.media.v1 import media_pb2 as protos_dot_media_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/expert/v1/expert.proto\x12\x13sensorium.expert.v1\x1a\x1bprotos/media/v1/media.proto\"\xf6\x01\n\x0ePerceiveConfig\x12\x10\n\x08language\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\x14\n\x0cstart_sample\x18\x03 \x01(\x03\x12\x14\n\x0cresume_state\x18\x04 \x01(\x0c\x12\x13\n\x0b\x65very_frame\x18\x05 \x01(\x08\x12\x41\n\x07options\x18\x06 \x03(\x0b\x32\x30.sensorium.expert.v1.PerceiveConfig.OptionsEntry\x12\x0f\n\x07queries\x18\x07 \x03(\t\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x0ePerceiveUpdate\x12\x41\n\x07options\x18\x01 \x03(\x0b\x32\x30.sensorium.expert.v1.PerceiveUpdate.OptionsEntry\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xec\x01\n\x0fPerceiveRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32#.sensorium.expert.v1.PerceiveConfigH\x00\x12/\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1e.sensorium.media.v1.AudioChunkH\x00\x12/\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x1e.sensorium.media.v1.VideoFrameH\x00\x12\x35\n\x06update\x18\x04 \x01(\x0b\x32#.sensorium.expert.v1.PerceiveUpdateH\x00\x42\t\n\x07request\"s\n\x10PerceiveResponse\x12,\n\x07percept\x18\x01 \x01(\x0b\x32\x1b.sensorium.media.v1.Percept\x12\x31\n\ntoken_span\x18\x02 \x01(\x0b\x32\x1d.sensorium.media.v1.TokenSpan\"\x11\n\x0f\x44\x65scribeRequest\"\x9c\x01\n\x10ModelDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x12\n\nparameters\x18\x05 \x01(\x03\x12\x11\n\tis_loaded\x18\x06 \x01(\x08\x12\r\n\x05tasks\x18\x07 \x03(\t\x12\x11\n\tprecision\x18\x08 \x01(\t\"\x9c\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x35\n\x06models\x18\x03 \x03(\x0b\x32%.sensorium.expert.v1.ModelDescription\x12\x16\n\x0eresident_bytes\x18\x04 \x01(\x03\x12\x16\n\x0e\x61\x63tive_streams\x18\x05 \x01(\x05\x12\x13\n\x0bmax_streams\x18\x06 \x01(\x05\x12=\n\x04load\x18\x07 \x03(\x0b\x32/.sensorium.expert.v1.DescribeResponse.LoadEntry\x1a+\n\tLoadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x32\xc5\x01\n\rExpertService\x12[\n\x08Perceive\x12$.sensorium.expert.v1.PerceiveRequest\x1a%.sensorium.expert.v1.PerceiveResponse(\x01\x30\x01\x12W\n\x08\x44\x65scribe\x12$.sensorium.expert.v1.DescribeRequest\x1a%.sensorium.expert.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/expert/v1/expert.proto\x12\x13sensorium.expert.v1\x1a\x1bprotos/media/v1/media.proto\"\x8f\x02\n\x0ePerceiveConfig\x12\x10\n\x08language\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\x14\n\x0cstart_sample\x18\x03 \x01(\x03\x12\x14\n\x0cresume_state\x18\x04 \x01(\x0c\x12\x13\n\x0b\x65very_frame\x18\x05 \x01(\x08\x12\x41\n\x07options\x18\x06 \x03(\x0b\x32\x30.sensorium.expert.v1.PerceiveConfig.OptionsEntry\x12\x0f\n\x07queries\x18\x07 \x03(\t\x12\x17\n\x0fskip_unreadable\x18\x08 \x01(\x08\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x83\x01\n\x0ePerceiveUpdate\x12\x41\n\x07options\x18\x01 \x03(\x0b\x32\x30.sensorium.expert.v1.PerceiveUpdate.OptionsEntry\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xec\x01\n\x0fPerceiveRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32#.sensorium.expert.v1.PerceiveConfigH\x00\x12/\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1e.sensorium.media.v1.AudioChunkH\x00\x12/\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x1e.sensorium.media.v1.VideoFrameH\x00\x12\x35\n\x06update\x18\x04 \x01(\x0b\x32#.sensorium.expert.v1.PerceiveUpdateH\x00\x42\t\n\x07request\"\xad\x01\n\x10PerceiveResponse\x12,\n\x07percept\x18\x01 \x01(\x0b\x32\x1b.sensorium.media.v1.Percept\x12\x31\n\ntoken_span\x18\x02 \x01(\x0b\x32\x1d.sensorium.media.v1.TokenSpan\x12\x38\n\nunreadable\x18\x03 \x01(\x0b\x32$.sensorium.expert.v1.UnreadableFrame\"F\n\x0fUnreadableFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\t\x12\x14\n\x0cstart_sample\x18\x02 \x01(\x03\x12\x0b\n\x03why\x18\x03 \x01(\t\"\x11\n\x0f\x44\x65scribeRequest\"\x9c\x01\n\x10ModelDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x12\n\nparameters\x18\x05 \x01(\x03\x12\x11\n\tis_loaded\x18\x06 \x01(\x08\x12\r\n\x05tasks\x18\x07 \x03(\t\x12\x11\n\tprecision\x18\x08 \x01(\t\"\x9c\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x35\n\x06models\x18\x03 \x03(\x0b\x32%.sensorium.expert.v1.ModelDescription\x12\x16\n\x0eresident_bytes\x18\x04 \x01(\x03\x12\x16\n\x0e\x61\x63tive_streams\x18\x05 \x01(\x05\x12\x13\n\x0bmax_streams\x18\x06 \x01(\x05\x12=\n\x04load\x18\x07 \x03(\x0b\x32/.sensorium.expert.v1.DescribeResponse.LoadEntry\x1a+\n\tLoadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x32\xc5\x01\n\rExpertService\x12[\n\x08Perceive\x12$.sensorium.expert.v1.PerceiveRequest\x1a%.sensorium.expert.v1.PerceiveResponse(\x01\x30\x01\x12W\n\x08\x44\x65scribe\x12$.sensorium.expert.v1.DescribeRequest\x1a%.sensorium.expert.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,25 +39,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBERESPONSE_LOADENTRY']._loaded_options = None
   _globals['_DESCRIBERESPONSE_LOADENTRY']._serialized_options = b'8\001'
   _globals['_PERCEIVECONFIG']._serialized_start=84
-  _globals['_PERCEIVECONFIG']._serialized_end=330
-  _globals['_PERCEIVECONFIG_OPTIONSENTRY']._serialized_start=284
-  _globals['_PERCEIVECONFIG_OPTIONSENTRY']._serialized_end=330
-  _globals['_PERCEIVEUPDATE']._serialized_start=333
-  _globals['_PERCEIVEUPDATE']._serialized_end=464
-  _globals['_PERCEIVEUPDATE_OPTIONSENTRY']._serialized_start=284
-  _globals['_PERCEIVEUPDATE_OPTIONSENTRY']._serialized_end=330
-  _globals['_PERCEIVEREQUEST']._serialized_start=467
-  _globals['_PERCEIVEREQUEST']._serialized_end=703
-  _globals['_PERCEIVERESPONSE']._serialized_start=705
-  _globals['_PERCEIVERESPONSE']._serialized_end=820
-  _globals['_DESCRIBEREQUEST']._serialized_start=822
-  _globals['_DESCRIBEREQUEST']._serialized_end=839
-  _globals['_MODELDESCRIPTION']._serialized_start=842
-  _globals['_MODELDESCRIPTION']._serialized_end=998
-  _globals['_DESCRIBERESPONSE']._serialized_start=1001
-  _globals['_DESCRIBERESPONSE']._serialized_end=1285
-  _globals['_DESCRIBERESPONSE_LOADENTRY']._serialized_start=1242
-  _globals['_DESCRIBERESPONSE_LOADENTRY']._serialized_end=1285
-  _globals['_EXPERTSERVICE']._serialized_start=1288
-  _globals['_EXPERTSERVICE']._serialized_end=1485
+  _globals['_PERCEIVECONFIG']._serialized_end=355
+  _globals['_PERCEIVECONFIG_OPTIONSENTRY']._serialized_start=309
+  _globals['_PERCEIVECONFIG_OPTIONSENTRY']._serialized_end=355
+  _globals['_PERCEIVEUPDATE']._serialized_start=358
+  _globals['_PERCEIVEUPDATE']._serialized_end=489
+  _globals['_PERCEIVEUPDATE_OPTIONSENTRY']._serialized_start=309
+  _globals['_PERCEIVEUPDATE_OPTIONSENTRY']._serialized_end=355
+  _globals['_PERCEIVEREQUEST']._serialized_start=492
+  _globals['_PERCEIVEREQUEST']._serialized_end=728
+  _globals['_PERCEIVERESPONSE']._serialized_start=731
+  _globals['_PERCEIVERESPONSE']._serialized_end=904
+  _globals['_UNREADABLEFRAME']._serialized_start=906
+  _globals['_UNREADABLEFRAME']._serialized_end=976
+  _globals['_DESCRIBEREQUEST']._serialized_start=978
+  _globals['_DESCRIBEREQUEST']._serialized_end=995
+  _globals['_MODELDESCRIPTION']._serialized_start=998
+  _globals['_MODELDESCRIPTION']._serialized_end=1154
+  _globals['_DESCRIBERESPONSE']._serialized_start=1157
+  _globals['_DESCRIBERESPONSE']._serialized_end=1441
+  _globals['_DESCRIBERESPONSE_LOADENTRY']._serialized_start=1398
+  _globals['_DESCRIBERESPONSE_LOADENTRY']._serialized_end=1441
+  _globals['_EXPERTSERVICE']._serialized_start=1444
+  _globals['_EXPERTSERVICE']._serialized_end=1641
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PerceiveConfig(_message.Message):
-    __slots__ = ("language", "tasks", "start_sample", "resume_state", "every_frame", "options", "queries")
+    __slots__ = ("language", "tasks", "start_sample", "resume_state", "every_frame", "options", "queries", "skip_unreadable")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class PerceiveConfig(_message.Message):
     EVERY_FRAME_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     QUERIES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     language: str
     tasks: _containers.RepeatedScalarFieldContainer[str]
     start_sample: int
@@ -30,7 +31,8 @@ class PerceiveConfig(_message.Message):
     every_frame: bool
     options: _containers.ScalarMap[str, str]
     queries: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, language: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., start_sample: _Optional[int] = ..., resume_state: _Optional[bytes] = ..., every_frame: _Optional[bool] = ..., options: _Optional[_Mapping[str, str]] = ..., queries: _Optional[_Iterable[str]] = ...) -> None: ...
+    skip_unreadable: bool
+    def __init__(self, language: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., start_sample: _Optional[int] = ..., resume_state: _Optional[bytes] = ..., every_frame: _Optional[bool] = ..., options: _Optional[_Mapping[str, str]] = ..., queries: _Optional[_Iterable[str]] = ..., skip_unreadable: _Optional[bool] = ...) -> None: ...
 
 class PerceiveUpdate(_message.Message):
     __slots__ = ("options",)
@@ -58,12 +60,24 @@ class PerceiveRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[PerceiveConfig, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.AudioChunk, _Mapping]] = ..., frame: _Optional[_Union[_media_pb2.VideoFrame, _Mapping]] = ..., update: _Optional[_Union[PerceiveUpdate, _Mapping]] = ...) -> None: ...
 
 class PerceiveResponse(_message.Message):
-    __slots__ = ("percept", "token_span")
+    __slots__ = ("percept", "token_span", "unreadable")
     PERCEPT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_SPAN_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     percept: _media_pb2.Percept
     token_span: _media_pb2.TokenSpan
-    def __init__(self, percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ...) -> None: ...
+    unreadable: UnreadableFrame
+    def __init__(self, percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., unreadable: _Optional[_Union[UnreadableFrame, _Mapping]] = ...) -> None: ...
+
+class UnreadableFrame(_message.Message):
+    __slots__ = ("frame_id", "start_sample", "why")
+    FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    frame_id: str
+    start_sample: int
+    why: str
+    def __init__(self, frame_id: _Optional[str] = ..., start_sample: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()

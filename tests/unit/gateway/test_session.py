@@ -41,7 +41,8 @@ async def test_a_second_pass_is_not_undone_by_the_speakers_of_the_first(gateway:
 async def test_a_screen_that_is_still_being_read_is_told_and_not_kept(gateway: Gateway) -> None:
     session = await gateway.sessions.open(pb.LiveConfig())
     whole = ScreenState(0, 640, 360, regions=(TextRegion("r1", "Agenda", (0, 0, 90, 20)),), slide_id="s1")
-    watching = session.feed.watch(0)
+    # That no expert answers here is told in between.
+    watching = (event async for event in session.feed.watch(0) if event.HasField("screen"))
     told = asyncio.ensure_future(anext(watching))
     await asyncio.sleep(0)
     await session._on_percept("vision", replace(whole, slide_id="", is_partial=True))
