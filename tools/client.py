@@ -9,7 +9,7 @@ import grpc
 
 from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2, session_pb2_grpc
-from services.runtime.channel import CLIENT_OPTIONS
+from services.runtime.channel import CLIENT_OPTIONS, has_lost_its_status
 from tools.errors import GatewayError
 from tools.media import SAMPLE_RATE, Audio, Item
 from tools.replay import Replay, ReplayGapError
@@ -21,7 +21,6 @@ SILENCE_S = 180.0
 FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 2.0
 CALL_S = 30.0
-WRITE_FAILED = "Internal error from Core"
 
 EventSink = Callable[[session_pb2.Event], None]
 Report = Callable[[str], None]
@@ -147,7 +146,7 @@ class LiveSession:
         if error.code() is grpc.StatusCode.ALREADY_EXISTS:
             return self._last_seq > self._config.last_seq or self.session_id != self._config.session_id
         # A write that fails makes grpc.aio forget the status that the server gave; the next try brings it to light.
-        was_writing = error.code() is grpc.StatusCode.INTERNAL and error.details() == WRITE_FAILED
+        was_writing = has_lost_its_status(error)
         return was_writing or error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
     async def _connection(self, stub: Any, media: AsyncIterator[Item]) -> None:

@@ -1,4 +1,4 @@
-"""DecoderService: Observe, Ask, Describe."""
+"""DecoderService: Observe, Ask, Topics, Forget, Describe."""
 
 import asyncio
 import logging
@@ -157,6 +157,13 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 log.exception("topics failed")
             await abort(context, error)
             raise
+
+    async def Forget(
+        self, request: pb.ForgetRequest, context: "grpc.aio.ServicerContext[pb.ForgetRequest, pb.ForgetResponse]"
+    ) -> pb.ForgetResponse:
+        """A session was deleted: nothing of it stays in memory."""
+        self._forget(request.session_id)
+        return pb.ForgetResponse()
 
     async def Describe(
         self,

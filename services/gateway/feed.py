@@ -34,8 +34,11 @@ class Watcher:
         self._changed.set()
 
     def take(self) -> pb.Event | None:
-        """The next queued event that was not delivered yet."""
+        """The next queued event that was not delivered yet; one that was kept beside this feed is caught up with."""
         while self._events:
+            if self._events[0].seq > self.last_seq + 1:
+                self.must_catch_up = True
+                return None
             event = self._events.popleft()
             if event.seq == 0:
                 return event
@@ -53,9 +56,8 @@ class Watcher:
 class Feed:
     """Appends events to the store and tells watchers; nobody hears of a durable event before it is kept."""
 
-    def __init__(self, session_id: str, store: Store, last_seq: int) -> None:
+    def __init__(self, session_id: str, store: Store) -> None:
         self.session_id = session_id
-        self.last_seq = last_seq
         self.is_closed = False
         self._store = store
         self._watchers: set[Watcher] = set()
@@ -68,10 +70,8 @@ class Feed:
     async def append(self, event: pb.Event, subject: str = "") -> None:
         """Number an event, keep it, then tell everybody; `subject` is the id that a later event may replace."""
         async with self._writing:
-            event.seq = self.last_seq + 1
             event.unix_ms = int(time.time() * 1000)
             await self._store.append(self.session_id, event, subject)
-            self.last_seq = event.seq
             self._tell(event)
 
     def publish(self, event: pb.Event) -> None:
@@ -105,6 +105,8 @@ class Feed:
                         yield event
                 if (next_event := watcher.take()) is not None:
                     yield next_event
+                elif watcher.must_catch_up:
+                    continue
                 elif self.is_closed:
                     return
                 else:

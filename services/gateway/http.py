@@ -29,10 +29,10 @@ from services.gateway import answers, formats, importing, minutes, openai_audio,
 from services.gateway.answer_schema import compiled
 from services.gateway.seen import seen_json
 from services.gateway.service import voice_to_proto
-from services.gateway.session import EXPERTS
+from services.gateway.session import DECODER_AWAY, EXPERTS
 from services.gateway.sessions import Sessions
 from services.gateway.webrtc import OfferError, Peers
-from services.runtime.errors import ConflictError, DrainingError, NotFoundError
+from services.runtime.errors import ConflictError, DrainingError, NotFoundError, failed_call
 from services.runtime.phrases import MAX_CHARS, MAX_PHRASES
 from services.runtime.queries import MAX_QUERIES, MAX_QUERY_CHARS
 from services.runtime.stage import MediaError, OverloadedError
@@ -246,9 +246,7 @@ def _add_media(app: FastAPI, sessions: Sessions, peers: Peers) -> None:
         try:
             return seen_json(await sessions.see(request))
         except grpc.aio.AioRpcError as error:
-            if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION):
-                raise MediaError(error.details() or error.code().name) from error
-            raise DrainingError("vision does not answer now; ask again in a moment") from error
+            raise failed_call(error, "vision does not answer now; ask again in a moment") from error
 
     @app.get("/api/sessions/{session_id}/frames/{frame_id}")
     async def frame(session_id: str, frame_id: str) -> Response:
@@ -310,7 +308,7 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
         try:
             answer = await answers.whole_answer(sessions.ask(session_id, question.text, escalation, form))
         except (grpc.aio.AioRpcError, TimeoutError) as error:
-            raise DrainingError("the decoder does not answer now; ask again in a moment") from error
+            raise failed_call(error, DECODER_AWAY) from error
         response.status_code = 200
         return answers.answer_json(answer)
 
@@ -367,7 +365,7 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
         try:
             text = minutes.render(await sessions.minutes(session_id), format)
         except grpc.aio.AioRpcError as error:
-            raise DrainingError("the decoder does not answer now; try again in a moment") from error
+            raise failed_call(error, "the decoder does not answer now; try again in a moment") from error
         return Response(text, media_type=f"{minutes.FORMATS[format]}; charset=utf-8")
 
     @app.get("/api/status")

@@ -15,7 +15,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from services.runtime.errors import ConflictError, DrainingError, NotFoundError
+from services.runtime.errors import ConflictError, DrainingError, NotFoundError, failed_call
 from services.runtime.stage import MediaError, OverloadedError
 
 T = TypeVar("T")
@@ -74,12 +74,11 @@ def sse(data: Any) -> str:
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-_GRPC_STATUS = {grpc.StatusCode.INVALID_ARGUMENT: 400, grpc.StatusCode.RESOURCE_EXHAUSTED: 429}
-
-
 def refusal(error: Exception) -> JSONResponse:
     """The answer to a call that failed."""
     headers = {}
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        error = failed_call(error, "a service is busy; try again")
     match error:
         case MediaError():
             status, message = 400, str(error)
@@ -97,7 +96,8 @@ def refusal(error: Exception) -> JSONResponse:
         case HTTPException():
             status, message = error.status_code, error.detail
         case grpc.aio.AioRpcError():
-            status, message = _GRPC_STATUS.get(error.code(), 503), error.details() or error.code().name
+            status = 400 if error.code() is grpc.StatusCode.INVALID_ARGUMENT else 503
+            message = error.details() or error.code().name
         case _:
             log.error("call failed", exc_info=error)
             status, message = 500, "internal error"

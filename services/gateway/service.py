@@ -1,10 +1,8 @@
 """SessionService: the gateway's gRPC face. Turns calls into sessions and exceptions into statuses."""
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 
@@ -16,11 +14,9 @@ from services.gateway.session import Session
 from services.gateway.sessions import Sessions
 from services.gateway.voices import KnownVoice
 from services.runtime.describe import describe_process
-from services.runtime.errors import abort, status_code
+from services.runtime.errors import fail
 from services.runtime.stage import MediaError
 from services.runtime.streams import Streams
-
-log = logging.getLogger(__name__)
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SessionService"].full_name
 MAX_PAGE = 1_000
@@ -44,7 +40,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             with self.streams.admit():
                 await self._live(request_iterator, context)
         except Exception as error:  # the top of a stream: every failure becomes a status
-            await _fail(context, error)
+            await fail(context, error)
 
     async def _live(
         self,
@@ -99,7 +95,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             async for event in self._sessions.watch(request.session_id, request.last_seq):
                 await context.write(pb.WatchResponse(event=event))
         except Exception as error:  # the top of a stream
-            await _fail(context, error)
+            await fail(context, error)
 
     async def Ask(
         self, request: pb.AskRequest, context: "grpc.aio.ServicerContext[pb.AskRequest, pb.AskResponse]"
@@ -110,7 +106,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             async for part in self._sessions.ask(request.session_id, request.question, request.escalation, form):
                 await context.write(pb.AskResponse(part=part))
         except Exception as error:  # the top of a stream
-            await _fail(context, error)
+            await fail(context, error)
 
     async def See(
         self, request: pb.SeeRequest, context: "grpc.aio.ServicerContext[pb.SeeRequest, pb.SeeResponse]"
@@ -119,7 +115,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             return await self._sessions.see(request)
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
             raise
 
     async def ImportSession(
@@ -131,7 +127,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             summary = await self._sessions.import_file(request.file, request.title, request.language)
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
             raise
         return pb.ImportSessionResponse(summary=summary)
 
@@ -144,7 +140,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             return await self._list(request)
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
             raise
 
     async def _list(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
@@ -170,7 +166,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             async for event in self._sessions.store.events(request.session_id):
                 await context.write(pb.GetSessionResponse(event=event))
         except Exception as error:  # the top of a stream
-            await _fail(context, error)
+            await fail(context, error)
 
     async def GetMinutes(
         self,
@@ -181,7 +177,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             text = minutes.render(await self._sessions.minutes(request.session_id), request.format or "md")
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
             raise
         return pb.GetMinutesResponse(text=text)
 
@@ -194,7 +190,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             await self._sessions.delete(request.session_id)
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
         return pb.DeleteSessionResponse()
 
     async def AddVoice(
@@ -204,7 +200,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             return pb.AddVoiceResponse(voice=voice_to_proto(await self._sessions.add_voice(request)))
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
             raise
 
     async def ListVoices(
@@ -224,7 +220,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         try:
             await self._sessions.delete_voice(request.name)
         except Exception as error:  # the top of a call
-            await _fail(context, error)
+            await fail(context, error)
         return pb.DeleteVoiceResponse()
 
     async def Describe(
@@ -282,11 +278,3 @@ async def _send(
     async for event in session.feed.watch(last_seq):
         await context.write(pb.LiveResponse(event=event))
     session.must_go_on()
-
-
-async def _fail(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> None:
-    if isinstance(error, grpc.aio.AioRpcError):
-        await context.abort(error.code(), error.details() or "")
-    if status_code(error) is grpc.StatusCode.INTERNAL:
-        log.exception("call failed")
-    await abort(context, error)

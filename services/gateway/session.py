@@ -9,7 +9,8 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import grpc
 
@@ -26,7 +27,7 @@ from services.gateway.store import Store, StoredSession
 from services.gateway.voices import Voices, clean_name
 from services.runtime import wire
 from services.runtime.audio import check_chunk
-from services.runtime.errors import ConflictError, DrainingError
+from services.runtime.errors import ConflictError, DrainingError, NotFoundError, failed_call, status_code
 from services.runtime.percept import (
     SAMPLE_RATE,
     Checkpoint,
@@ -56,6 +57,8 @@ MAX_FRAME_BYTES = 48 * 1024 * 1024
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_QUESTION_CHARS = 2_000
 MAX_QUESTIONS = 4
+# What is told where the decoder itself cannot say why.
+DECODER_AWAY = "the decoder does not answer now; ask again in a moment"
 # The sender is told this often what was received.
 PROGRESS_SAMPLES = SAMPLE_RATE // 2
 # A session without a writer is finished after this long.
@@ -180,9 +183,12 @@ class Session:
         """Tell the parts of an answer as events; the session ends after them. Raises OverloadedError."""
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
-        task = asyncio.create_task(publish_answer(self.feed, question_id, text, parts))
+        task = asyncio.create_task(publish_answer(self._own_feed, question_id, text, parts))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
+
+    async def _own_feed(self) -> Feed:
+        return self.feed
 
     async def rename(self, speaker: str, name: str) -> None:
         """Give a speaker a name, which then stays. Raises MediaError."""
@@ -411,23 +417,34 @@ class Session:
 
 
 async def publish_answer(
-    feed: Feed, question_id: str, question: str, parts: AsyncIterator[decoder_pb2.AskResponse]
+    feed: Callable[[], Awaitable[Feed]], question_id: str, question: str, parts: AsyncIterator[decoder_pb2.AskResponse]
 ) -> None:
-    """Turn the parts of an answer into events; the whole answer is kept."""
+    """Turn the parts of an answer into events of the session's present feed; the whole answer is kept.
+
+    Whatever goes wrong, those who wait for the answer are told, in an answer that is not kept.
+    """
+
+    def event(part: decoder_pb2.AskResponse) -> pb.Event:
+        return pb.Event(answer=pb.AnswerPart(question_id=question_id, question=question, part=part))
+
     try:
         async for part in parts:
-            event = pb.Event(answer=pb.AnswerPart(question_id=question_id, question=question, part=part))
             if part.HasField("answer"):
-                await feed.append(event, question_id)
+                await (await feed()).append(event(part), question_id)
             else:
-                feed.publish(event)
-    except (grpc.aio.AioRpcError, TimeoutError) as error:
-        log.warning("question failed", extra={"fields": {"error": type(error).__name__}})
-        sorry = decoder_pb2.Answer(
-            text="The decoder does not answer now. Ask again in a moment.", abstained=True, tier="none"
-        )
-        part = decoder_pb2.AskResponse(answer=sorry)
-        feed.publish(pb.Event(answer=pb.AnswerPart(question_id=question_id, question=question, part=part)))
+                (await feed()).publish(event(part))
+    except Exception as error:  # the top of a task: whatever it is, somebody waits for the answer
+        known = failed_call(error, DECODER_AWAY) if isinstance(error, grpc.aio.AioRpcError | TimeoutError) else error
+        if status_code(known) is grpc.StatusCode.INTERNAL:
+            log.exception("question failed")
+            why = "The question could not be answered: something went wrong here. Ask again."
+        else:
+            log.warning("question failed", extra={"fields": {"error": type(known).__name__}})
+            why = str(known)[:1].upper() + str(known)[1:].rstrip(".") + "."
+        sorry = decoder_pb2.Answer(text=why, abstained=True, tier="none")
+        # A session that was deleted meanwhile has nobody who waits.
+        with suppress(NotFoundError):
+            (await feed()).publish(event(decoder_pb2.AskResponse(answer=sorry)))
 
 
 def new_session_id() -> str:

@@ -33,7 +33,7 @@ from services.gateway.session import (
 )
 from services.gateway.store import Store, StoredSession
 from services.gateway.voices import KnownVoice, Voices
-from services.runtime.channel import CLIENT_OPTIONS
+from services.runtime.channel import CLIENT_OPTIONS, has_lost_its_status
 from services.runtime.errors import ConflictError, NotFoundError
 from services.runtime.percept import SpeakerVoice
 from services.runtime.queries import checked_queries
@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 DESCRIBE_TIMEOUT_S = 2.0
 SEE_TIMEOUT_S = 60.0
 TOPICS_TIMEOUT_S = 120.0
+FORGET_TIMEOUT_S = 5.0
+# A call that was refused in the middle of a write is made again to learn why.
+LOST_STATUS_RETRIES = 5
 MAX_KEPT_FEEDS = 64
 # Ended sessions whose speakers can still be remembered; how they sound is in memory only.
 MAX_HEARD = 16
@@ -129,7 +132,7 @@ class Sessions:
             self.voices,
             self._channels,
             await self.store.checkpoints(stored.id),
-            Feed(stored.id, self.store, await self.store.last_seq(stored.id)),
+            Feed(stored.id, self.store),
         )
         if (kept := self._kept_feeds.pop(session.id, None)) is not None:
             kept.close()
@@ -168,13 +171,13 @@ class Sessions:
 
     async def feed(self, session_id: str) -> Feed:
         """The events of a live or kept session. Raises NotFoundError."""
-        # Two feeds of one session would give two events the same number.
+        # Whoever watches one of two feeds of a session would not hear of the other's events.
         async with self._opening:
             if (session := self._live.get(session_id)) is not None:
                 return session.feed
             await self.store.get(session_id)
             if session_id not in self._kept_feeds:
-                self._kept_feeds[session_id] = Feed(session_id, self.store, await self.store.last_seq(session_id))
+                self._kept_feeds[session_id] = Feed(session_id, self.store)
                 while len(self._kept_feeds) > MAX_KEPT_FEEDS:
                     self._kept_feeds.popitem(last=False)[1].close()
             self._kept_feeds.move_to_end(session_id)
@@ -212,8 +215,9 @@ class Sessions:
             return
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
-        feed = await self.feed(session_id)
-        task = asyncio.create_task(publish_answer(feed, question_id, text, parts))
+        await self.feed(session_id)
+        # While the answer is made the session may go live, or end: each part goes where people look then.
+        task = asyncio.create_task(publish_answer(lambda: self.feed(session_id), question_id, text, parts))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
 
@@ -376,15 +380,33 @@ class Sessions:
         )
 
     async def _show(self, stored: StoredSession) -> None:
-        """Tell the decoder all of a kept session, once at a time. Raises TimeoutError, grpc.aio.AioRpcError."""
+        """Tell the decoder all of a kept session, once at a time.
+
+        Raises NotFoundError, TimeoutError, grpc.aio.AioRpcError.
+        """
         async with self._showing:
-            if stored.id in self._shown:
+            # One that went live meanwhile tells the decoder itself; shown again it would lose what comes.
+            if stored.id in self._shown or stored.id in self._live:
                 return
+            await self.store.get(stored.id)
             link = self._link(stored)
             link.finish()
             async with asyncio.timeout(SEE_TIMEOUT_S):
                 await link.run()
+            try:
+                await self.store.get(stored.id)
+            except NotFoundError:  # deleted meanwhile
+                await self._forget(stored.id)
+                raise
             self._shown.add(stored.id)
+
+    async def _forget(self, session_id: str) -> None:
+        """Take a session out of the decoder's memory; one that does not answer forgets it when it was idle."""
+        stub = decoder_pb2_grpc.DecoderServiceStub(self._channels["decoder"])
+        try:
+            await stub.Forget(decoder_pb2.ForgetRequest(session_id=session_id), timeout=FORGET_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            log.warning("the decoder was not told to forget", extra={"fields": {"code": error.code().name}})
 
     async def ask_unkept(
         self, events: Sequence[pb.Event], question: str, form: Form | None = None
@@ -398,8 +420,9 @@ class Sessions:
             for event in events:
                 yield event
 
+        session_id = new_session_id()
         link = DecoderLink(
-            new_session_id(),
+            session_id,
             self._channels["decoder"],
             history,
             on_fused=_ignore,
@@ -409,14 +432,17 @@ class Sessions:
             escalation=decoder_pb2.ESCALATION_NEVER,
         )
         link.finish()
-        async with asyncio.timeout(SEE_TIMEOUT_S):
-            await link.run()
 
         noted = partial(self._noted, events)
-        parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields if form is not None else ())
-        shaped = _from_minutes(question, parts, noted) if form is None else _in_shape(form, question, parts, noted)
-        async for part in shaped:
-            yield part
+        try:
+            async with asyncio.timeout(SEE_TIMEOUT_S):
+                await link.run()
+            parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields if form is not None else ())
+            shaped = _from_minutes(question, parts, noted) if form is None else _in_shape(form, question, parts, noted)
+            async for part in shaped:
+                yield part
+        finally:
+            await self._forget(session_id)
 
     async def see(self, request: pb.SeeRequest) -> pb.SeeResponse:
         """Read one picture with the vision expert's named tasks, and those that queries need.
@@ -432,15 +458,8 @@ class Sessions:
         before = await stub.Describe(expert_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
         started = time.monotonic()
 
-        async def requests() -> AsyncIterator[expert_pb2.PerceiveRequest]:
-            config = expert_pb2.PerceiveConfig(tasks=tasks, queries=queries, every_frame=True)
-            yield expert_pb2.PerceiveRequest(config=config)
-            yield expert_pb2.PerceiveRequest(frame=media_pb2.VideoFrame(image=request.image, frame_id="image"))
-
-        screen = media_pb2.ScreenState()
-        async for response in stub.Perceive(requests(), timeout=SEE_TIMEOUT_S):
-            if response.percept.WhichOneof("percept") == "screen":
-                screen = response.percept.screen
+        config = expert_pb2.PerceiveConfig(tasks=tasks, queries=queries, every_frame=True)
+        screen = await _look(stub, config, request.image)
         spent_ms = (time.monotonic() - started) * 1000
         ran = list(dict.fromkeys((*tasks, *(task for answer in screen.answers for task in answer.tasks))))
         if queries:
@@ -532,7 +551,7 @@ class Sessions:
             await self._show(stored)
 
     async def delete(self, session_id: str) -> None:
-        """Forget a kept session. Raises NotFoundError, ConflictError while it is live."""
+        """Forget a kept session, in the decoder too. Raises NotFoundError, ConflictError while it is live."""
         if session_id in self._live:
             raise ConflictError(f"session {session_id} is live; end it first")
         self._heard.pop(session_id, None)
@@ -540,6 +559,7 @@ class Sessions:
         await self.store.delete(session_id)
         if (feed := self._kept_feeds.pop(session_id, None)) is not None:
             feed.close()
+        await self._forget(session_id)
 
     async def open_passing(self, config: pb.LiveConfig) -> tuple[Session, Callable[[], Awaitable[None]]]:
         """Begin a session that shall not be kept, and what forgets it, finished or not.
@@ -572,6 +592,7 @@ class Sessions:
             run.cancel()
             await asyncio.wait([run])
         await self.store.delete(session.id)
+        await self._forget(session.id)
 
     async def close(self) -> None:
         """Stop all sessions without ending them: they can be resumed from the store."""
@@ -581,6 +602,29 @@ class Sessions:
         for feed in self._kept_feeds.values():
             feed.close()
         await asyncio.gather(*runs, *self._forgetting, return_exceptions=True)
+
+
+async def _look(
+    stub: expert_pb2_grpc.ExpertServiceStub, config: expert_pb2.PerceiveConfig, image: bytes
+) -> media_pb2.ScreenState:
+    """What vision sees on one picture. Raises grpc.aio.AioRpcError."""
+
+    async def requests() -> AsyncIterator[expert_pb2.PerceiveRequest]:
+        yield expert_pb2.PerceiveRequest(config=config)
+        yield expert_pb2.PerceiveRequest(frame=media_pb2.VideoFrame(image=image, frame_id="image"))
+
+    screen = media_pb2.ScreenState()
+    tries = 0
+    while True:
+        try:
+            async for response in stub.Perceive(requests(), timeout=SEE_TIMEOUT_S):
+                if response.percept.WhichOneof("percept") == "screen":
+                    screen = response.percept.screen
+            return screen
+        except grpc.aio.AioRpcError as error:
+            tries += 1
+            if tries > LOST_STATUS_RETRIES or not has_lost_its_status(error):
+                raise
 
 
 async def _from_minutes(

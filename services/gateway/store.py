@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,14 +110,13 @@ class Store:
     async def create(self, session_id: str, config: pb.LiveConfig, *, is_passing: bool = False) -> StoredSession:
         """Begin a session; a passing one is not listed, and forgotten at the latest when the file is opened again."""
         now = int(time.time() * 1000)
-        async with self._writing:
-            await self._database.execute(
+        async with self._transaction() as database:
+            await database.execute(
                 "INSERT INTO sessions(id, title, config, started_unix_ms) VALUES (?, ?, ?, ?)",
                 (session_id, config.title, config.SerializeToString(), now),
             )
             if is_passing:
-                await self._database.execute("INSERT INTO passing(session_id) VALUES (?)", (session_id,))
-            await self._database.commit()
+                await database.execute("INSERT INTO passing(session_id) VALUES (?)", (session_id,))
         return StoredSession(session_id, config.title, config, now, 0, False)
 
     async def create_ended(
@@ -128,19 +128,14 @@ class Store:
         for seq, (event, subject) in enumerate(events, 1):
             event.seq, event.unix_ms = seq, now
             rows.append((session_id, seq, event.WhichOneof("event"), subject, event.SerializeToString()))
-        async with self._writing:
-            try:
-                await self._database.execute(
-                    "INSERT INTO sessions(id, title, config, started_unix_ms, ended) VALUES (?, ?, ?, ?, 1)",
-                    (session_id, config.title, config.SerializeToString(), now),
-                )
-                await self._database.executemany(
-                    "INSERT INTO events(session_id, seq, kind, subject, event) VALUES (?, ?, ?, ?, ?)", rows
-                )
-            except BaseException:
-                await self._database.rollback()
-                raise
-            await self._database.commit()
+        async with self._transaction() as database:
+            await database.execute(
+                "INSERT INTO sessions(id, title, config, started_unix_ms, ended) VALUES (?, ?, ?, ?, 1)",
+                (session_id, config.title, config.SerializeToString(), now),
+            )
+            await database.executemany(
+                "INSERT INTO events(session_id, seq, kind, subject, event) VALUES (?, ?, ?, ?, ?)", rows
+            )
         return StoredSession(session_id, config.title, config, now, 0, True)
 
     async def save_config(self, session_id: str, config: pb.LiveConfig) -> None:
@@ -159,15 +154,18 @@ class Store:
         return StoredSession(row[0], row[1], pb.LiveConfig.FromString(row[2]), row[3], row[4], bool(row[5]))
 
     async def append(self, session_id: str, event: pb.Event, subject: str = "") -> None:
-        """Keep one numbered event; `subject` is the id that a later event may replace."""
-        await self._write(
-            "INSERT INTO events(session_id, seq, kind, subject, event) VALUES (?, ?, ?, ?, ?)",
-            (session_id, event.seq, event.WhichOneof("event"), subject, event.SerializeToString()),
-        )
-        if event.WhichOneof("event") == "ended":
-            await self._write("UPDATE sessions SET ended = 1 WHERE id = ?", (session_id,))
-            # Nobody resumes it any more, and diarization's state tells how everybody sounds.
-            await self._write("DELETE FROM checkpoints WHERE session_id = ?", (session_id,))
+        """Give an event the session's next number and keep it; `subject` is the id that a later event may replace."""
+        kind = event.WhichOneof("event")
+        async with self._transaction() as database:
+            event.seq = await self.last_seq(session_id) + 1
+            await database.execute(
+                "INSERT INTO events(session_id, seq, kind, subject, event) VALUES (?, ?, ?, ?, ?)",
+                (session_id, event.seq, kind, subject, event.SerializeToString()),
+            )
+            if kind == "ended":
+                await database.execute("UPDATE sessions SET ended = 1 WHERE id = ?", (session_id,))
+                # Nobody resumes it any more, and diarization's state tells how everybody sounds.
+                await database.execute("DELETE FROM checkpoints WHERE session_id = ?", (session_id,))
 
     async def last_seq(self, session_id: str) -> int:
         """Newest number kept, 0 for none."""
@@ -194,16 +192,15 @@ class Store:
 
     async def save_checkpoint(self, session_id: str, expert: str, checkpoint: Checkpoint, received_sample: int) -> None:
         """Keep an expert's newest restart position."""
-        async with self._writing:
-            await self._database.execute(
+        async with self._transaction() as database:
+            await database.execute(
                 "INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT(session_id, expert) DO UPDATE "
                 "SET resume_sample = excluded.resume_sample, state = excluded.state",
                 (session_id, expert, checkpoint.resume_sample, checkpoint.state),
             )
-            await self._database.execute(
+            await database.execute(
                 "UPDATE sessions SET received_sample = ? WHERE id = ?", (received_sample, session_id)
             )
-            await self._database.commit()
 
     async def save_span(self, session_id: str, span: media_pb2.TokenSpan) -> None:
         """Keep what an adapter made of an utterance or a place of the screen, in the place of what it made before."""
@@ -275,6 +272,16 @@ class Store:
             log.info("checkpoint put off")
 
     async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
+        async with self._transaction() as database:
+            await database.execute(statement, parameters)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """All that is written in the block is kept when it ends, or nothing of it."""
         async with self._writing:
-            await self._database.execute(statement, parameters)
-            await self._database.commit()
+            try:
+                yield self._database
+                await self._database.commit()
+            except BaseException:
+                await self._database.rollback()
+                raise

@@ -4,6 +4,8 @@ gRPC's own flow control is no backpressure for audio: with the defaults a reader
 130 s of it in before a write blocks; with these, 0.8 s.
 """
 
+import grpc
+
 MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
@@ -32,3 +34,8 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 )
+
+
+def has_lost_its_status(error: grpc.aio.AioRpcError) -> bool:
+    """True when a write failed because the server had ended the call: grpc.aio forgets the status that it gave."""
+    return error.code() is grpc.StatusCode.INTERNAL and error.details() == "Internal error from Core"

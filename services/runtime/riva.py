@@ -5,7 +5,6 @@ refused stands in docs/riva.md.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -19,13 +18,11 @@ from riva.client.proto import riva_asr_pb2, riva_asr_pb2_grpc
 from riva.client.proto.riva_audio_pb2 import AudioEncoding
 
 from services.runtime.encodings import AudioDecoder, Encoding
-from services.runtime.errors import abort, status_code
+from services.runtime.errors import abort, fail
 from services.runtime.percept import SAMPLE_RATE, Transcript, Word
 from services.runtime.settings import sensorium_version
 from services.runtime.stage import MediaError
 from services.runtime.streams import Streams
-
-log = logging.getLogger(__name__)
 
 SERVICE_NAME: str = riva_asr_pb2.DESCRIPTOR.services_by_name["RivaSpeechRecognition"].full_name
 MODEL = "sensorium"
@@ -96,7 +93,7 @@ class RivaSkin(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):
             with self._streams.admit():
                 return await self._recognize(request)
         except Exception as error:  # the top of a call: every failure becomes a status
-            await _fail(context, error)
+            await fail(context, error)
 
     async def _recognize(self, request: Any) -> Any:
         _refuse_unknown(request)
@@ -122,7 +119,7 @@ class RivaSkin(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):
             with self._streams.admit():
                 await self._stream(request_iterator, context)
         except Exception as error:  # the top of a stream
-            await _fail(context, error)
+            await fail(context, error)
 
     async def _stream(self, requests: AsyncIterator[Any], context: "Context[Any, Any]") -> None:
         first = await anext(aiter(requests), None)
@@ -320,11 +317,3 @@ class _Writer:
         if not speaker:
             return UNKNOWN_SPEAKER
         return self._speakers.setdefault(speaker, len(self._speakers))
-
-
-async def _fail(context: "Context[Any, Any]", error: Exception) -> None:
-    if isinstance(error, grpc.aio.AioRpcError):
-        await context.abort(error.code(), error.details() or "")
-    if status_code(error) is grpc.StatusCode.INTERNAL:
-        log.exception("call failed")
-    await abort(context, error)

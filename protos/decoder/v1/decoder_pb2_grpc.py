@@ -50,6 +50,11 @@ class DecoderServiceStub:
                 request_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsRequest.SerializeToString,
                 response_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsResponse.FromString,
                 _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/sensorium.decoder.v1.DecoderService/Forget',
+                request_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.ForgetResponse.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/sensorium.decoder.v1.DecoderService/Describe',
                 request_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.DescribeRequest.SerializeToString,
@@ -86,6 +91,13 @@ class DecoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forget(self, request, context):
+        """Forgets a session at once, observed or not; OK when there is none. An Ask that has begun may still end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """What runs here.
         """
@@ -110,6 +122,11 @@ def add_DecoderServiceServicer_to_server(servicer, server):
                     servicer.Topics,
                     request_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsRequest.FromString,
                     response_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsResponse.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.ForgetRequest.FromString,
+                    response_serializer=protos_dot_decoder_dot_v1_dot_decoder__pb2.ForgetResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -199,6 +216,33 @@ class DecoderService:
             '/sensorium.decoder.v1.DecoderService/Topics',
             protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsRequest.SerializeToString,
             protos_dot_decoder_dot_v1_dot_decoder__pb2.TopicsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sensorium.decoder.v1.DecoderService/Forget',
+            protos_dot_decoder_dot_v1_dot_decoder__pb2.ForgetRequest.SerializeToString,
+            protos_dot_decoder_dot_v1_dot_decoder__pb2.ForgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -411,6 +411,21 @@ async def test_a_session_is_forgotten_after_its_idle_time(running: Running) -> N
         assert (await stub.Describe(pb.DescribeRequest())).sessions == 0
 
 
+async def test_a_deleted_session_is_forgotten_at_once_also_while_it_is_observed(running: Running) -> None:
+    async with running() as (_, stub):
+        call = stub.Observe()
+        await call.write(config())
+        await call.write(utterance("u", 0, "The budget is secret."))
+        await call.read()
+        await stub.Forget(pb.ForgetRequest(session_id="m"))
+        assert (await stub.Describe(pb.DescribeRequest())).sessions == 0
+        assert (await failing(ask(stub, "What is secret?"))).code() is grpc.StatusCode.NOT_FOUND
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+        assert (await stub.Describe(pb.DescribeRequest())).sessions == 0
+        await stub.Forget(pb.ForgetRequest(session_id="m"))
+
+
 async def test_without_room_for_a_live_context_the_line_is_quoted(running: Running, meeting: dict) -> None:
     async with running(max_contexts=0, tier="small") as (skin, stub):
         await observe(stub, [config(), *percepts(meeting)])

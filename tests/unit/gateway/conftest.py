@@ -24,18 +24,20 @@ WORDS = ["I", "really", "liked", "that", "account."]
 
 @dataclass
 class Gateway:
-    """A served app over a real store; no expert answers."""
+    """A served app over a real store; no expert answers, each would at its place in `addresses`."""
 
     sessions: Sessions
     client: httpx2.AsyncClient
     url: str
     stopping: asyncio.Event
+    addresses: dict[str, str]
 
 
 @pytest.fixture
 async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     names = ("asr", "diarization", "vision", "decoder")
-    for name, address in zip(names, free_addresses(len(names)), strict=True):
+    addresses = dict(zip(names, free_addresses(len(names)), strict=True))
+    for name, address in addresses.items():
         monkeypatch.setenv(f"SENSORIUM_{name.upper()}_ADDRESS", address)
     async with AsyncExitStack() as stack:
         store = await Store.open(tmp_path / "sessions.db")
@@ -51,7 +53,7 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         served = asyncio.create_task(server.serve([listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx2.AsyncClient(base_url=url, timeout=20) as client:
-            yield Gateway(sessions, client, url, app.state.stopping)
+            yield Gateway(sessions, client, url, app.state.stopping, addresses)
         app.state.stopping.set()
         server.should_exit = True
         await served

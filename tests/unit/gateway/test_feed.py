@@ -1,6 +1,8 @@
 """Durable events reach every watcher once and in order, however slow it is."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def utterance(number: int, text: str = "word") -> pb.Event:
 
 
 async def test_a_watcher_that_falls_behind_still_gets_every_durable_event_once(store: Store) -> None:
-    feed = Feed("s", store, 0)
+    feed = Feed("s", store)
     watch = feed.watch(0)
     await feed.append(utterance(0))
     assert (await anext(watch)).seq == 1
@@ -45,7 +47,7 @@ async def test_a_watcher_that_falls_behind_still_gets_every_durable_event_once(s
 
 
 async def test_a_watcher_starts_after_the_number_it_names(store: Store) -> None:
-    feed = Feed("s", store, 0)
+    feed = Feed("s", store)
     for number in range(5):
         await feed.append(utterance(number))
     feed.close()
@@ -53,7 +55,7 @@ async def test_a_watcher_starts_after_the_number_it_names(store: Store) -> None:
 
 
 async def test_what_is_kept_survives_the_process(store: Store, tmp_path: Path) -> None:
-    feed = Feed("s", store, 0)
+    feed = Feed("s", store)
     await feed.append(utterance(0, "kept"))
     await store.save_checkpoint("s", "asr", Checkpoint(7, b"state"), 9)
     again = await Store.open(tmp_path / "sessions.db")  # the first connection was never closed
@@ -66,7 +68,7 @@ async def test_what_is_kept_survives_the_process(store: Store, tmp_path: Path) -
 
 
 async def test_a_summary_counts_the_newest_version_of_each_utterance(store: Store) -> None:
-    feed = Feed("s", store, 0)
+    feed = Feed("s", store)
     await feed.append(utterance(0, "first"), "u0")
     await feed.append(utterance(0, "second"), "u0")
     await feed.append(pb.Event(ended=pb.Ended(end_sample=99)), "ended")
@@ -75,13 +77,41 @@ async def test_a_summary_counts_the_newest_version_of_each_utterance(store: Stor
     assert (await store.get("s")).has_ended
 
 
+async def test_the_end_of_a_session_is_kept_whole_or_not_at_all(store: Store, tmp_path: Path) -> None:
+    feed = Feed("s", store)
+    await feed.append(utterance(0))
+    await store.save_checkpoint("s", "asr", Checkpoint(7, b"state"), 9)
+    with closing(sqlite3.connect(tmp_path / "sessions.db")) as other:
+        # The last thing that the end of a session writes cannot be written.
+        other.execute("CREATE TRIGGER stop BEFORE DELETE ON checkpoints BEGIN SELECT RAISE(ABORT, 'stopped'); END")
+        with pytest.raises(sqlite3.IntegrityError, match="stopped"):
+            await feed.append(pb.Event(ended=pb.Ended(end_sample=99)), "ended")
+        assert not (await store.get("s")).has_ended
+        assert [event.seq async for event in store.events("s")] == [1]
+        other.execute("DROP TRIGGER stop")
+    await feed.append(pb.Event(ended=pb.Ended(end_sample=99)), "ended")
+    assert [event.seq async for event in store.events("s")] == [1, 2]
+    assert (await store.get("s")).has_ended and not await store.checkpoints("s")
+
+
+async def test_a_watcher_hears_of_what_was_kept_beside_its_feed(store: Store) -> None:
+    feed, beside = Feed("s", store), Feed("s", store)
+    watch = feed.watch(0)
+    await feed.append(utterance(0))
+    assert (await anext(watch)).seq == 1
+    await beside.append(utterance(1))
+    await feed.append(utterance(2))
+    feed.close()
+    assert [event.seq async for event in watch] == [2, 3]
+
+
 async def test_a_deleted_session_is_gone_from_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     own = await Store.open(folder / "sessions.db")
     try:
         await own.create("s", pb.LiveConfig())
         secret = "xylophone-budget"
-        await Feed("s", own, 0).append(utterance(0, secret))
+        await Feed("s", own).append(utterance(0, secret))
         await own.delete("s")
         with pytest.raises(NotFoundError, match="no session 's'"):
             await own.get("s")
