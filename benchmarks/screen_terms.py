@@ -1,7 +1,7 @@
 """What the screen does for recognition, with real OCR between: `python -m benchmarks.screen_terms --media DIR`.
 
 DIR as in `benchmarks.phrases`. The words of each clip's list stand on a slide that is drawn here and read by the
-vision stage; its rare words (services/decoder/terms.py) go to the asr stage, as they do in a session. Three readings:
+vision stage; its words (services/decoder/terms.py) go to the asr stage, as they do in a session. Three readings:
 without a screen, with its own slide, with the slide of another clip. Prints one JSON object. Nothing was chosen on
 the clips of odd number (`--part held-out`). Needs jiwer and whisper-normalizer.
 """
@@ -47,15 +47,17 @@ def slide(words: Sequence[str], seed: int) -> NDArray[np.uint8]:
     return picture
 
 
-def terms_of(picture: NDArray[np.uint8], is_common: Callable[[str], bool]) -> str:
-    """What recognition is told of a picture: the `phrases` option of asr."""
+def options_of(picture: NDArray[np.uint8], rank: Callable[[str], int | None]) -> dict[str, str]:
+    """What recognition is told of a picture: the options `screen_rare` and `screen_seen` of asr."""
     stage = new_vision_expert().open_stage(StageConfig())
     seen = [*stage.push_frame(Frame(picture, 0, "slide")), *stage.flush()]
-    terms = ContextTerms(is_common)
+    terms = ContextTerms(rank)
     for percept in seen:
         if isinstance(percept, ScreenState):
             terms.show(percept)
-    return phrase_lines((term.text, term.weight) for term in terms.at(0) or ())
+    shown = terms.at(0) or ()
+    rare = phrase_lines((term.text, term.weight) for term in shown if not term.is_everyday)
+    return {"screen_rare": rare, "screen_seen": phrase_lines((term.text, 0) for term in shown if term.is_everyday)}
 
 
 def main() -> None:
@@ -72,9 +74,11 @@ def main() -> None:
     clips = {row["id"]: row for row in map(json.loads, (audio / "manifest.jsonl").open())}
     lists = [json.loads(line) for line in (audio / "rare_words.jsonl").open()][PARTS[flags.part]]
     normal, expert, encoder = EnglishTextNormalizer(), new_expert(), SentenceEncoder()
-    listed = [terms_of(slide(row["screen_words"], i), encoder.is_common) for i, row in enumerate(lists)]
+    listed = [options_of(slide(row["screen_words"], i), encoder.rank) for i, row in enumerate(lists)]
     read_right = sum(
-        normal(word) in normal(terms) for row, terms in zip(lists, listed, strict=True) for word in row["rare_words"]
+        normal(word) in normal(options["screen_rare"])
+        for row, options in zip(lists, listed, strict=True)
+        for word in row["rare_words"]
     )
     heard, invented, cpu_s = dict.fromkeys(WAYS, 0), dict.fromkeys(WAYS, 0), dict.fromkeys(WAYS, 0.0)
     texts: dict[str, list[str]] = {way: [] for way in WAYS}
@@ -86,15 +90,13 @@ def main() -> None:
         references.append(normal(clip["text"]))
         rare = {normal(word) for word in row["rare_words"]}
         rare_words += sum(word in rare for word in references[-1].split())
-        for way, phrases in zip(WAYS, ("", listed[i], listed[i - 1]), strict=True):
+        for way, options in zip(WAYS, ({}, listed[i], listed[i - 1]), strict=True):
             start = time.process_time()
-            said = finals(
-                expert, samples, flags.language, {"partials": "off"} | ({"phrases": phrases} if phrases else {})
-            )
+            said = finals(expert, samples, flags.language, {"partials": "off"} | options)
             cpu_s[way] += time.process_time() - start
             text = normal(" ".join(final.text for final in said)) or "-"
             texts[way].append(text)
-            shown = set(normal(phrases.replace("\t", " ")).split())
+            shown = set(normal(" ".join(options.values()).replace("\t", " ")).split())
             corrected = {normal(w.text) for final in said for w in final.words if w.correction is not None}
             invented[way] += len(corrected & shown - set(references[-1].split()))
             for chunk in jiwer.process_words(references[-1], text).alignments[0]:

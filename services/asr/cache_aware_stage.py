@@ -4,7 +4,7 @@ As in stage.py everything happens at windows of 512 samples counted from the las
 with empty caches, so a checkpoint needs none of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from engines.engine import Engine
 from services.asr.cache_aware import CacheAware, Utterance
 from services.asr.endpointing import MIN_SPEECH, OFFSET, Endpointer, Silence, Span
 from services.asr.finals import utterance_id
-from services.asr.settings import AsrOptions
+from services.asr.settings import SCREEN, AsrOptions
 from services.asr.vad import WINDOW, SpeechDetector
 from services.runtime.percept import Checkpoint, Percept, SpeechActivity, SpeechEvent, Transcript
 from services.runtime.stage import Frame, MediaError, StageConfig
@@ -46,6 +46,13 @@ class CacheAwareStage:
         self._heard_windows = 0
         self._shown = 0
         self._voice: int | None = None
+
+    def update(self, options: Mapping[str, str]) -> None:
+        """What the screen shows is no news to a model that cannot listen for it. Raises MediaError for all else."""
+        if others := sorted(set(options) - set(SCREEN)):
+            raise MediaError(
+                f"options {others} cannot change in mid-stream: {self._model.name} cannot listen for phrases"
+            )
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
         """Speech has no frames."""

@@ -3,6 +3,7 @@
 Whisper writes what stands in its prompt more readily, right or wrong. So an utterance is read with and
 without it, and the prompted reading gives only listed phrases, where the other reading sounds like them.
 Where there is no prompted reading, or it missed one, unsure English words are set right by their sound.
+Where two recognisers heard different words, the one that is listed or stands on the screen is taken.
 """
 
 import re
@@ -80,16 +81,85 @@ def _edit_similarity(one: str, other: str) -> float:
     return 1 - previous[-1] / max(len(one), len(other), 1)
 
 
-class PhraseBook:
-    """The phrases of one stream, prepared for looking them up."""
+class Listed:
+    """Texts that may take the place of words that sound like them."""
 
-    def __init__(self, phrases: Sequence[Phrase]) -> None:
-        self._phrases = phrases
-        self._compact = {compact(phrase.text) for phrase in phrases}
+    def __init__(self, texts: Sequence[str]) -> None:
+        plain = {compact(text) for text in texts}
         # Their plurals and possessives are as good.
-        self._listed = self._compact | {text + "s" for text in self._compact if len(text) > 3}
-        self._longest = max(map(len, self._listed), default=0)
-        self._most_words = max((len(phrase.text.split()) for phrase in phrases), default=0) + _EXTRA_WORDS
+        self._compact = plain | {text + "s" for text in plain if len(text) > 3}
+        self._longest = max(map(len, self._compact), default=0)
+        self._most_words = max((len(text.split()) for text in texts), default=0) + _EXTRA_WORDS
+
+    def __contains__(self, run: str) -> bool:
+        """Whether words, compact, spell one of them."""
+        return run in self._compact
+
+    def merge(self, words: Sequence[Word], others: Sequence[Word]) -> tuple[Word, ...]:
+        """`words` with what another reading has of the list in the place of what sounds like it."""
+        old, new = [compact(word.text) for word in words], [compact(word.text) for word in others]
+        pairs = [
+            (block.a + k, block.b + k)
+            for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+            for k in range(block.size)
+        ]
+        same = {j for _, j in pairs}
+        result: list[Word] = []
+        done = 0
+        for start, end in self._occurrences(new):
+            if same.issuperset(range(start, end)):
+                continue
+            low = max([done, *(i + 1 for i, j in pairs if j < start)])
+            high = min([len(old), *(i for i, j in pairs if j >= end)])
+            place = self._place("".join(new[start:end]), old, low, high)
+            if place is not None:
+                result += [*words[done : place[0]], *_fit(others[start:end], words[place[0] : place[1]])]
+                done = place[1]
+        return (*result, *words[done:])
+
+    def _occurrences(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        """Runs of words that spell a listed phrase, the longest at each place."""
+        found: list[tuple[int, int]] = []
+        start = 0
+        while start < len(texts):
+            run, best = "", start
+            for end in range(start, len(texts)):
+                run += texts[end]
+                if len(run) > self._longest:
+                    break
+                if texts[end] and run in self._compact:
+                    best = end + 1
+            if best > start:
+                found.append((start, best))
+            start = max(best, start + 1)
+        return found
+
+    def _place(self, phrase: str, texts: Sequence[str], low: int, high: int) -> tuple[int, int] | None:
+        """The run within [low, high) that sounds most like the phrase; None when none does or it is a phrase itself."""
+        best, place = (MIN_LIKENESS, 0), None
+        for start in range(low, high):
+            for end in range(start + 1, min(high, start + self._most_words) + 1):
+                run = "".join(texts[start:end])
+                if run in self._compact:
+                    return None
+                # letters as many more or fewer cannot be that like
+                if len(run) < MIN_LIKENESS * len(phrase):
+                    continue
+                if len(phrase) < MIN_LIKENESS * len(run):
+                    break
+                # of two as like, the one as long
+                if (like := (likeness(phrase, run), -abs(len(run) - len(phrase)))) > best:
+                    best, place = like, (start, end)
+        return place
+
+
+class PhraseBook:
+    """The phrases of one stream, prepared for looking them up, and what else its screen shows."""
+
+    def __init__(self, phrases: Sequence[Phrase], seen: Sequence[Phrase] = ()) -> None:
+        self._phrases = phrases
+        self._listed = Listed([phrase.text for phrase in phrases])
+        self._known = Listed([phrase.text for phrase in (*phrases, *seen)])
         grams = [_grams(phrase.text) for phrase in phrases]
         self._columns = {gram: i for i, gram in enumerate(sorted(set().union(*grams)))}
         self._rows = np.stack([self._row(g) for g in grams]) if grams else np.zeros((0, 0), np.float32)
@@ -135,25 +205,14 @@ class PhraseBook:
 
     def merge(self, words: Sequence[Word], prompted: Sequence[Word]) -> tuple[Word, ...]:
         """`words` with the listed phrases of the `prompted` reading in the place of what sounds like them."""
-        old, new = [compact(word.text) for word in words], [compact(word.text) for word in prompted]
-        pairs = [
-            (block.a + k, block.b + k)
-            for block in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
-            for k in range(block.size)
-        ]
-        same = {j for _, j in pairs}
-        result: list[Word] = []
-        done = 0
-        for start, end in self._occurrences(new):
-            if same.issuperset(range(start, end)):
-                continue
-            low = max([done, *(i + 1 for i, j in pairs if j < start)])
-            high = min([len(old), *(i for i, j in pairs if j >= end)])
-            place = self._place("".join(new[start:end]), old, low, high)
-            if place is not None:
-                result += [*words[done : place[0]], *_fit(prompted[start:end], words[place[0] : place[1]])]
-                done = place[1]
-        return (*result, *words[done:])
+        return self._listed.merge(words, prompted)
+
+    def choose(self, words: Sequence[Word], others: Sequence[Word]) -> tuple[Word, ...]:
+        """`words` with what another recogniser heard in the place of what sounds like it, where that is listed or seen.
+
+        Nothing comes in that nobody heard, so everyday words may do so too.
+        """
+        return self._known.merge(words, others)
 
     def snap(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """`words` with listed phrases in the place of unsure words that sound like them."""
@@ -182,44 +241,9 @@ class PhraseBook:
 
     def _is_unsure(self, words: Sequence[Word], texts: Sequence[str]) -> bool:
         run = "".join(texts)
-        if len(run) < MIN_SNAP_CHARS or run in self._listed or not self._listed.isdisjoint(texts):
+        if len(run) < MIN_SNAP_CHARS or run in self._listed or any(text in self._listed for text in texts):
             return False
         return _confidence(words) <= MAX_SNAP_CONFIDENCE
-
-    def _occurrences(self, texts: Sequence[str]) -> list[tuple[int, int]]:
-        """Runs of words that spell a listed phrase, the longest at each place."""
-        found: list[tuple[int, int]] = []
-        start = 0
-        while start < len(texts):
-            run, best = "", start
-            for end in range(start, len(texts)):
-                run += texts[end]
-                if len(run) > self._longest:
-                    break
-                if texts[end] and run in self._listed:
-                    best = end + 1
-            if best > start:
-                found.append((start, best))
-            start = max(best, start + 1)
-        return found
-
-    def _place(self, phrase: str, texts: Sequence[str], low: int, high: int) -> tuple[int, int] | None:
-        """The run within [low, high) that sounds most like the phrase; None when none does or it is a phrase itself."""
-        best, place = (MIN_LIKENESS, 0), None
-        for start in range(low, high):
-            for end in range(start + 1, min(high, start + self._most_words) + 1):
-                run = "".join(texts[start:end])
-                if run in self._listed:
-                    return None
-                # letters as many more or fewer cannot be that like
-                if len(run) < MIN_LIKENESS * len(phrase):
-                    continue
-                if len(phrase) < MIN_LIKENESS * len(run):
-                    break
-                # of two as like, the one as long
-                if (like := (likeness(phrase, run), -abs(len(run) - len(phrase)))) > best:
-                    best, place = like, (start, end)
-        return place
 
 
 def _runs(count: int) -> list[tuple[int, int]]:

@@ -85,7 +85,8 @@ def read_again(
         return None
     wins = is_better(hypothesis, stretch.mean_log_prob) and all(stretch.parts(transcript.words))
     kept, left = (transcript.words, stretch.words) if wins else (stretch.words, transcript.words)
-    chosen = with_phrases(phrases, whisper, utterance, encoded, replace(transcript, words=compared(kept, left)))
+    words = phrases.choose(compared(kept, left), left)
+    chosen = with_phrases(phrases, whisper, utterance, encoded, replace(transcript, words=words))
     if adapter is None:
         return SecondReading(chosen, wins)
     finals = [final for closed in stretch.closed for final in closed.finals.said]

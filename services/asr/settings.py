@@ -18,7 +18,10 @@ SENSITIVITIES = {
     "supershort": Endpointing(stop_history_s=0.25, stop_history_eou_s=0.128),
 }
 _EMBEDDINGS = {"on": True, "off": False, "auto": None}
-KNOWN = ("partials", "second_pass", "phrases", *HISTORIES_MS, *THRESHOLDS, "endpointing_sensitivity", "embeddings")
+# What the screen says, and what may change while a stream goes on.
+SCREEN = ("screen_rare", "screen_seen")
+ADJUSTABLE = ("phrases", *SCREEN)
+KNOWN = (*ADJUSTABLE, "partials", "second_pass", *HISTORIES_MS, *THRESHOLDS, "endpointing_sensitivity", "embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class AsrOptions:
     English utterance again; its text replaces the final under the same id, revision + 1. None: it does
     so where it was fetched, unless the language is pinned to English and there are no phrases.
     `phrases`: what may be said, which that reading listens for; one a line, a tab and a weight if wanted.
+    `screen_rare`: words of the screen that are listened for too, written in the same way. `screen_seen`: what else it
+    shows: where two readings differ, the one with such words is taken.
     `endpointing`: when speech begins and ends. `embeddings`: beside every English final its rows of the adapter; None:
     where that was fetched.
     """
@@ -36,6 +41,8 @@ class AsrOptions:
     partials: bool = True
     second_pass: bool | None = None
     phrases: tuple[Phrase, ...] = ()
+    screen_rare: tuple[Phrase, ...] = ()
+    screen_seen: tuple[Phrase, ...] = ()
     endpointing: Endpointing = Endpointing()
     embeddings: bool | None = False
 
@@ -49,6 +56,8 @@ def parse_options(options: Mapping[str, str]) -> AsrOptions:
         partials=partials is not False,
         second_pass=_choice(options, "second_pass", {"whisper": True, "off": False}),
         phrases=parse_phrases(options.get("phrases", "")),
+        screen_rare=parse_phrases(options.get("screen_rare", "")),
+        screen_seen=parse_phrases(options.get("screen_seen", "")),
         endpointing=_endpointing(options),
         embeddings=_choice({"embeddings": "off"} | dict(options), "embeddings", _EMBEDDINGS),
     )

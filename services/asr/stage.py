@@ -23,7 +23,7 @@ from services.asr.moonshine import MIN_SAMPLES, Moonshine
 from services.asr.partials import PartialReader
 from services.asr.phrases import PhraseBook
 from services.asr.second_pass import SecondPass, SecondReading, by_whisper, is_better, snapped, with_phrases
-from services.asr.settings import AsrOptions
+from services.asr.settings import ADJUSTABLE, AsrOptions
 from services.asr.stretch import Closed
 from services.asr.trust import BLIP_S, MAX_COMPRESSION, compression, hears_no_speech, is_guess
 from services.asr.turn import PATIENCE, is_complete
@@ -38,7 +38,7 @@ from services.runtime.percept import (
     SpeechEvent,
     Transcript,
 )
-from services.runtime.phrases import parse_phrases
+from services.runtime.phrases import compact, parse_phrases
 from services.runtime.stage import Frame, MediaError, StageConfig
 
 # Windows between partials: 0.29 s with Moonshine; Whisper costs half a second a look.
@@ -95,7 +95,7 @@ class AsrStage:
     def __init__(self, recognisers: Recognisers, config: StageConfig, options: AsrOptions) -> None:
         self._recognisers = recognisers
         self._options = options
-        self._phrases = PhraseBook(options.phrases)
+        self._phrases = _book(options)
         self._pinned = config.language
         self._language = LanguageState(config.language)
         if config.resume_state:
@@ -142,11 +142,20 @@ class AsrStage:
 
     def update(self, options: Mapping[str, str]) -> None:
         """Listen for other phrases from here on. Raises MediaError for another option or bad phrases."""
-        if fixed := sorted(set(options) - {"phrases"}):
-            raise MediaError(f"options {fixed} cannot change in mid-stream; asr takes other phrases only")
-        if "phrases" in options:
-            self._options = replace(self._options, phrases=parse_phrases(options["phrases"]))
-            self._phrases = PhraseBook(self._options.phrases)
+        if fixed := sorted(set(options) - set(ADJUSTABLE)):
+            raise MediaError(
+                f"options {fixed} cannot change in mid-stream; asr takes other {', '.join(ADJUSTABLE)} only"
+            )
+        before = self._options
+        now = {name: parse_phrases(text) for name, text in options.items()}
+        chosen = replace(
+            before,
+            phrases=now.get("phrases", before.phrases),
+            screen_rare=now.get("screen_rare", before.screen_rare),
+            screen_seen=now.get("screen_seen", before.screen_seen),
+        )
+        if chosen != before:
+            self._options, self._phrases = chosen, _book(chosen)
 
     def flush(self) -> Sequence[Percept]:
         """End of media: the open utterance becomes final; the rest of a window is filled with silence."""
@@ -389,10 +398,17 @@ class AsrStage:
         ):
             return None, other
         if language == "en" and is_better(other, hypothesis.mean_log_prob):
-            transcript = _compared(transcript, english)
+            transcript = self._compared(transcript, english)
         elif language == "en":
-            transcript, other = _compared(english, transcript), hypothesis
+            transcript, other = self._compared(english, transcript), hypothesis
         return transcript and with_phrases(self._phrases, whisper, utterance, encoded, transcript), other
+
+    def _compared(self, kept: Transcript | None, left: Transcript | None) -> Transcript | None:
+        """The reading that is kept, with what the other one says about how sure its words are, and of the screen's."""
+        if kept is None or left is None:
+            return kept
+        words = self._phrases.choose(compared(kept.words, left.words), left.words)
+        return replace(kept, words=words, stable_words=len(words))
 
     # Second pass
 
@@ -420,15 +436,14 @@ class AsrStage:
         return self._begin_reading(checkpoint) + self._end_reading()
 
 
+def _book(options: AsrOptions) -> PhraseBook:
+    listed = {compact(phrase.text) for phrase in options.phrases}
+    rare = [phrase for phrase in options.screen_rare if compact(phrase.text) not in listed]
+    return PhraseBook([*options.phrases, *rare], options.screen_seen)
+
+
 def _text(transcript: Transcript | None) -> str:
     return "" if transcript is None else transcript.text
-
-
-def _compared(kept: Transcript | None, left: Transcript | None) -> Transcript | None:
-    """The reading that is kept, with what the other one says about how sure its words are."""
-    if kept is None or left is None:
-        return kept
-    return replace(kept, words=compared(kept.words, left.words))
 
 
 def _nothing(start_sample: int, end_sample: int) -> Transcript:

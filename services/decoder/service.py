@@ -227,7 +227,7 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 self._writing,
                 Index(self._encoder, self._reader),
                 self._new_context,
-                self._encoder.is_common,
+                self._encoder.rank,
             )
         self._sessions.move_to_end(name)
         if config.escalation:
@@ -418,6 +418,7 @@ def _terms_message(terms: Sequence[ContextTerm]) -> pb.ContextTerms:
                 source_id=term.source_id,
                 box=wire.box_to_proto(term.box),
                 frame_id=term.frame_id,
+                is_everyday=term.is_everyday,
             )
             for term in terms
         ]

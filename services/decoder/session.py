@@ -48,7 +48,7 @@ class Session:
         writing: ThreadPoolExecutor,
         index: Index,
         new_context: Callable[[], LiveContext | None],
-        is_common: Callable[[str], bool],
+        rank: Callable[[str], int | None],
     ) -> None:
         self.id = session_id
         self.timeline = Timeline()
@@ -62,7 +62,7 @@ class Session:
         self._searching = searching
         self._writing = writing
         self._scribe = Scribe()
-        self._terms = ContextTerms(is_common)
+        self._terms = ContextTerms(rank)
         self._naming = Naming()
         self._found_names: list[FoundName] = []
         self._waiting_lines: dict[str, list[Line]] = {}

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from protos.decoder.v1 import decoder_pb2
 from protos.media.v1 import media_pb2
-from protos.session.v1 import session_pb2 as pb
-from services.runtime.phrases import MAX_PHRASES, compact, phrase_lines
+from services.runtime.phrases import compact, phrase_lines
 from services.runtime.stage import MediaError
 
 # Terms whose place on the screen is remembered after they are gone: a final may come later than that.
@@ -14,7 +13,7 @@ _REMEMBERED = 2_000
 
 
 class ScreenTerms:
-    """The screen's rare words by now, beside the phrases that a caller listed."""
+    """The screen's words by now, and where they stood."""
 
     def __init__(self) -> None:
         self._terms: Sequence[decoder_pb2.ContextTerm] = ()
@@ -29,11 +28,11 @@ class ScreenTerms:
         while len(self._places) > _REMEMBERED:
             self._places.popitem(last=False)
 
-    def lines(self, listed: Sequence[pb.Phrase]) -> str:
-        """The `phrases` option of asr: what a caller listed, then the screen's terms as far as there is room."""
-        own = [(" ".join(phrase.text.split()), phrase.weight) for phrase in listed]
-        seen = [(term.text, term.weight) for term in self._terms[: MAX_PHRASES - len(own)]]
-        return phrase_lines([*own, *seen])
+    def options(self) -> dict[str, str]:
+        """Options of asr: `screen_rare` and `screen_seen`, also where there is no such word now."""
+        rare = ((term.text, term.weight) for term in self._terms if not term.is_everyday)
+        seen = ((term.text, 0.0) for term in self._terms if term.is_everyday)
+        return {"screen_rare": phrase_lines(rare), "screen_seen": phrase_lines(seen)}
 
     def locate(self, utterance: media_pb2.Transcript) -> None:
         """Write into each correction where on the screen its phrase was read, if it was."""

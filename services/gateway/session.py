@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import grpc
@@ -208,11 +208,12 @@ class Session:
         self._must_be_open()
         if (asr := self._links.get("asr")) is None:
             raise MediaError("phrases are for the expert asr, which this session does not use")
-        parse_phrases(phrase_lines((" ".join(phrase.text.split()), phrase.weight) for phrase in phrases))
+        lines = _phrase_lines(phrases)
+        parse_phrases(lines)
         del self.config.phrases[:]
         self.config.phrases.extend(phrases)
         await self._store.save_config(self.id, self.config)
-        await asr.update({"phrases": self._screen_terms.lines(phrases)})
+        await asr.update({"phrases": lines})
 
     async def set_queries(self, queries: Sequence[str]) -> None:
         """Find these on the screen from now on, and on the one shown. Raises MediaError: bad ones, or nobody looks."""
@@ -400,10 +401,10 @@ class Session:
         await self._append(pb.Event(utterance=utterance), utterance.utterance_id)
 
     async def _on_terms(self, terms: Sequence[decoder_pb2.ContextTerm]) -> None:
-        """The screen shows other rare words: the recogniser listens for them from now on."""
+        """The screen shows other words: the recogniser listens for them from now on."""
         if (asr := self._links.get("asr")) is not None and self.config.options.get(SCREEN_TERMS, "on") == "on":
             self._screen_terms.take(terms)
-            await asr.update({"phrases": self._screen_terms.lines(self.config.phrases)})
+            await asr.update(self._screen_terms.options())
 
     async def _on_name(self, found: decoder_pb2.SpeakerName) -> None:
         """Words gave a speaker a name, or one that they gave is taken back."""
@@ -493,7 +494,7 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
         if key.partition(".")[0] == name and key != SCREEN_TERMS
     }
     if name == "asr" and config.phrases:
-        options["phrases"] = ScreenTerms().lines(config.phrases)
+        options["phrases"] = _phrase_lines(config.phrases)
     if name == "asr" and config.pace == pb.PACE_MAX:
         # Nobody waits for a sentence of a recording: it is read once, when the pause after it is over.
         options.setdefault("stop_history_eou", "0")
@@ -511,6 +512,10 @@ def _perceive_config(name: str, config: pb.LiveConfig) -> expert_pb2.PerceiveCon
         skip_unreadable=True,
         options=options,
     )
+
+
+def _phrase_lines(phrases: Iterable[pb.Phrase]) -> str:
+    return phrase_lines((" ".join(phrase.text.split()), phrase.weight) for phrase in phrases)
 
 
 def _words(utterance: media_pb2.Transcript) -> list[tuple[str, int, int]]:

@@ -33,11 +33,16 @@ class SentenceEncoder:
         self._tokenizer = Tokenizer.from_file(str(model_file(NAME, "tokenizer.json")))
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._first_word: int = self._tokenizer.token_to_id("the") or 0
         self.parameters = manifest(NAME).parameters
 
-    def is_common(self, word: str) -> bool:
-        """Whether a lower-case word is one of the some 20 000 that the vocabulary holds whole."""
-        return self._tokenizer.token_to_id(word) is not None
+    def rank(self, word: str) -> int | None:
+        """Place of a lower-case word among the some 20 000 that the vocabulary holds whole; None: not one of them.
+
+        From 0, in order of frequency; "the" has place 0.
+        """
+        token: int | None = self._tokenizer.token_to_id(word)
+        return None if token is None else token - self._first_word
 
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """(n,) -> (n, 384) float32 of length 1. One at a time, so that a neighbour changes nothing."""

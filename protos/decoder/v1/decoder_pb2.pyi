@@ -89,18 +89,20 @@ class ContextTerms(_message.Message):
     def __init__(self, terms: _Optional[_Iterable[_Union[ContextTerm, _Mapping]]] = ...) -> None: ...
 
 class ContextTerm(_message.Message):
-    __slots__ = ("text", "weight", "source_id", "box", "frame_id")
+    __slots__ = ("text", "weight", "source_id", "box", "frame_id", "is_everyday")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_EVERYDAY_FIELD_NUMBER: _ClassVar[int]
     text: str
     weight: float
     source_id: str
     box: _media_pb2.Box
     frame_id: str
-    def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ..., source_id: _Optional[str] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ...) -> None: ...
+    is_everyday: bool
+    def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ..., source_id: _Optional[str] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., is_everyday: _Optional[bool] = ...) -> None: ...
 
 class AskRequest(_message.Message):
     __slots__ = ("session_id", "question", "max_tokens", "escalation", "fields")

@@ -125,14 +125,20 @@ def test_every_final_follows_the_beginning_and_the_end_of_its_speech(
     assert kinds == ["START_OF_SPEECH", "END_OF_SPEECH", "FINAL"] * (len(kinds) // 3) and kinds
 
 
-@pytest.mark.parametrize("option", ["update", "phrases"])
-def test_phrases_are_refused_in_the_config_and_in_mid_stream(option: str, brought: dict[str, str]) -> None:
+def test_phrases_are_refused_in_the_config_and_in_mid_stream(brought: dict[str, str]) -> None:
     expert = CacheAwareExpert(brought["ctc"])
-    if option == "update":
-        assert not isinstance(expert.open_stage(StageConfig()), AdjustableStage)
-    else:
-        with pytest.raises(MediaError, match="phrases"):
-            expert.open_stage(StageConfig(options={"phrases": "Kubernetes"}))
+    with pytest.raises(MediaError, match="phrases"):
+        expert.open_stage(StageConfig(options={"phrases": "Kubernetes"}))
+    stage = expert.open_stage(StageConfig())
+    assert isinstance(stage, AdjustableStage)
+    with pytest.raises(MediaError, match="phrases"):
+        stage.update({"phrases": "Kubernetes"})
+
+
+def test_what_the_screen_shows_ends_no_stream(brought: dict[str, str]) -> None:
+    stage = CacheAwareExpert(brought["ctc"]).open_stage(StageConfig(options={"screen_rare": "Kubernetes"}))
+    assert isinstance(stage, AdjustableStage)
+    stage.update({"screen_rare": "Helstone\t0.5", "screen_seen": "shop boy"})
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -74,6 +74,27 @@ def test_only_listed_phrases_come_from_the_prompted_reading() -> None:
     )
 
 
+def _chosen(seen: str, heard: str, other: str, phrases: str = "") -> str:
+    book = PhraseBook(parse_phrases(phrases), parse_phrases(seen))
+    return " ".join(word.text for word in book.choose(_words(heard), _words(other, 7_000)))
+
+
+def test_of_two_readings_the_one_with_words_of_the_screen_is_taken() -> None:
+    heard, other = (
+        "his statement of having been a shock boy said mister hell",
+        "his stated of having been a shop-boy said mister Hale",
+    )
+    assert _chosen("shop boy\nHale", heard, other) == "his statement of having been a shop-boy said mister Hale"
+    assert _chosen("", heard, other, "Hale") == "his statement of having been a shock boy said mister Hale"
+
+
+def test_the_screen_brings_in_no_word_that_nobody_heard() -> None:
+    assert _chosen("shop boy", "been a shock boy", "been a chop buoy") == "been a shock boy"
+    # also not one that stands elsewhere, nor one in the place of another word that it shows
+    assert _chosen("lobster", "a pound of butter", "lobster a pound of butter") == "a pound of butter"
+    assert _chosen("pound\npond", "a pound of it", "a pond of it") == "a pound of it"
+
+
 def test_a_phrase_that_nothing_sounds_like_is_not_believed() -> None:
     assert _merged("Kubernetes", "so that is all", "so that is all Kubernetes") == "so that is all"
     assert _merged("Kubernetes", "so that is all", "so Kubernetes is all") == "so that is all"

@@ -7,15 +7,17 @@ from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.corrections import ScreenTerms, undone
 from services.runtime import wire
-from services.runtime.phrases import MAX_PHRASES, parse_phrases
+from services.runtime.phrases import parse_phrases
 from services.runtime.stage import MediaError
 from tests.unit.gateway.conftest import Gateway
 
 BOX = media_pb2.Box(x0=10, y0=20, x1=110, y1=40)
 
 
-def _term(text: str, source: str = "r1", weight: float = 1.0) -> decoder_pb2.ContextTerm:
-    return decoder_pb2.ContextTerm(text=text, weight=weight, source_id=source, box=BOX, frame_id="f1")
+def _term(text: str, source: str = "r1", weight: float = 1.0, *, is_everyday: bool = False) -> decoder_pb2.ContextTerm:
+    return decoder_pb2.ContextTerm(
+        text=text, weight=weight, source_id=source, box=BOX, frame_id="f1", is_everyday=is_everyday
+    )
 
 
 def _said(*words: str | tuple[str, str]) -> media_pb2.Transcript:
@@ -32,17 +34,14 @@ def _said(*words: str | tuple[str, str]) -> media_pb2.Transcript:
     return media_pb2.Transcript(utterance_id="u1", revision=1, is_final=True, words=made, stable_words=len(made))
 
 
-def test_what_a_caller_listed_comes_first_and_the_screen_fills_what_is_left() -> None:
+def test_the_recogniser_listens_for_rare_words_and_is_told_of_the_others() -> None:
     terms = ScreenTerms()
-    terms.take([_term("Halcyon", weight=0.5), _term("Raman")])
-    own = [pb.Phrase(text="account  of himself", weight=2)]
-    assert [(p.text, p.weight) for p in parse_phrases(terms.lines(own))] == [
-        ("account of himself", 2.0),
-        ("Halcyon", 0.5),
-        ("Raman", 1.0),
-    ]
-    full = [pb.Phrase(text=f"phrase {i}") for i in range(MAX_PHRASES)]
-    assert len(parse_phrases(terms.lines(full))) == MAX_PHRASES
+    terms.take([_term("Halcyon", weight=0.5), _term("Raman"), _term("shop boy", is_everyday=True)])
+    options = terms.options()
+    assert [(p.text, p.weight) for p in parse_phrases(options["screen_rare"])] == [("Halcyon", 0.5), ("Raman", 1.0)]
+    assert [p.text for p in parse_phrases(options["screen_seen"])] == ["shop boy"]
+    terms.take([])
+    assert terms.options() == {"screen_rare": "", "screen_seen": ""}
 
 
 def test_a_correction_says_where_its_phrase_was_read_even_when_that_is_gone_by_now() -> None:
