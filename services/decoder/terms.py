@@ -7,6 +7,7 @@ everywhere; but where two recognisers heard different words, the one that the sc
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from services.runtime.percept import SAMPLE_RATE, BoxXyxy, ScreenState
 
@@ -80,7 +81,8 @@ class ContextTerms:
                 weighed.append((halves, is_gone, gone_s, key, replace(term, weight=0.5**halves)))
         weighed.sort(key=lambda entry: entry[:4])
         kept = [(key, term) for *_, key, term in weighed if not term.is_everyday][:MAX_RARE]
-        kept += [(key, term) for *_, key, term in weighed if term.is_everyday][:MAX_EVERYDAY]
+        # Their order says nothing: one that does not change is no news.
+        kept += sorted([(key, term) for *_, key, term in weighed if term.is_everyday][:MAX_EVERYDAY], key=itemgetter(0))
         self._terms = dict(kept)
         self._gone_sample = {key: gone for key, gone in self._gone_sample.items() if key in self._terms}
         terms = tuple(term for _, term in kept)

@@ -297,9 +297,12 @@ async def test_rare_words_of_the_screen_and_names_from_words_come_as_they_change
     async with running() as (_, stub):
         events = [event async for event in stub.Observe(iter(requests))]
     terms = [
-        [(t.text, t.weight, t.frame_id) for t in e.context_terms.terms] for e in events if e.HasField("context_terms")
+        [(t.text, t.weight, t.frame_id, t.is_everyday) for t in e.context_terms.terms]
+        for e in events
+        if e.HasField("context_terms")
     ]
-    assert terms == [[("Halcyon", 1.0, "f1")]]
+    everyday = [(text, 1.0, "f1", True) for text in ("Agenda", "Project", "Project Halcyon")]
+    assert terms == [[("Halcyon", 1.0, "f1", False), *everyday]]
     (name,) = [event.speaker_name for event in events if event.HasField("speaker_name")]
     assert (name.speaker, name.name, name.how, name.source_id) == ("S1", "Priya", "introduced", "u1")
 
