@@ -75,12 +75,16 @@ def _download(package: Package, scratch: Path, on_progress: Progress) -> Path:
         spec = f"{package.name}@{package.version}"
     else:
         raise FetchError(f"{spec}: unknown registry {package.registry!r}; known are 'pypi', 'npm', 'apt'")
-    process = subprocess.Popen([*command, spec], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if match := re.match(r"Progress (\d+) of (\d+)", line):
-            on_progress(what, int(match[1]), int(match[2]))
-    _, errors = process.communicate()
+    # Into a file: a client that complains a lot would wait for ever for somebody to read a pipe.
+    with tempfile.TemporaryFile("w+", errors="replace") as complaints:
+        process = subprocess.Popen([*command, spec], stdout=subprocess.PIPE, stderr=complaints, text=True, cwd=target)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if match := re.match(r"Progress (\d+) of (\d+)", line):
+                on_progress(what, int(match[1]), int(match[2]))
+        process.communicate()
+        complaints.seek(0)
+        errors = complaints.read()
     found = [path for path in target.iterdir() if path.is_file()]
     if process.returncode or len(found) != 1:
         reason = [line for line in errors.splitlines() if "ERROR" in line.upper()][-1:] or [errors[-300:]]

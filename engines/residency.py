@@ -9,7 +9,7 @@ import ctypes
 import os
 import re
 import sys
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -36,11 +36,11 @@ class _Closable(Protocol):
 
 
 class Residents:
-    """The open graphs of one process, least recently used first; `opened` are the names in the order of opening."""
+    """The open graphs of one process, least recently used first; `opened` is how often each was opened, by name."""
 
     def __init__(self, budget_bytes: int | None) -> None:
         self.budget_bytes = budget_bytes
-        self.opened: list[str] = []
+        self.opened: Counter[str] = Counter()
         self.opened_bytes = 0
         self.lock = Lock()
         self._open: OrderedDict[int, _Closable] = OrderedDict()
@@ -53,13 +53,13 @@ class Residents:
     def is_closed(self, model: str) -> bool:
         """Whether a model was open and none of its graphs is now."""
         names = {resident.name for resident in list(self._open.values())}
-        mine = [name for name in self.opened if name.split("/")[0] == model]
+        mine = [name for name in list(self.opened) if name.split("/")[0] == model]
         return bool(mine) and names.isdisjoint(mine)
 
     def used(self, resident: _Closable) -> None:
         """Note a use; the caller holds `lock`."""
         if id(resident) not in self._open:
-            self.opened.append(resident.name)
+            self.opened[resident.name] += 1
             self.opened_bytes += resident.nbytes
         self._open[id(resident)] = resident
         self._open.move_to_end(id(resident))

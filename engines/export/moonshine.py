@@ -8,7 +8,6 @@ Architecture: Jeffries et al., "Moonshine: Speech Recognition for Live Transcrip
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -216,42 +215,3 @@ def _decoder(weights: _Weights) -> GraphBuilder:
     head = weights.weight(weights.matrix("logits"))
     g.output(g.linear_row_by_row(hidden, head), "logits", ["b", "n", 32768])
     return g
-
-
-def record_golden(sources: Mapping[str, Path], audio: NDArray[np.float32], golden: Path) -> None:
-    """For developers: run the shipped files on (n,) `audio` and keep what ours must repeat.
-
-    Writes moonshine-encoder.npz and moonshine-decoder.npz (one step from <s>) into folder `golden`.
-    The decoder's input is the shipped one's own cross keys and values, so the two graphs are checked apart.
-    """
-    session = ort.InferenceSession(str(sources[ENCODER]), providers=["CPUExecutionProvider"])
-    mask = np.ones((1, len(audio)), np.int64)
-    hidden = session.run(None, {"input_values": audio[None], "attention_mask": mask})[0]
-    np.savez_compressed(
-        golden / "moonshine-encoder.npz",
-        **{"in:audio": audio[None], "out:hidden": hidden.astype(np.float16)},
-    )
-    session = ort.InferenceSession(str(sources[DECODER]), providers=["CPUExecutionProvider"])
-    few = hidden[:, :: max(1, hidden.shape[1] // 8)][:, :8]
-    names = [o.name for o in session.get_outputs()]
-    feeds = {i.name: np.zeros((1, HEADS, 0, HEAD), np.float32) for i in session.get_inputs()}
-    feeds |= {
-        "encoder_hidden_states": few,
-        "input_ids": np.array([[1]]),
-        "use_cache_branch": np.array([False]),
-    }
-    feeds["encoder_attention_mask"] = np.ones((1, few.shape[1] * 384), np.int64)
-    known = {i.name for i in session.get_inputs()}
-    first = dict(zip(names, session.run(None, {k: v for k, v in feeds.items() if k in known}), strict=True))
-    record: dict[str, Any] = {
-        "in:tokens": np.array([[1]]),
-        "in:positions": np.array([[0]]),
-        "in:self_bias": np.zeros((1, 1, 1, 1), np.float32),
-        "in:cross_bias": np.zeros((1, 1, 1, few.shape[1]), np.float32),
-        "out:logits": first["logits"].astype(np.float16),
-    }
-    for i in range(LAYERS):
-        for kind in ("key", "value"):
-            record[f"in:past_{kind}.{i}"] = np.zeros((1, HEADS, 0, HEAD), np.float32)
-            record[f"in:cross_{kind}.{i}"] = first[f"present.{i}.encoder.{kind}"]
-    np.savez_compressed(golden / "moonshine-decoder.npz", **record)

@@ -216,29 +216,3 @@ def reference_whisper_scale(log_mel: NDArray[np.floating], most: float, all_fram
     decimal[: len(log_mel)] = log_mel / np.log(10)
     features: NDArray[np.float64] = ((np.maximum(decimal, most / np.log(10) - 8) + 4) / 4).T
     return features
-
-
-class FrameCutter:
-    """Sound as it comes -> runs of whole frames: each frame once, whatever the pieces.
-
-    `begin` is the position of the first frame; before 0 lies silence.
-    """
-
-    def __init__(self, window_size: int, hop: int, begin: int = 0) -> None:
-        self._window_size = window_size
-        self._hop = hop
-        self._next = begin
-        self._start = 0
-        self._kept = np.zeros(0, np.int16)
-
-    def push(self, samples: NDArray[np.int16]) -> tuple[NDArray[np.int16], int, int]:
-        """The sound that the next whole frames need, where in it the first begins, and how many there are."""
-        self._kept = np.concatenate([self._kept, samples])
-        ready = self._start + len(self._kept) - self._window_size - self._next
-        frames = max(0, ready // self._hop + 1) if ready >= 0 else 0
-        sound, first = self._kept, self._next - self._start
-        self._next += frames * self._hop
-        unused = max(0, self._next - self._start)
-        self._kept = self._kept[unused:]
-        self._start += unused
-        return sound, first, frames

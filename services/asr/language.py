@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -32,9 +33,15 @@ class LanguageState:
     def from_bytes(data: bytes) -> "LanguageState":
         """Read what `to_bytes` wrote. Raises ValueError."""
         try:
-            return LanguageState(**json.loads(data))
+            state = LanguageState(**json.loads(data))
         except TypeError as error:
             raise ValueError(str(error)) from error
+        if not (isinstance(state.language, str) and re.fullmatch("[a-z]{0,3}", state.language)):
+            raise ValueError(f"language is {state.language!r}, must be empty or a code such as 'en'")
+        unchecked = state.unchecked_s
+        if type(unchecked) not in (int, float) or not 0 <= unchecked < math.inf:
+            raise ValueError(f"unchecked_s is {unchecked!r}, must be seconds, 0 or more")
+        return state
 
     def to_bytes(self) -> bytes:
         """For a checkpoint."""

@@ -103,6 +103,10 @@ class AsrStage:
                 self._language = LanguageState.from_bytes(config.resume_state)
             except ValueError as error:
                 raise MediaError(f"resume_state is not of an asr checkpoint: {error}") from error
+            language = self._language.language
+            if language not in ("", "en") and (whisper := recognisers.whisper) is not None:
+                if language not in whisper.languages:
+                    raise MediaError(f"resume_state is not of an asr checkpoint: no language {language!r}")
         self._base_sample = config.start_sample
         self._audio = np.zeros(0, np.float32)
         adapter = recognisers.whisper_adapter if options.embeddings else None
@@ -302,7 +306,10 @@ class AsrStage:
             return []
         if not is_complete(reading.transcript, reading.hypothesis) and self._endpointer.silent < PATIENCE:
             return []
-        return self._say(reading.utterance, reading.transcript) if self._is_english(reading) else []
+        if (language := self._if_english(reading)) is None:
+            return []
+        self._language = language
+        return self._say(reading.utterance, reading.transcript)
 
     def _read(self, utterance: Utterance, *, search: bool = False) -> _Reading | None:
         """All of it by Moonshine, once; with `search` its likeliest text. None when there is no speech in it."""
@@ -325,22 +332,20 @@ class AsrStage:
         self._reading = _Reading(utterance, search, hypothesis, utterance.transcript(hypothesis, words, "en"))
         return self._reading
 
-    def _is_english(self, reading: _Reading) -> bool:
-        """Whether it is English speech, as far as Moonshine can tell and a glance at its language does."""
+    def _if_english(self, reading: _Reading) -> LanguageState | None:
+        """The language after it if it is English speech, as far as Moonshine and a glance can tell; else None."""
         if self._pinned or (whisper := self._recognisers.whisper) is None:
-            return True
+            return self._language
         utterance, log_prob = reading.utterance, reading.hypothesis.mean_log_prob
         speech_s = utterance.speech_s
         if speech_s < BLIP_S or compression(_text(reading.transcript)) > MAX_COMPRESSION:
-            return False
+            return None
         if self._language.is_doubtful(log_prob, speech_s):
-            return False
-        if self._language.is_due(speech_s):
-            language, state = self._language.checked(whisper.glance(utterance.audio), log_prob, speech_s)
-            if (language, state.language) != ("en", "en"):
-                return False
-            self._language = state
-        return True
+            return None
+        if not self._language.is_due(speech_s):
+            return self._language
+        language, state = self._language.checked(whisper.glance(utterance.audio), log_prob, speech_s)
+        return state if (language, state.language) == ("en", "en") else None
 
     def _close(self, span: Span) -> list[Percept]:
         utterance = self._utterance(span.start, span.end, span.active)
@@ -373,8 +378,8 @@ class AsrStage:
         if (reading := self._read(utterance, search=self._shed.has_second_pass)) is None:
             return None, None
         transcript, hypothesis, is_checked = reading.transcript, reading.hypothesis, False
-        if self._is_english(reading):
-            self._language = self._language.heard(utterance.speech_s)
+        if (language := self._if_english(reading)) is not None:
+            self._language = language.heard(utterance.speech_s)
         elif (whisper := self._recognisers.whisper) is not None:
             transcript, hypothesis = self._checked(whisper, reading)
             is_checked = True

@@ -18,11 +18,11 @@ MAX_FILE_BYTES = 32 << 20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-# Start-of-frame markers; C4, C8 and CC in their midst are tables.
 # What pixels are made of. Texts, profiles and further pictures of a PNG can unpack to gigabytes: they are left out.
 _PNG_PARTS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 # Encoders write about ten; each one of a large picture costs a tenth of a second.
 MAX_JPEG_SCANS = 64
+# Start-of-frame markers; C4, C8 and CC in their midst are tables.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 

@@ -159,25 +159,6 @@ def test_fbank_is_kaldi_s(runner: Runners, speech_s16: NDArray[np.int16]) -> Non
     assert np.abs(ours - theirs).max() < 5e-3
 
 
-@pytest.mark.parametrize("begin", [0, -200])
-@pytest.mark.parametrize("pieces", [(160,), (1, 399, 400, 1_000), (9_000,)])
-def test_streamed_frames_are_those_of_the_whole(
-    runner: Runners, speech_s16: NDArray[np.int16], pieces: tuple[int, ...], begin: int
-) -> None:
-    sound, kind = speech_s16[:9_000], whisper_spectrum()
-    whole = (len(sound) - 400 - begin) // 160 + 1
-    cutter = spectrum.FrameCutter(400, 160, begin)
-    parts, position, turn = [], 0, 0
-    while position < len(sound):
-        size = pieces[turn % len(pieces)]
-        heard, first, frames = cutter.push(sound[position : position + size])
-        if frames:
-            launch = kind.launch(heard, first, kind.tables(), np.zeros((frames, 80), np.float32))
-            parts += runner("spectrum.cu", "none").run(launch)
-        position, turn = position + size, turn + 1
-    assert np.abs(np.concatenate(parts) - kind.reference(sound, begin, whole)).max() <= 2e-3
-
-
 def test_scrolled_rows_keep_their_signature(runner: Runners) -> None:
     grey = np.ascontiguousarray(picture(120, 64)[..., 0])
     run = runner("change.cu", "none").run

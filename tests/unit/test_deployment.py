@@ -137,6 +137,18 @@ def test_gateway_balances_over_the_pods_of_each_expert() -> None:
         assert of_kind("Service")[name]["spec"]["clusterIP"] == "None"
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_gateway_may_be_called_by_every_name_that_its_service_has_in_the_cluster(folder: str) -> None:
+    (gateway,) = containers(of_kind("Deployment", folder)["gateway"])
+    (allowed,) = (env["value"] for env in gateway["env"] if env["name"] == "SENSORIUM_ALLOWED_HOSTS")
+    service = of_kind("Service", folder)["gateway"]["metadata"]
+    suffixes = ("", f".{service['namespace']}", f".{service['namespace']}.svc")
+    assert set(allowed.split(",")) >= {
+        *(service["name"] + suffix for suffix in suffixes),
+        f"{service['name']}{suffixes[-1]}.cluster.local",
+    }
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "Job"])
 def test_pods_ask_for_resources_and_have_no_rights_that_they_do_not_need(kind: str) -> None:
     for resource in of_kind(kind).values():

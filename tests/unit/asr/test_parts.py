@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from services.asr.agreement import StablePrefix
 from services.asr.endpointing import CUT_STRETCH, MAX_LENGTH, Endpointer, Silence, Span
@@ -38,6 +39,24 @@ def test_a_monologue_is_cut_where_it_is_quietest() -> None:
     levels[quiet - 2 : quiet + 3] = [0.01] * 5
     span = _first_event([0.9] * MAX_LENGTH, levels)
     assert isinstance(span, Span) and abs(span.end - quiet) <= 2
+
+
+@pytest.mark.parametrize("state", [LanguageState(), LanguageState("de"), LanguageState("en", 12.5)])
+def test_what_is_known_of_the_language_comes_back_from_a_checkpoint(state: LanguageState) -> None:
+    assert LanguageState.from_bytes(state.to_bytes()) == state
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no json", b"[]", b'{"tongue": "en"}', b'{"language": 5}', b'{"language": "English!"}', b'{"language": null}',
+        b'{"unchecked_s": "many"}', b'{"unchecked_s": -1}', b'{"unchecked_s": NaN}', b'{"unchecked_s": Infinity}',
+        b'{"unchecked_s": true}', b'{"unchecked_s": [1]}', b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_what_no_checkpoint_says_of_the_language_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=" "):
+        LanguageState.from_bytes(data)
 
 
 def test_a_language_once_known_changes_only_on_strong_evidence() -> None:

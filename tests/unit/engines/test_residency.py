@@ -26,9 +26,9 @@ def use(*chosen: Resident[list[str]]) -> None:
 def test_nothing_opens_before_it_is_used() -> None:
     residents = Residents(None)
     a, _ = resident("a/a", 10, residents), resident("b/b", 10, residents)
-    assert residents.opened == []
+    assert not residents.opened
     use(a, a)
-    assert residents.opened == ["a/a"] and residents.opened_bytes == residents.open_bytes == 10
+    assert residents.opened == {"a/a": 1} and residents.opened_bytes == residents.open_bytes == 10
 
 
 def test_what_is_idle_longest_is_closed_first() -> None:
@@ -37,8 +37,16 @@ def test_what_is_idle_longest_is_closed_first() -> None:
     use(a, b, a, c)
     assert residents.is_closed("b") and not residents.is_closed("a") and not residents.is_closed("c")
     use(b)
-    assert residents.opened == ["a/g", "b/g", "c/g", "b/g"] and residents.is_closed("a")
+    assert residents.opened == {"a/g": 1, "b/g": 2, "c/g": 1} and residents.is_closed("a")
     assert residents.open_bytes == 20
+
+
+def test_what_is_noted_of_graphs_that_come_and_go_does_not_grow() -> None:
+    residents = Residents(15)
+    a, b = resident("a/g", 10, residents), resident("b/g", 10, residents)
+    for _ in range(100):
+        use(a, b)
+    assert len(residents.opened) == 2 and residents.opened_bytes == 2_000
 
 
 def test_what_runs_is_never_closed() -> None:
@@ -99,9 +107,9 @@ def test_a_real_graph_gives_the_same_after_it_was_closed(monkeypatch: pytest.Mon
     residents = Residents(1)
     monkeypatch.setattr(residency, "process", lambda: residents)
     engine = open_engine("minilm", "minilm.onnx")
-    assert residents.opened == []
+    assert not residents.opened
     ids = np.array([[101, 7592, 102]], np.int64)
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     first, second = (engine.run(feeds)["last_hidden_state"] for _ in range(2))
     assert np.array_equal(first, second)
-    assert residents.opened == ["minilm/minilm.onnx"] * 2 and residents.open_bytes == 0
+    assert residents.opened == {"minilm/minilm.onnx": 2} and residents.open_bytes == 0
