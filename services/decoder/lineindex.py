@@ -49,6 +49,15 @@ _STOP = frozenset(
     "with about and or but not no what which who whom whose when where why how much many long any as so "
     "if then there here now s ll re ve t m d".split()
 )
+# The share of the words of a line that are those of a question, when the line repeats it.
+ECHO = 0.75
+_OPENING = re.compile(r"(?:okay|ok|so|well|right|sorry|hey|hmm|good|now|next)[,.!]?", re.IGNORECASE)
+_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+_ABOUT_ASKING = re.compile(
+    r"\b(?:ask\w*|questions?|want\w*|mention\w*|sa(?:y|ys|id)|suggest\w*|propos\w*|wonder\w*|rais(?:e|ed|es)"
+    r"|br(?:ing|ought) up|c[ao]me up|talk\w*|discuss\w*|speak\w*|spoke\w*)\b",
+    re.IGNORECASE,
+)
 # Words about the talk, not of it: nobody listens for them.
 _ASKING = frozenset(
     "mention mentions mentioned say says said tell tells told talk talks talked talking speak speaks spoke speaking "
@@ -324,6 +333,23 @@ def answer_type(question: str) -> re.Pattern[str] | None:
     """What an answer to an English question should contain; None when anything may answer it."""
     asked = question.strip().lower()
     return next((wanted for asks, wanted in _ASKS if asks.search(asked)), None)
+
+
+def is_echo(question: str, text: str) -> bool:
+    """Whether a line only asks what the question asks, and so tells nothing: its words are those of the question.
+
+    A question about what was asked or mentioned may be answered by such a line.
+    """
+    if _ABOUT_ASKING.search(question):
+        return False
+    asked = _content(question)
+    *before, last = [part for part in _SENTENCE.split(text) if not _OPENING.fullmatch(part)] or [""]
+    words = _content(last)
+    return not before and last.endswith("?") and bool(words) and len(words & asked) >= ECHO * len(words)
+
+
+def _content(text: str) -> set[str]:
+    return {_stem(word) for word in _TOKEN.findall(text.lower()) if word not in _STOP | _ASKING}
 
 
 def _reading_order(line: Line) -> tuple[int, float, float, str]:

@@ -7,10 +7,11 @@ the first step's score, fitted by `python -m tools.train_decoder calibrate` on m
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.decoder.lineindex import Candidate, LineIndex
+from services.decoder.lineindex import Candidate, LineIndex, is_echo
 from services.decoder.lines import Line
 from services.decoder.moments import moment_sample, on_screen_when, speaker_asked
 from services.decoder.pictures import Pictures, picture_asked
@@ -20,6 +21,13 @@ from services.runtime.sentence import SentenceEncoder
 # What the first step's score adds to the reader's logit.
 BY_WORDS = 1.0
 OTHERS_WORDS = 4.0
+# What a "Yes." or "No, ..." gains right after the same question was asked in the meeting: alone it says too little.
+REPLIES = 6.0
+_REPLY = re.compile(
+    r"(?:(?:oh|well|um|uh|so|but|unfortunately|actually)[,.]? )*"
+    r"(?:yes|yeah|yep|yup|no|nope|not|nobody|no one|nothing|none|never|sure|of course|absolutely|definitely|exactly)\b",
+    re.IGNORECASE,
+)
 # A line is as sure as its score, its lead over the best other line and its words say: weights and bias of log-odds.
 BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.47, 0.22, 0.87, -1.07
 # A lead of more tells nothing more; a score under it neither.
@@ -73,10 +81,16 @@ class Index(LineIndex):
         if self.reader is None:
             return [Hit(e.line, e.score, 1 / (1 + math.exp(-8 * (e.score - 0.48))), e.line.text) for e in found]
         readings = read(self.reader, question, names, found)
-        scores = [reading.logit + BY_WORDS * each.score for each, reading in zip(found, readings, strict=True)]
+        scores = [
+            reading.logit + BY_WORDS * each.score + REPLIES * is_reply(question, each)
+            for each, reading in zip(found, readings, strict=True)
+        ]
         best, second = sorted([*scores, LEAST_SCORE, LEAST_SCORE], reverse=True)[:2]
         hits = []
         for each, reading, score in zip(found, readings, scores, strict=True):
+            # it counts among those that others must lead: how sure they are was fitted so
+            if is_echo(question, each.line.text):
+                continue
             sure = probability(score, score - (second if score == best else best), each.score)
             words, alone = _words_of(each.line, reading, names), probability(score, 0.0, each.score)
             hits.append(Hit(each.line, score, sure, words, reading.span, alone))
@@ -94,6 +108,11 @@ class Index(LineIndex):
             at, sure = said.line.start_sample, said.probability
         lines = self.shown_at(at)
         return [Hit(line, sure, sure, line.text, (0, len(line.text))) for line in lines]
+
+
+def is_reply(question: str, candidate: Candidate) -> bool:
+    """Whether a line says yes or no right after somebody asked what the question asks."""
+    return _REPLY.match(candidate.line.text) is not None and is_echo(question, candidate.before)
 
 
 def read(reader: Reader, question: str, names: dict[str, str], found: Sequence[Candidate]) -> list[Reading]:

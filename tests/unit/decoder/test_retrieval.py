@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from services.decoder.answer import NOT_HEARD, answer_of, is_answerable, quoted
-from services.decoder.lineindex import answer_type
+from services.decoder.lineindex import answer_type, is_echo
 from services.decoder.lines import Line
 from services.decoder.reader import Reader
 from services.decoder.retrieval import Index
@@ -177,3 +177,48 @@ def test_sentences_that_mean_alike_are_near(encoder: SentenceEncoder) -> None:
     a, b, c = encoder.encode(["The cat sleeps.", "A kitten is asleep.", "Interest rates rose."])
     assert a @ b > 0.6 > 0.3 > a @ c
     assert abs(float(a @ a) - 1) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "repeats"),
+    [
+        ("Did anyone book the room?", "Did anyone book the room?", True),
+        ("Did anyone book the room?", "Okay. Did anybody book a room?", True),
+        ("Who booked the room?", "Did anyone book the room?", True),
+        ("Did anyone book the room?", "Tom, could you book the room?", False),
+        ("Did anyone book the room?", "Did anyone book the room? Yes, Tom did.", False),
+        ("Is the room red?", "Is it red or blue?", False),
+        ("Did anyone ask about the room?", "Did anyone book the room?", False),
+        ("Who mentioned the room?", "What about the room?", False),
+        ("Did anyone book the room?", "Nobody booked the room.", False),
+        ("What is it?", "What is it?", False),
+    ],
+)
+def test_a_line_that_only_asks_the_same_is_told_from_one_that_tells(question: str, text: str, repeats: bool) -> None:
+    assert is_echo(question, text) is repeats
+
+
+@pytest.mark.parametrize(
+    ("question", "reply"),
+    [
+        ("Did anyone book the room?", "Yes, I booked it yesterday for three hours."),
+        ("Is the budget approved?", "No, the board wants to see the numbers first."),
+        ("Did we hear from the insurance?", "Nothing yet, they never answered my letter."),
+        ("Has the crane been repaired?", "Yes."),
+    ],
+)
+def test_a_question_is_answered_by_what_follows_it_not_by_itself(
+    encoder: SentenceEncoder, reader: Reader, question: str, reply: str
+) -> None:
+    index = Index(encoder, reader)
+    said(index, 10, "S1", "Good morning, let us begin with the summer party.")
+    said(index, 20, "S1", question)
+    said(index, 26, "S2", reply)
+    said(index, 32, "S1", "Good, then the cake is next.")
+    best = index.search(question, {"S1": "Priya", "S2": "Tom"})[0]
+    assert best.line.text == reply and is_answerable([best])
+    # nobody replied: the question is no answer to itself
+    index = Index(encoder, reader)
+    said(index, 10, "S1", "Good morning, let us begin with the summer party.")
+    said(index, 20, "S1", question)
+    assert not is_answerable(index.search(question, {"S1": "Priya"}))
