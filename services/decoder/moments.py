@@ -47,7 +47,7 @@ _SAYS = re.compile(
 # All of a question about a time, but for the time.
 _THEY = r"(?:they|we|you|people|everyone|everybody|the (?:team|group|speakers?|participants))"
 _SAID_THEN = re.compile(
-    r"(?:please )?(?:"
+    r"(?:(?:and|so|okay|ok|now|please) )*(?:"
     r"what (?:was|were|is|has been) (?:being )?(?:said|discussed|talked about|mentioned|going on|happening)"
     rf"|what (?:did|have) {_THEY} (?:all )?(?:say|said|talk(?:ed)? about|discuss(?:ed)?)"
     rf"|what (?:was|were) {_THEY} (?:saying|talking about|discussing)"

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from protos.session.v1 import session_pb2
 from services.gateway import answers, formats, importing, minutes, openai_audio, openai_chat, transcript
 from services.gateway.answer_schema import compiled
+from services.gateway.follow_ups import Turn
 from services.gateway.seen import seen_json
 from services.gateway.service import voice_to_proto
 from services.gateway.session import DECODER_AWAY, EXPERTS
@@ -120,10 +121,18 @@ class Picture(BaseModel):
     queries: list[_Query] = Field(default_factory=list, max_length=MAX_QUERIES)
 
 
+class Earlier(BaseModel):
+    """A question that was asked before, and the text of its answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    question: str = Field(min_length=1, max_length=2000)
+    answer: str = Field("", max_length=20_000)
+
+
 class Question(BaseModel):
     """A question; with a `question_id` the answer comes as events that carry it, else as the response.
 
-    With a JSON Schema (`schema`) its text is JSON of that shape.
+    With a JSON Schema (`schema`) its text is JSON of that shape. It may go on from `earlier` ones, the last one last.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -131,6 +140,7 @@ class Question(BaseModel):
     text: str = Field(min_length=1, max_length=2000)
     escalation: str = Field("", max_length=10)
     shape: dict[str, Any] | None = Field(None, alias="schema")
+    earlier: list[Earlier] = Field(default_factory=list, max_length=20)
 
 
 class Name(BaseModel):
@@ -300,13 +310,14 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
         """Ask; the answer comes as events, or as the response when there is no `question_id`."""
         escalation = answers.parse_policy(question.escalation)
         form = compiled(question.shape, question.text) if question.shape is not None else None
+        earlier = [Turn(before.question, before.answer) for before in question.earlier]
         if question.question_id:
             if form is not None:
                 raise MediaError("an answer in the shape of a schema comes as the response; leave question_id out")
-            await sessions.question(session_id, question.question_id, question.text, escalation)
+            await sessions.question(session_id, question.question_id, question.text, escalation, earlier)
             return {"question_id": question.question_id}
         try:
-            answer = await answers.whole_answer(sessions.ask(session_id, question.text, escalation, form))
+            answer = await answers.whole_answer(sessions.ask(session_id, question.text, escalation, form, earlier))
         except (grpc.aio.AioRpcError, TimeoutError) as error:
             raise failed_call(error, DECODER_AWAY) from error
         response.status_code = 200

@@ -13,10 +13,11 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from protos.session.v1 import session_pb2
 from services.gateway import document, media
 from services.gateway.answer_schema import Form, compiled
 from services.gateway.answers import answer_json
+from services.gateway.follow_ups import Turn
 from services.gateway.formats import document_json
 from services.gateway.openai_wire import FRESH, FieldError, begun, refusal, sse, unless_gone
 from services.gateway.passing import heard, in_thread, pcm
@@ -108,6 +110,7 @@ class Asked:
     has_usage: bool
     form: Form | None
     prompt_units: int
+    earlier: tuple[Turn, ...]
 
 
 @dataclass(slots=True)
@@ -218,6 +221,7 @@ def _read(body: bytes) -> Asked:
         has_usage=bool(options.get("include_usage")),
         form=form,
         prompt_units=sum(map(_units, texts)),
+        earlier=tuple(_turns([message["role"] for message in given["messages"]], texts)),
     )
 
 
@@ -273,6 +277,13 @@ def _messages(messages: object) -> tuple[list[str], list[Attachment]]:
     if len(attachments) > MAX_ATTACHMENTS:
         raise FieldError(f"{len(attachments)} attachments, must be {MAX_ATTACHMENTS} or fewer", "messages")
     return texts, attachments
+
+
+def _turns(roles: Sequence[str], texts: Sequence[str]) -> Iterator[Turn]:
+    """Earlier questions, each with what the assistant said to it."""
+    for (role, text), (next_role, answer) in pairwise(zip(roles, texts, strict=True)):
+        if role == "user" and text.strip() and not _TASK.search(text):
+            yield Turn(text.strip(), answer if next_role == "assistant" else "")
 
 
 def _attachment(part: Mapping[str, Any], where: str) -> Attachment:
@@ -375,9 +386,9 @@ async def _pieces(sessions: Sessions, asked: Asked, reply: Reply) -> AsyncGenera
         yield reply.text
         return
     if asked.session_id:
-        parts = sessions.ask(asked.session_id, asked.question, form=asked.form)
+        parts = sessions.ask(asked.session_id, asked.question, form=asked.form, earlier=asked.earlier)
     else:
-        parts = sessions.ask_unkept(await _perceived(sessions, asked, reply), asked.question, asked.form)
+        parts = sessions.ask_unkept(await _perceived(sessions, asked, reply), asked.question, asked.form, asked.earlier)
     answer = decoder_pb2.Answer()
     async for part in parts:
         match part.WhichOneof("part"):

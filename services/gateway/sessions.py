@@ -20,6 +20,7 @@ from services.gateway.corrections import undone
 from services.gateway.decoder_link import DecoderLink
 from services.gateway.enrolment import long_enough, voice_of_file
 from services.gateway.feed import Feed
+from services.gateway.follow_ups import Turn, resolved
 from services.gateway.session import (
     EXPERTS,
     MAX_QUESTIONS,
@@ -203,13 +204,14 @@ class Sessions:
         question_id: str,
         text: str,
         escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
+        earlier: Sequence[Turn] = (),
     ) -> None:
-        """Ask about a live or kept session; the answer comes as events.
+        """Ask about a live or kept session, perhaps after `earlier` questions; the answer comes as events.
 
         Raises NotFoundError, MediaError, OverloadedError.
         """
         check_question(text)
-        parts = self.ask(session_id, text, escalation)
+        parts = self.ask(session_id, text, escalation, earlier=earlier)
         if (session := self._live.get(session_id)) is not None:
             session.answer(question_id, text, parts)
             return
@@ -326,8 +328,10 @@ class Sessions:
         question: str,
         escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
         form: Form | None = None,
+        earlier: Sequence[Turn] = (),
     ) -> AsyncIterator[decoder_pb2.AskResponse]:
-        """Ask about a live or kept session; a kept one is shown to the decoder first. With a form the text is JSON.
+        """Ask about a live or kept session; a kept one is shown to the decoder first. With a form the text is JSON,
+        and the question is whole; else it may go on from `earlier` ones.
 
         Raises NotFoundError, MediaError, grpc.aio.AioRpcError.
         """
@@ -337,7 +341,7 @@ class Sessions:
             async for part in _in_shape(form, question, parts, partial(self.minutes, session_id)):
                 yield part
             return
-        parts = self._parts(session_id, question, escalation)
+        parts = self._parts(session_id, resolved(question, earlier), escalation)
         async for part in _from_minutes(question, parts, partial(self.minutes, session_id)):
             yield part
 
@@ -409,9 +413,13 @@ class Sessions:
             log.warning("the decoder was not told to forget", extra={"fields": {"code": error.code().name}})
 
     async def ask_unkept(
-        self, events: Sequence[pb.Event], question: str, form: Form | None = None
+        self,
+        events: Sequence[pb.Event],
+        question: str,
+        form: Form | None = None,
+        earlier: Sequence[Turn] = (),
     ) -> AsyncIterator[decoder_pb2.AskResponse]:
-        """Ask about what is in no session; it stays on this machine and is not kept. With a form the text is JSON.
+        """As `ask`, about what is in no session; it stays on this machine and is not kept.
 
         Raises MediaError, grpc.aio.AioRpcError.
         """
@@ -437,8 +445,12 @@ class Sessions:
         try:
             async with asyncio.timeout(SEE_TIMEOUT_S):
                 await link.run()
-            parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields if form is not None else ())
-            shaped = _from_minutes(question, parts, noted) if form is None else _in_shape(form, question, parts, noted)
+            if form is not None:
+                parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields)
+                shaped = _in_shape(form, question, parts, noted)
+            else:
+                parts = link.ask(resolved(question, earlier), decoder_pb2.ESCALATION_NEVER)
+                shaped = _from_minutes(question, parts, noted)
             async for part in shaped:
                 yield part
         finally:

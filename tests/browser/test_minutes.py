@@ -62,3 +62,26 @@ def test_what_the_minutes_tell_is_offered_beside_the_questions(open_page: Open, 
     page.locator("#minutes").get_by_role("button", name="Close").click()
     page.get_by_role("button", name="What was decided?").click()
     expect(page.locator("#minutes-lines")).to_contain_text("we agreed to order")
+
+
+def test_the_minutes_answer_in_the_question_box_and_a_question_goes_on_from_the_last(
+    open_page: Open, house: House
+) -> None:
+    page = opened(open_page, house)
+    page.locator("#minutes").get_by_role("button", name="Close").click()
+
+    def ask(question: str) -> None:
+        page.fill("#question", question)
+        page.keyboard.press("Enter")
+
+    answer = page.locator("#answers > li").last
+    ask("Summarize the meeting")
+    expect(answer).to_contain_text("Decisions:")
+    expect(answer.locator(".evidence")).to_contain_text(
+        "So we agreed to order <b onclick=alert(1)>two</b> hundred sensors."
+    )
+    ask("Who will write the release checklist?")
+    expect(answer.locator(".said")).to_contain_text("I will write the release checklist by Thursday.")
+    ask("And by when?")
+    expect(answer.locator(".asked")).to_have_text("And by when?")
+    expect(answer.locator(".said")).to_contain_text("by Thursday")

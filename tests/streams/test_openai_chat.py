@@ -152,6 +152,26 @@ def test_what_the_minutes_know_is_told_from_them_wherever_it_is_asked(
     assert said.stdout.startswith(f"- {line}\n") and said.returncode == 0
 
 
+def test_a_question_goes_on_from_the_one_before(client: openai.OpenAI, house: House, meeting: str) -> None:
+    asked = [{"role": "user", "content": "What did the supplier raise?"}]
+    first = client.chat.completions.create(model=f"sensorium/{meeting}", messages=asked)
+    assert "forty-two" in first.choices[0].message.content
+    asked += [
+        {"role": "assistant", "content": first.choices[0].message.content},
+        {"role": "user", "content": "And to how much?"},
+    ]
+    made = client.chat.completions.create(model=f"sensorium/{meeting}", messages=asked)
+    assert "forty-two euros" in made.choices[0].message.content
+    url = f"{house.page}/api/sessions/{meeting}/ask"
+    turns = [{"question": asked[0]["content"], "answer": asked[1]["content"]}]
+    over_http = httpx2.post(url, json={"text": "And to how much?", "earlier": turns}, timeout=60).json()
+    assert over_http["answer"] == made.choices[0].message.content
+    alone = httpx2.post(url, json={"text": "And to how much?"}, timeout=60).json()
+    assert alone["answer"] != over_http["answer"] or alone["confidence"] < over_http["confidence"]
+    wrong = httpx2.post(url, json={"text": "And?", "earlier": [{"question": ""}]}, timeout=20)
+    assert wrong.status_code == 400 and "earlier" in wrong.text
+
+
 def test_an_answer_takes_the_shape_of_a_class(client: openai.OpenAI, meeting: str) -> None:
     made = client.chat.completions.parse(model=f"sensorium/{meeting}", messages=about(QUESTION), response_format=Told)
     told = made.choices[0].message.parsed

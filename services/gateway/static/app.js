@@ -184,9 +184,10 @@ function showEvidence(evidence) {
 
 async function ask(text, escalation = "") {
   const id = crypto.randomUUID();
+  const earlier = questions.earlier();
   questions.expect(id, text);
   try {
-    await request("POST", `${sessionPath(sessionId)}/ask`, { question_id: id, text, escalation });
+    await request("POST", `${sessionPath(sessionId)}/ask`, { question_id: id, text, escalation, earlier });
   } catch (error) {
     questions.fail(id, error.message);
   }

@@ -6,6 +6,9 @@ import { clock } from "./model.js";
 const SUGGESTIONS = ["What is on the screen?"];
 const IN_MINUTES = ["Who has to do what?", "What was decided?"];
 const MOST_SHOWN = 50;
+// Earlier questions that a new one may go on from, and how much of their answers.
+const EARLIER = 5;
+const EARLIER_CHARACTERS = 2000;
 const PARTS = { speech: "said", screen: "on the screen" };
 
 export class QuestionsView {
@@ -13,6 +16,7 @@ export class QuestionsView {
   #onAsk;
   #onEvidence;
   #nodes = new Map();
+  #asked = []; // ids of what was asked on this page
 
   constructor(onAsk, onEvidence, onMinutes) {
     this.#onAsk = onAsk;
@@ -43,12 +47,20 @@ export class QuestionsView {
   reset(meeting) {
     this.#meeting = meeting;
     this.#nodes.clear();
+    this.#asked = [];
     this.list.replaceChildren();
     this.suggestions.hidden = false;
   }
 
+  /** What was asked here before, with its answers, the last one last: "And when?" goes on from it. */
+  earlier() {
+    const known = this.#asked.slice(-EARLIER).map((id) => this.#meeting.answers.get(id));
+    return known.filter(Boolean).map((answer) => ({ question: answer.question, answer: answer.text.slice(0, EARLIER_CHARACTERS) }));
+  }
+
   /** A question that was asked here and has no answer yet. */
   expect(id, question) {
+    this.#asked.push(id);
     if (!this.#meeting.answers.has(id)) this.#meeting.answers.set(id, { id, question, evidence: [], text: "", whole: null });
     this.update(id);
   }
