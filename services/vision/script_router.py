@@ -95,6 +95,14 @@ class ScriptRouter:
             self._settle(pixels, boxes, lines, doubtful, around)
         yield {index: lines[index] for index in (*sure, *doubtful)}
 
+    def read_first(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> Mapping[int, ReadLine]:
+        """Of many lines the first piece, as far as it is certain; of few, which are soon read, nothing."""
+        first, *more = _pieces(boxes)
+        if not more:
+            return {}
+        read = zip(first, self._recognizer.read(pixels, first), strict=True)
+        return {index: line for index, (box, line) in enumerate(read) if not is_doubtful(line, box)}
+
     def _settle(
         self,
         pixels: NDArray[np.uint8],

@@ -144,11 +144,14 @@ class VisionStage:
 
     def push_frame(self, frame: Frame) -> Sequence[Percept]:
         """Take the next picture: a state and a checkpoint when something is new, else nothing."""
-        *_, said = self.push_frame_in_pieces(frame)
+        *_, said = self._push(frame, in_pieces=False)
         return said
 
     def push_frame_in_pieces(self, frame: Frame) -> Iterator[Sequence[Percept]]:
         """The same; before it partial states with the lines read so far, where there are many to read."""
+        return self._push(frame, in_pieces=True)
+
+    def _push(self, frame: Frame, *, in_pieces: bool) -> Iterator[Sequence[Percept]]:
         resumed, self._resumed = self._resumed, None
         self._frame = frame
         change = self._reference.compare(frame.pixels)
@@ -156,8 +159,10 @@ class VisionStage:
         if is_known and not self._is_asked_anew:
             yield []
         elif change is not None and not is_known:
+            if in_pieces and "ocr" in self.tasks and (first := self._first(frame, change)):
+                yield first
             for _ in self._read(frame, change):
-                yield self._so_far(frame)
+                yield self._so_far(frame, self._text.lines)
             yield self._news(frame, is_changed=True)
         else:
             self._detect(frame, self._blind)
@@ -209,10 +214,15 @@ class VisionStage:
             self._elements.update(self._models.gui().detect(frame.pixels))
         self._blind = set()
 
-    def _so_far(self, frame: Frame) -> list[Percept]:
+    def _first(self, frame: Frame, change: Change) -> list[Percept]:
+        """A partial state with the first lines of another page, before all of it is looked at."""
+        detector, recognizer = self._models.detector(), self._models.recognizer(TINY)
+        return self._so_far(frame, self._text.first_lines(frame.pixels, change, detector, recognizer))
+
+    def _so_far(self, frame: Frame, lines: Sequence[ScreenLine]) -> list[Percept]:
         """A partial state if one of its lines is not in the last state: then the whole one will be news too."""
         height, width = frame.pixels.shape[:2]
-        regions = tuple(map(_region, _shown(self._text.lines)))
+        regions = tuple(map(_region, _shown(lines)))
         known = set() if self._shown is None else {region.text for region in self._shown.regions}
         if known.issuperset(region.text for region in regions):
             return []

@@ -61,25 +61,28 @@ class TextDetector:
         self._output = engine.outputs[0].name
         self._box_threshold = box_threshold
 
-    def detect(self, pixels: NDArray[np.uint8]) -> list[TextBox]:
-        """(h, w, 3) uint8 BGR -> boxes in its pixels; more than MAX_DETECTION_PX are looked at scaled down."""
+    def detect(self, pixels: NDArray[np.uint8], share: float = 1.0) -> list[TextBox]:
+        """(h, w, 3) uint8 BGR -> boxes in its pixels; more than MAX_DETECTION_PX are looked at scaled down.
+
+        `share` in (0, 1]: that part of the pixels is enough; it costs as much less, and small text is passed over.
+        """
         height, width = pixels.shape[:2]
-        scale, size = _scaled_size(width, height)
+        scale, size = _scaled_size(width, height, share)
         # Edge pixels go on outwards, so that the border of the padding is no edge of its own.
-        image = Picture(pixels, size, network_size(width, height), _LEVELS, averages=True)
+        image = Picture(pixels, size, network_size(width, height, share), _LEVELS, averages=True)
         out = self._engine.run({self._input: image}, [self._output])[self._output]
         probability = np.asarray(out[0, 0, : size[1], : size[0]], np.float32)
         return [_scaled(box, 1 / scale) for box in boxes_of(probability, self._box_threshold)]
 
 
-def _scaled_size(width: int, height: int) -> tuple[float, tuple[int, int]]:
-    scale = min(1.0, math.sqrt(MAX_DETECTION_PX / (height * width)))
+def _scaled_size(width: int, height: int, share: float) -> tuple[float, tuple[int, int]]:
+    scale = min(1.0, math.sqrt(MAX_DETECTION_PX / (height * width))) * math.sqrt(share)
     return scale, (width, height) if scale == 1 else (max(1, round(width * scale)), max(1, round(height * scale)))
 
 
-def network_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height in pixels of what the network sees of a picture."""
-    _, size = _scaled_size(width, height)
+def network_size(width: int, height: int, share: float = 1.0) -> tuple[int, int]:
+    """Width and height in pixels of what the network sees of a picture, or of a share of its pixels."""
+    _, size = _scaled_size(width, height, share)
     padded_w, padded_h = (-(-side // _STRIDE_PX) * _STRIDE_PX for side in size)
     return padded_w, padded_h
 

@@ -64,6 +64,9 @@ class LineReader(Protocol):
     ) -> Iterator[Mapping[int, ReadLine]]:
         """The same lines by their numbers: at each step those that are certain by then."""
 
+    def read_first(self, pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> Mapping[int, ReadLine]:
+        """Of many lines the first piece, as far as it is certain; of few, which are soon read, nothing."""
+
 
 def read_keys(path: Path) -> list[str]:
     """The recogniser's classes after blank: one a line, then the space."""

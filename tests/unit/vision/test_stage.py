@@ -210,7 +210,7 @@ def test_a_long_page_is_said_in_pieces_and_the_last_says_what_a_whole_read_says(
     stage, whole = expert.open_stage(FAST), expert.open_stage(FAST)
     for number, first in enumerate((0, 50)):
         frame = Frame(a_page(draw, first), 16_000 * number, "f")
-        *pieces, last = stage.push_frame_in_pieces(frame)
+        _, *pieces, last = stage.push_frame_in_pieces(frame)
         assert last == whole.push_frame(frame) and not screen(last).is_partial
         assert pieces
         for partial in map(screen, pieces):
@@ -218,6 +218,28 @@ def test_a_long_page_is_said_in_pieces_and_the_last_says_what_a_whole_read_says(
             assert 0 < len(partial.regions) < len(screen(last).regions)
             assert [region for region in screen(last).regions if region in partial.regions] == list(partial.regions)
         assert screen(pieces[0]).regions[0] == screen(last).regions[0]
+
+
+def test_the_first_lines_of_another_page_are_said_before_all_of_it_is_looked_at(
+    expert: VisionExpert, draw: Draw
+) -> None:
+    stage = expert.open_stage(FAST)
+    for number, start in enumerate((0, 50)):
+        first, *_, last = map(screen, stage.push_frame_in_pieces(Frame(a_page(draw, start), 16_000 * number)))
+        assert first.is_partial and len(first.regions) < len(last.regions) / 4
+        for early, late in zip(first.regions, last.regions, strict=False):
+            assert (early.region_id, early.text) == (late.region_id, late.text)
+            assert np.abs(np.subtract(early.box, late.box)).max() <= 8
+
+
+def test_lines_that_stay_are_among_the_first_that_are_said_of_what_came(expert: VisionExpert, draw: Draw) -> None:
+    stage, page, other = expert.open_stage(FAST), a_page(draw), a_page(draw, 50)
+    stage.push_frame(Frame(page, 0))
+    # The heading is as it was.
+    other[:41] = page[:41]
+    first, *_, last = map(screen, stage.push_frame_in_pieces(Frame(other, 16_000)))
+    assert texts(first) == texts(last)[: len(first.regions)]
+    assert texts(first)[0].startswith("0 lines") and any(text.startswith("5") for text in texts(first))
 
 
 def test_lines_that_are_known_are_not_said_in_pieces(expert: VisionExpert, draw: Draw) -> None:
