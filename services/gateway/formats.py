@@ -20,6 +20,8 @@ CUE_CHARACTERS = 2 * CUE_LINE_CHARACTERS
 CUE_SAMPLES = 7 * SAMPLE_RATE
 # Languages that write no spaces use wider characters.
 UNSPACED = ("zh", "ja", "th")
+# What is missing where an expert was away.
+_TOLD_BY = {"asr": "words", "diarization": "who spoke", "vision": "the screen"}
 
 
 def render(document: Document, name: str, *, stem: str = "") -> str:
@@ -50,7 +52,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 
 
 def document_json(document: Document) -> dict[str, Any]:
-    """The session as one JSON object: session, duration_s, language, segments, screen, slides, screen_events."""
+    """The session as one JSON object: session, duration_s, language, segments, screen and so on (README.md)."""
     return {
         "session": document.session_id,
         "duration_s": seconds(document.end_sample),
@@ -62,7 +64,23 @@ def document_json(document: Document) -> dict[str, Any]:
             for slide in document.slides
         ],
         "screen_events": [_screen_event_json(event) for event in document.screen_events],
+        "missing": _missing_json(document),
     }
+
+
+def _missing_json(document: Document) -> list[dict[str, Any]]:
+    return [
+        {"expert": one.expert, "start_s": seconds(one.start_sample), "end_s": seconds(one.end_sample)}
+        for one in document.missing
+    ]
+
+
+def _missing_lines(document: Document) -> list[str]:
+    """What is missing, for people."""
+    return [
+        f"{_TOLD_BY.get(one.expert, one.expert)} from {short_clock(one.start_sample)} to {short_clock(one.end_sample)}"
+        for one in document.missing
+    ]
 
 
 def _segment_json(segment: Segment) -> dict[str, Any]:
@@ -147,6 +165,7 @@ def _write_jsonl(document: Document, stem: str) -> str:
         "title": document.title,
         "duration_s": seconds(document.end_sample),
         "language": document.language,
+        "missing": _missing_json(document),
     }
     timed: list[dict[str, Any]] = [
         *({"type": "segment", **_segment_json(segment)} for segment in document.segments),
@@ -175,6 +194,7 @@ def _write_txt(document: Document, stem: str) -> str:
             lines.append(f"[{short_clock(item.start_sample)}] {speaker}{item.text}")
         elif item.lines:
             lines.append(f"[{short_clock(item.start_sample)}] (screen) {' | '.join(item.lines)}")
+    lines += [f"(missing) {line}" for line in _missing_lines(document)]
     return "".join(line + "\n" for line in lines)
 
 
@@ -291,6 +311,8 @@ def _write_md(document: Document, stem: str) -> str:
     if document.speakers:
         about.append("speakers: " + ", ".join(escape_md(speaker) for speaker in document.speakers))
     lines += [" · ".join(about), ""]
+    if missing := _missing_lines(document):
+        lines += [f"**Missing**, as a service was away: {'; '.join(missing)}", ""]
     speaker: str | None = None
     for item in _in_time(document):
         if isinstance(item, Screen):

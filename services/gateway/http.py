@@ -269,7 +269,8 @@ def _add_sessions(app: FastAPI, sessions: Sessions, stopping: asyncio.Event) -> 
     @app.get("/api/sessions")
     async def list_sessions(limit: Annotated[int, Query(ge=1, le=LIST_LIMIT)] = 50) -> dict[str, Any]:
         """Kept sessions, newest first."""
-        return {"sessions": [_json(summary) for summary in await sessions.summaries(limit)]}
+        summaries, _ = await sessions.summaries(limit)
+        return {"sessions": [_json(summary) for summary in summaries]}
 
     @app.post(IMPORT_PATH, status_code=201)
     async def import_session(

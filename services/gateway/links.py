@@ -49,6 +49,10 @@ class ExpertLink:
         self.is_available = True
         # Why the expert will not do what it was asked for, however often it is tried.
         self.failure: grpc.aio.AioRpcError | None = None
+        # Stretches of audio that it will never hear.
+        self._lost: list[tuple[int, int]] = []
+        self._has_flushed = False
+        self._media_end = checkpoint.resume_sample
         self._stub = expert_pb2_grpc.ExpertServiceStub(channel)
         self._config = config
         self._on_percept = on_percept
@@ -69,6 +73,12 @@ class ExpertLink:
         """Position of the next audio it takes; earlier audio is ignored."""
         return self._audio_end
 
+    def missing(self, end_sample: int) -> list[tuple[int, int]]:
+        """Stretches of the media, which ends at `end_sample`, that nothing or not all is told of."""
+        resume_sample = self.checkpoint.resume_sample
+        is_whole = self._has_flushed or self._media_end <= resume_sample
+        return self._lost if is_whole else [*self._lost, (resume_sample, end_sample)]
+
     async def push_audio(self, chunk: media_pb2.AudioChunk) -> None:
         """Take gapless audio; waits while the expert is behind."""
         start = chunk.start_sample
@@ -78,8 +88,11 @@ class ExpertLink:
             return
         async with self._changed:
             await self._changed.wait_for(self._has_room)
-            self._audio.append(media_pb2.AudioChunk(pcm=pcm, start_sample=start + skip))
             self._audio_end = start + skip + len(pcm) // 2
+            self._media_end = max(self._media_end, self._audio_end)
+            if self._done:
+                return  # nobody will ever hear it
+            self._audio.append(media_pb2.AudioChunk(pcm=pcm, start_sample=start + skip))
             self._changed.notify_all()
         await self._bound_replay()
 
@@ -96,6 +109,10 @@ class ExpertLink:
             await self._on_status(
                 self.name, False, f"{self.name} was away too long: {kept / 2 / SAMPLE_RATE:.0f} s of it are lost"
             )
+            start, end = self.checkpoint.resume_sample, lost.resume_sample
+            if self._lost and self._lost[-1][1] == start:
+                start = self._lost.pop()[0]
+            self._lost.append((start, end))
             self._trim(lost)
 
     async def push_frame(self, frame: media_pb2.VideoFrame) -> None:
@@ -113,6 +130,7 @@ class ExpertLink:
             else:
                 self._frames.clear()
             self._frames.append((self._next_frame, frame))
+            self._media_end = max(self._media_end, frame.start_sample + 1)
             self._next_frame += 1
             self._changed.notify_all()
 
@@ -137,6 +155,7 @@ class ExpertLink:
                 before = self.checkpoint.resume_sample
                 try:
                     await self._stream()
+                    self._has_flushed = True
                     return
                 except grpc.aio.AioRpcError as error:
                     if error.code() in _FATAL:
@@ -156,6 +175,7 @@ class ExpertLink:
         finally:
             async with self._changed:
                 self._done = True
+                self._audio.clear()
                 self._changed.notify_all()
 
     async def _stream(self) -> None:

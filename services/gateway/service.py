@@ -136,7 +136,7 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
         request: pb.ListSessionsRequest,
         context: "grpc.aio.ServicerContext[pb.ListSessionsRequest, pb.ListSessionsResponse]",
     ) -> pb.ListSessionsResponse:
-        """Kept sessions, newest first; the page token is a time."""
+        """Kept sessions, newest first; the page token is the time and the id of the last one."""
         try:
             return await self._list(request)
         except Exception as error:  # the top of a call
@@ -144,15 +144,16 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             raise
 
     async def _list(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
-        if request.page_token and not re.fullmatch(r"[0-9]{1,18}", request.page_token):
+        token = re.fullmatch(r"([0-9]{1,18}):(.{1,200})", request.page_token)
+        if request.page_token and not token:
             raise MediaError(f"page_token is {request.page_token[:40]!r}, must come from the last response")
         if request.page_size < 0:
             raise MediaError(f"page_size is {request.page_size}, must be 0 (the default) to {MAX_PAGE}")
         size = min(request.page_size or 100, MAX_PAGE)
-        before = int(request.page_token) if request.page_token else None
-        summaries = await self._sessions.summaries(size, before)
-        token = str(summaries[-1].started_unix_ms) if len(summaries) == size else ""
-        return pb.ListSessionsResponse(sessions=summaries, next_page_token=token)
+        after = (int(token[1]), token[2]) if token else None
+        summaries, following = await self._sessions.summaries(size, after)
+        next_token = f"{following[0]}:{following[1]}" if following else ""
+        return pb.ListSessionsResponse(sessions=summaries, next_page_token=next_token)
 
     async def GetSession(
         self,

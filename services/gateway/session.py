@@ -88,6 +88,8 @@ class Session:
         self._voices = voices
         self._utterances: dict[str, media_pb2.Transcript] = {}
         self._turns: dict[str, bytes] = {}
+        # Everybody who was told of, also those whose first turn is not over.
+        self.speakers: set[str] = set()
         self._screen: media_pb2.ScreenState | None = None
         self._screen_terms = ScreenTerms()
         # Utterances that a person set right: what recognition says of them later does not count.
@@ -300,9 +302,18 @@ class Session:
             _, undone = await asyncio.wait([decoder], timeout=FINISH_S / 4)
             decoder.cancel()
             self.is_told = not undone and decoder.exception() is None
-        await self._append(pb.Event(ended=pb.Ended(end_sample=max(self.received_sample, self._frame_sample))), "ended")
+        await self._append(pb.Event(ended=self._ended()), "ended")
         self._has_ended = True
         self.close()
+
+    def _ended(self) -> pb.Ended:
+        end_sample = max(self.received_sample, self._frame_sample)
+        missing = [
+            pb.Missing(expert=link.name, start_sample=start, end_sample=end)
+            for link in self._links.values()
+            for start, end in link.missing(end_sample)
+        ]
+        return pb.Ended(end_sample=end_sample, missing=missing)
 
     def close(self) -> None:
         """Let go of everybody who waits; without `run` having finished the session stays resumable."""
@@ -336,6 +347,7 @@ class Session:
             self._decoder.observe(request)
 
     def _remember(self, event: pb.Event) -> None:
+        self.speakers.update(speakers_of(event))
         match event.WhichOneof("event"):
             case "utterance":
                 self._utterances[event.utterance.utterance_id] = event.utterance
@@ -369,6 +381,7 @@ class Session:
             case SpeakerTurn():
                 turn = wire.turn_to_proto(percept)
                 if not percept.is_final:
+                    self.speakers.add(percept.speaker)
                     self.feed.publish(pb.Event(turn=turn))
                     self._decoder.observe(decoder_pb2.ObserveRequest(percept=media_pb2.Percept(turn=turn)))
                 elif self._turns.get(percept.turn_id) != turn.SerializeToString(deterministic=True):
@@ -446,6 +459,13 @@ async def publish_answer(
         # A session that was deleted meanwhile has nobody who waits.
         with suppress(NotFoundError):
             (await feed()).publish(event(decoder_pb2.AskResponse(answer=sorry)))
+
+
+def speakers_of(event: pb.Event) -> set[str]:
+    """The speakers that an event tells of."""
+    said = event.utterance
+    told = (said.speaker, *(word.speaker for word in said.words), event.turn.speaker, event.speaker_name.speaker)
+    return {speaker for speaker in told if speaker}
 
 
 def new_session_id() -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
@@ -31,6 +31,7 @@ from services.gateway.session import (
     named,
     new_session_id,
     publish_answer,
+    speakers_of,
 )
 from services.gateway.store import Store, StoredSession
 from services.gateway.voices import KnownVoice, Voices
@@ -224,11 +225,14 @@ class Sessions:
         task.add_done_callback(self._questions.discard)
 
     async def rename(self, session_id: str, speaker: str, name: str) -> None:
-        """Give a speaker of a live or kept session a name. Raises NotFoundError, MediaError."""
+        """Give a speaker of a live or kept session a name. Raises NotFoundError (session, speaker), MediaError."""
         if (session := self._live.get(session_id)) is not None:
+            _must_be_one_of(session.speakers, speaker)
             await session.rename(speaker, name)
             return
-        await (await self.feed(session_id)).append(named(speaker, name), speaker)
+        feed = await self.feed(session_id)
+        _must_be_one_of({id_ async for event in feed.history() for id_ in speakers_of(event)}, speaker)
+        await feed.append(named(speaker, name), speaker)
         self._shown.discard(session_id)
 
     async def undo(self, session_id: str, utterance_id: str, word: int) -> None:
@@ -314,13 +318,16 @@ class Sessions:
         summary.is_live = session is not None and session.has_writer
         return summary
 
-    async def summaries(self, limit: int, before_unix_ms: int | None = None) -> list[pb.SessionSummary]:
-        """Sessions, newest first, begun before a time."""
+    async def summaries(
+        self, limit: int, after: tuple[int, str] | None = None
+    ) -> tuple[list[pb.SessionSummary], tuple[int, str] | None]:
+        """Sessions, newest first, that come after a (unix_ms, id), and where the next page begins, if there is one."""
+        page = await self.store.list(limit, after)
         found = []
-        for stored in await self.store.list(limit, before_unix_ms):
+        for stored in page:
             with suppress(NotFoundError):  # forgotten in between
                 found.append(await self.summary(stored.id))
-        return found
+        return found, (page[-1].started_unix_ms, page[-1].id) if len(page) == limit else None
 
     async def ask(
         self,
@@ -675,6 +682,12 @@ async def _in_shape(
                 filled = form.filled(question, part.answer, found)
                 yield decoder_pb2.AskResponse(delta=filled.text)
                 yield decoder_pb2.AskResponse(answer=filled)
+
+
+def _must_be_one_of(speakers: Set[str], speaker: str) -> None:
+    if speaker not in speakers:
+        known = f"speakers are {', '.join(sorted(speakers))}" if speakers else "nobody has spoken in it yet"
+        raise NotFoundError(f"there is no speaker {speaker!r} in this session; {known}")
 
 
 async def _ignore(*_: object) -> None:

@@ -224,12 +224,13 @@ class Store:
         ) as rows:
             return {row[0]: Checkpoint(row[1], row[2]) async for row in rows}
 
-    async def list(self, limit: int, before_unix_ms: int | None = None) -> list[StoredSession]:
-        """Sessions, newest first, begun before a time."""
+    async def list(self, limit: int, after: tuple[int, str] | None = None) -> list[StoredSession]:
+        """Sessions, newest first, those of one millisecond by their ids; those that come after a (unix_ms, id)."""
+        unix_ms, session_id = after if after is not None else (2**62, "")
         async with self._database.execute(
-            "SELECT id FROM sessions WHERE started_unix_ms < ? AND id NOT IN (SELECT session_id FROM passing) "
-            "ORDER BY started_unix_ms DESC, id LIMIT ?",
-            (before_unix_ms if before_unix_ms is not None else 2**62, limit),
+            "SELECT id FROM sessions WHERE (started_unix_ms < ? OR started_unix_ms = ? AND id > ?) "
+            "AND id NOT IN (SELECT session_id FROM passing) ORDER BY started_unix_ms DESC, id LIMIT ?",
+            (unix_ms, unix_ms, session_id, limit),
         ) as rows:
             ids = [row[0] async for row in rows]
         return [await self.get(session_id) for session_id in ids]
@@ -259,6 +260,7 @@ class Store:
             language=max(languages, key=lambda tag: languages[tag], default=""),
             utterances=sum(event.HasField("utterance") for event in newest.values()),
             last_seq=await self.last_seq(session_id),
+            missing=newest["ended"].ended.missing if "ended" in newest else (),
         )
 
     async def delete(self, session_id: str) -> None:

@@ -109,6 +109,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A stretch that `expert` was away for: what it would have told of it is missing, or is not whole."""
+
+    expert: str
+    start_sample: int
+    end_sample: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """All that is known of one session. Lists are in order of time; `language` is that of most words."""
 
@@ -122,6 +131,7 @@ class Document:
     answers: tuple[Answer, ...] = ()
     slides: tuple[Slide, ...] = ()
     screen_events: tuple[ScreenEvent, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -142,6 +152,7 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
     answers: dict[str, Answer] = {}
     names: dict[str, str] = {}
     end_sample = 0
+    missing: tuple[Missing, ...] = ()
     for event in events:
         match event.WhichOneof("event"):
             case "utterance":
@@ -160,6 +171,7 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
                 names[event.speaker_name.speaker] = event.speaker_name.name
             case "ended":
                 end_sample = event.ended.end_sample
+                missing = tuple(Missing(m.expert, m.start_sample, m.end_sample) for m in event.ended.missing)
     said = [transcript for transcript in utterances.values() if transcript.words]
     heard = [turn for turn in turns.values() if turn.end_sample > turn.start_sample]
     end_sample = max([end_sample, *(t.end_sample for t in said), *(t.end_sample for t in heard), *screens])
@@ -184,6 +196,7 @@ def fold(events: Iterable[session_pb2.Event], *, session_id: str = "", title: st
         answers=tuple(_with_names(answer, names) for answer in answers.values()),
         slides=_slides([screens[start] for start in sorted(screens)], end_sample),
         screen_events=tuple(screen_events),
+        missing=missing,
     )
 
 

@@ -333,6 +333,19 @@ def test_a_meeting_of_five_hours_keeps_the_document_small(open_page: Open) -> No
     assert page.locator("#utterances li").count() <= 200
 
 
+def test_what_is_missing_of_a_kept_meeting_is_said(open_page: Open) -> None:
+    page = open_page("/")
+    page.route("**/api/sessions/cut", lambda route: route.fulfill(json={"session_id": "cut", "title": "Cut off"}))
+    missing = [{"expert": "asr", "start_sample": "960000", "end_sample": "1600000"}]
+    ended = {"seq": "1", "ended": {"end_sample": "1600000", "missing": missing}}
+    page.route(
+        "**/api/sessions/cut/events*",
+        lambda route: route.fulfill(body=f"id: 1\ndata: {json.dumps(ended)}\n\n", content_type="text/event-stream"),
+    )
+    page.evaluate("location.hash = 'cut'")
+    expect(page.locator("#banners")).to_contain_text("Missing: words from 1:00 to 1:40.")
+
+
 def test_what_the_page_keeps_is_what_the_store_keeps(open_page: Open, house: House) -> None:
     page = open_page()
     session = begin(page)

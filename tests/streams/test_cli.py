@@ -34,7 +34,16 @@ def _words(text: str) -> str:
 
 
 def test_the_sample_meeting_becomes_words_speakers_and_screens(meeting: dict) -> None:
-    assert set(meeting) == {"session", "duration_s", "language", "segments", "screen", "slides", "screen_events"}
+    assert set(meeting) == {
+        "session",
+        "duration_s",
+        "language",
+        "segments",
+        "screen",
+        "slides",
+        "screen_events",
+        "missing",
+    }
     assert meeting["language"] == "en"
     assert abs(meeting["duration_s"] - TRUTH["duration_s"]) < 2.0
     heard = " ".join(segment["text"] for segment in meeting["segments"])

@@ -147,10 +147,22 @@ class Progress(_message.Message):
     def __init__(self, received_sample: _Optional[int] = ..., resume_sample: _Optional[int] = ...) -> None: ...
 
 class Ended(_message.Message):
-    __slots__ = ("end_sample",)
+    __slots__ = ("end_sample", "missing")
     END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     end_sample: int
-    def __init__(self, end_sample: _Optional[int] = ...) -> None: ...
+    missing: _containers.RepeatedCompositeFieldContainer[Missing]
+    def __init__(self, end_sample: _Optional[int] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ...) -> None: ...
+
+class Missing(_message.Message):
+    __slots__ = ("expert", "start_sample", "end_sample")
+    EXPERT_FIELD_NUMBER: _ClassVar[int]
+    START_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    END_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    expert: str
+    start_sample: int
+    end_sample: int
+    def __init__(self, expert: _Optional[str] = ..., start_sample: _Optional[int] = ..., end_sample: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("seq", "unix_ms", "started", "partial", "utterance", "turn", "screen", "answer", "speaker_name", "expert_status", "progress", "ended", "speech")
@@ -261,7 +273,7 @@ class ListSessionsRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class SessionSummary(_message.Message):
-    __slots__ = ("session_id", "title", "started_unix_ms", "end_sample", "language", "utterances", "is_live", "last_seq")
+    __slots__ = ("session_id", "title", "started_unix_ms", "end_sample", "language", "utterances", "is_live", "last_seq", "missing")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     STARTED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
@@ -270,6 +282,7 @@ class SessionSummary(_message.Message):
     UTTERANCES_FIELD_NUMBER: _ClassVar[int]
     IS_LIVE_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     title: str
     started_unix_ms: int
@@ -278,7 +291,8 @@ class SessionSummary(_message.Message):
     utterances: int
     is_live: bool
     last_seq: int
-    def __init__(self, session_id: _Optional[str] = ..., title: _Optional[str] = ..., started_unix_ms: _Optional[int] = ..., end_sample: _Optional[int] = ..., language: _Optional[str] = ..., utterances: _Optional[int] = ..., is_live: _Optional[bool] = ..., last_seq: _Optional[int] = ...) -> None: ...
+    missing: _containers.RepeatedCompositeFieldContainer[Missing]
+    def __init__(self, session_id: _Optional[str] = ..., title: _Optional[str] = ..., started_unix_ms: _Optional[int] = ..., end_sample: _Optional[int] = ..., language: _Optional[str] = ..., utterances: _Optional[int] = ..., is_live: _Optional[bool] = ..., last_seq: _Optional[int] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ...) -> None: ...
 
 class ImportSessionRequest(_message.Message):
     __slots__ = ("file", "title", "language")

@@ -6,7 +6,7 @@ import { LagMeter } from "./lag.js";
 import { deleteMeeting, fillMeetings } from "./meetings.js";
 import { fillMinutes } from "./minutes.js";
 import { clock, join, Meeting } from "./model.js";
-import { clearNotices, notice, noticeService } from "./notices.js";
+import { clearNotices, notice, noticeMissing, noticeService } from "./notices.js";
 import { QuestionsView } from "./questions.js";
 import { ScreenView } from "./screen.js";
 import { TranscriptView } from "./transcript.js";
@@ -167,6 +167,7 @@ function take(event) {
       lag.reset();
       screenView.update();
       transcript.draw();
+      noticeMissing(meeting.missing);
       showState();
       break;
   }

@@ -100,6 +100,7 @@ export class Meeting {
     this.answers = new Map(); // question id -> {id, question, evidence, text, whole}
     this.received = 0;
     this.ended = false;
+    this.missing = []; // [{expert, start, end}]: stretches that an expert was away for, once it has ended
   }
 
   /** Takes one event; returns what changed: {kind, ...}. */
@@ -123,6 +124,11 @@ export class Meeting {
     }
     if (event.ended) {
       this.ended = true;
+      this.missing = (event.ended.missing ?? []).map((one) => ({
+        expert: one.expert ?? "",
+        start: num(one.start_sample),
+        end: num(one.end_sample),
+      }));
       this.received = Math.max(this.received, num(event.ended.end_sample));
       this.partials.clear();
       return { kind: "ended" };

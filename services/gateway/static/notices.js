@@ -1,11 +1,16 @@
 // What is wrong, in plain words: one line per matter, gone when it is over.
 
+import { clock } from "./model.js";
+
 const SERVICES = {
   asr: ["Speech recognition", "What is said now is kept for a while and written down when it is back."],
   diarization: ["Speaker recognition", "Words keep coming; who said them is added when it is back."],
   vision: ["Screen reading", "The screen is not read until it is back."],
   decoder: ["The part that answers questions", "Words keep coming; questions have to wait until it is back."],
 };
+
+// What is missing where a service was away.
+const TOLD_BY = { asr: "words", diarization: "who spoke", vision: "the screen" };
 
 const places = new Map();
 
@@ -54,4 +59,11 @@ export function noticeService(name, isAvailable, message = "") {
   // What a service says itself matters when it is more than "not there".
   const reason = /does not answer|unavailable|connect/i.test(message) ? "" : message;
   notice(`service:${name}`, isAvailable ? "" : `${title} is down. ${consequence} ${reason}`.trim());
+}
+
+/** What services that were away have not told of a meeting that has ended; they catch up with it no more. */
+export function noticeMissing(missing) {
+  for (const { expert } of missing) notice(`service:${expert}`, "");
+  const parts = missing.map(({ expert, start, end }) => `${TOLD_BY[expert] ?? expert} from ${clock(start)} to ${clock(end)}`);
+  notice("missing", parts.length ? `A service was away. Missing: ${parts.join("; ")}.` : "");
 }

@@ -88,7 +88,16 @@ def _unescape(text):
 
 def test_json_has_the_promised_shape():
     made = json.loads(render(MEETING, "json"))
-    assert list(made) == ["session", "duration_s", "language", "segments", "screen", "slides", "screen_events"]
+    assert list(made) == [
+        "session",
+        "duration_s",
+        "language",
+        "segments",
+        "screen",
+        "slides",
+        "screen_events",
+        "missing",
+    ]
     assert made["duration_s"] == 70
     assert set(made["segments"][0]) >= {"start_s", "end_s", "speaker", "text", "confidence", "words"}
     assert made["segments"][0]["words"][0] == {"word": "Profit", "start_s": 1, "end_s": 1.5, "confidence": 0.9}

@@ -13,7 +13,7 @@ from protos.session.v1 import session_pb2 as pb
 from services.gateway import http
 from services.gateway.formats import FORMATS
 from services.gateway.session import MAX_IMAGE_BYTES
-from services.runtime.percept import SpeakerVoice
+from services.runtime.percept import SpeakerTurn, SpeakerVoice
 from tests.unit.gateway.conftest import WORDS, Gateway
 
 FOREIGN = {"origin": "https://evil.example"}
@@ -137,6 +137,18 @@ async def test_whoever_watches_a_kept_session_hears_of_a_new_name(gateway: Gatew
     response = await gateway.client.post(f"/api/sessions/{kept}/names", json={"speaker": "S1", "name": " Priya R. "})
     assert response.status_code == 200
     assert (await waiting)[3]["speaker_name"]["name"] == "Priya R."
+
+
+async def test_nobody_who_did_not_speak_gets_a_name(gateway: Gateway, kept: str) -> None:
+    response = await gateway.client.post(f"/api/sessions/{kept}/names", json={"speaker": "S9", "name": "Nobody"})
+    assert response.status_code == 404 and "speakers are S1" in sentence(response)
+    session = await gateway.sessions.open(pb.LiveConfig())
+    names = f"/api/sessions/{session.id}/names"
+    response = await gateway.client.post(names, json={"speaker": "S1", "name": "Ada"})
+    assert response.status_code == 404 and "nobody has spoken" in sentence(response)
+    # Somebody whose first turn is not over yet is on the page already.
+    await session._on_percept("diarization", SpeakerTurn("t1", "S1", 0, 8_000, is_final=False))
+    assert (await gateway.client.post(names, json={"speaker": "S1", "name": "Ada"})).status_code == 200
 
 
 async def test_a_number_that_no_gateway_gave_ends_no_stream(gateway: Gateway, kept: str) -> None:

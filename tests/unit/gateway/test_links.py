@@ -13,7 +13,7 @@ from protos.media.v1 import media_pb2
 from services.gateway.links import ExpertLink
 from services.runtime.channel import CLIENT_OPTIONS
 from services.runtime.expert import SERVICE_NAME, ExpertSkin
-from services.runtime.percept import Checkpoint, Percept, ScreenState, UnreadableFrame
+from services.runtime.percept import SAMPLE_RATE, Checkpoint, Percept, ScreenState, UnreadableFrame
 from services.runtime.server import serving
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import Frame, ModelInfo, StageConfig
@@ -117,3 +117,36 @@ async def test_a_picture_from_before_the_checkpoint_is_ignored() -> None:
         await link.finish()
         await link.run()
     assert named(told) == ["f5"] and link.failure is None
+
+
+async def test_only_what_was_sent_and_not_told_is_missing() -> None:
+    told: list[Percept] = []
+    async with link_to(Namer(), told) as link:
+        assert link.missing(9) == []
+        await link.push_frame(picture(3))
+        assert link.missing(9) == [(0, 9)]
+        await link.finish()
+        await link.run()
+    assert link.missing(9) == []
+
+
+async def test_sound_that_was_lost_while_an_expert_was_away_is_missing() -> None:
+    told: list[Percept] = []
+    async with link_to(Namer(), told) as link:
+        link.is_available = False
+        for second in range(99):
+            if second == 10:
+                link._sent_sample = link.next_sample  # so much it had before it went, without a checkpoint
+            await link.push_audio(media_pb2.AudioChunk(pcm=bytes(2 * SAMPLE_RATE), start_sample=second * SAMPLE_RATE))
+    assert link.missing(99 * SAMPLE_RATE) == [(0, 46 * SAMPLE_RATE), (46 * SAMPLE_RATE, 99 * SAMPLE_RATE)]
+
+
+async def test_sound_is_not_kept_for_an_expert_that_refused_for_good() -> None:
+    told: list[Percept] = []
+    async with link_to(Namer(), told) as link:
+        await link.push_audio(media_pb2.AudioChunk(pcm=bytes(3_200), start_sample=0))
+        await link.run()  # it takes no sound
+        assert link.failure is not None
+        await link.push_audio(media_pb2.AudioChunk(pcm=bytes(3_200), start_sample=1_600))
+        assert link.next_sample == 3_200 and not link._audio
+        assert link.missing(3_200) == [(0, 3_200)]

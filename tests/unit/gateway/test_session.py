@@ -15,6 +15,7 @@ from services.gateway.store import Store
 from services.runtime import wire
 from services.runtime.errors import DrainingError, NotFoundError
 from services.runtime.percept import ScreenState, TextRegion, Transcript, Word
+from services.runtime.stage import MediaError
 from services.runtime.streams import Streams
 from tests.unit.gateway.conftest import Gateway
 
@@ -99,3 +100,40 @@ async def test_a_writer_whose_session_breaks_off_is_told_to_connect_again(gatewa
             await session.push_audio(bytes(3200), 0)
         assert not (await gateway.sessions.store.get(session_id)).has_ended
     await server.stop(None)
+
+
+async def test_what_an_expert_that_stayed_away_has_not_told_is_told(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.session.FINISH_S", 0.2)
+    session = await gateway.sessions.open(pb.LiveConfig())  # vision was sent nothing
+    await session.push_audio(bytes(32_000), 0)
+    async with asyncio.timeout(20):
+        await session.finish()
+    missing = [pb.Missing(expert=name, end_sample=16_000) for name in ("asr", "diarization")]
+    assert list((await gateway.sessions.summary(session.id)).missing) == missing
+    kept = [event async for event in gateway.sessions.store.events(session.id)]
+    assert kept[-1].ended == pb.Ended(end_sample=16_000, missing=missing)
+    exported = f"/api/sessions/{session.id}/export"
+    assert (await gateway.client.get(exported, params={"format": "json"})).json()["missing"] == [
+        {"expert": name, "start_s": 0, "end_s": 1} for name in ("asr", "diarization")
+    ]
+    for name in ("md", "txt"):
+        assert "words from 00:00 to 00:01" in (await gateway.client.get(exported, params={"format": name})).text
+
+
+async def test_pages_of_the_list_hold_every_session_once_also_those_of_one_millisecond(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.store.time.time", lambda: 1_000.0)
+    for number in (3, 1, 4, 0, 2):
+        await gateway.sessions.store.create(f"s{number}", pb.LiveConfig())
+    skin, token, listed = SessionSkin(gateway.sessions, Streams(1)), "", []
+    while len(listed) < 9:
+        page = await skin._list(pb.ListSessionsRequest(page_size=2, page_token=token))
+        listed += [summary.session_id for summary in page.sessions]
+        if not (token := page.next_page_token):
+            break
+    assert listed == ["s0", "s1", "s2", "s3", "s4"]
+    with pytest.raises(MediaError, match="must come from the last response"):
+        await skin._list(pb.ListSessionsRequest(page_token="yesterday"))
