@@ -23,6 +23,8 @@ CHUNK_SAMPLES = SAMPLE_RATE // 10
 JITTER_S = 0.05
 # A larger jump is a broken clock, not an hour of silence.
 MAX_GAP_S = 3_600.0
+# Nor are many gaps: together they are silence for as long as there is sound, and so much more.
+MAX_SILENCE_S = 3_600.0
 MAX_OVERLAP_S = 1.0
 
 Samples = NDArray[np.float32]
@@ -157,12 +159,18 @@ def read_sound(
 
 
 def _resampled(container: Any, name: str, on_damage: Report) -> Iterator[Samples]:
-    """Gapless mono float32 at 16 kHz."""
+    """Gapless mono float32 at 16 kHz.
+
+    A gap in the file's times becomes silence, one of MAX_GAP_S or more does not; neither does what is more than the
+    sound before it and MAX_SILENCE_S in all. What comes next then follows what came before, and that is reported.
+    """
     stream, _ = streams(container)
     begin_s = origin_s(container)
     rate = 0
     resampler: Any = None
     clock_s = 0.0  # how much sound has been passed on, silence in gaps included
+    silence_s = 0.0
+    has_jumped = False
     for frame in decoded(name, container, stream, on_damage):
         if frame.sample_rate != rate:
             if resampler is not None:
@@ -171,20 +179,27 @@ def _resampled(container: Any, name: str, on_damage: Report) -> Iterator[Samples
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
         samples = _mono(frame)
         ahead_s = 0.0 if frame.time is None else frame.time - begin_s - clock_s
-        if JITTER_S < ahead_s < MAX_GAP_S:
+        room_s = MAX_SILENCE_S + (clock_s - silence_s) - silence_s
+        if JITTER_S < ahead_s < MAX_GAP_S and ahead_s <= room_s:
             clock_s += ahead_s
+            silence_s += ahead_s
             for silence in _silence(round(ahead_s * rate)):
                 yield resampler.resample_chunk(silence)
         elif -MAX_OVERLAP_S < ahead_s < -JITTER_S:
             samples = samples[round(-ahead_s * rate) :]
-        elif abs(ahead_s) >= MAX_OVERLAP_S:
+        elif ahead_s > JITTER_S or ahead_s <= -MAX_OVERLAP_S:
             # The clock of the file jumped: what comes next follows what came before.
             begin_s += ahead_s
+            has_jumped = True
         clock_s += len(samples) / rate
         if len(samples):
             yield resampler.resample_chunk(samples)
     if resampler is not None:
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    if has_jumped:
+        on_damage(
+            f"{name}: its times jump; sound after a jump follows the sound before it, so times from there on differ"
+        )
 
 
 def _silence(n: int) -> Iterator[Samples]:

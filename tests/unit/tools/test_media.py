@@ -143,6 +143,25 @@ def test_a_clock_that_jumps_by_hours_makes_no_hours_of_silence(tmp_path):
     assert abs(len(_sound(read(tmp_path / "jump.mka"))) / SAMPLE_RATE - 2) < 0.01
 
 
+def test_many_gaps_make_no_hours_of_silence(tmp_path):
+    starts = [3_000.0 * i for i in range(20)]
+    _write_audio(tmp_path / "gaps.mka", _tone(2, 16_000), 16_000, "pcm_s16le", starts)
+    said = []
+    samples = sum(len(item.pcm) // 2 for item in read(tmp_path / "gaps.mka", on_damage=said.append))
+    assert abs(samples / SAMPLE_RATE - 3_002) < 0.2  # one gap is silence, all of the sound is there
+    (sentence,) = said
+    assert "times jump" in sentence
+
+
+def test_pauses_no_longer_than_what_is_said_are_kept_however_many(tmp_path, monkeypatch):
+    monkeypatch.setattr("services.gateway.media.MAX_SILENCE_S", 1.0)
+    starts = [0.4 * (i // 2) + 0.1 * (i % 2) for i in range(40)]  # .2 s of sound, .2 s of pause
+    _write_audio(tmp_path / "pauses.mka", _tone(4, 16_000), 16_000, "pcm_s16le", starts)
+    said = []
+    assert abs(len(_sound(read(tmp_path / "pauses.mka", on_damage=said.append))) / SAMPLE_RATE - 7.8) < 0.05
+    assert said == []
+
+
 def test_sound_does_not_depend_on_chunk_size(tmp_path):
     _write_audio(tmp_path / "a.mp3", _tone(1.23, 44_100), 44_100, "libmp3lame")
     whole = _sound(read(tmp_path / "a.mp3", chunk_samples=1_600))
