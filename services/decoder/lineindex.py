@@ -42,6 +42,8 @@ Float = NDArray[np.float32]
 # Utterances in which a word that nobody wrote may have been said: of more, most have it not. As likely as this it is
 # read as if it had been written.
 _HEARD, _LIKELY = 5, 0.7
+# Words of one question that are listened for: each takes time, and a pasted page would take minutes of it.
+_LISTENED = 12
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,:]\d+)*")
 _STOP = frozenset(
     "a an the is are was were be been do does did has have had will would can could should i you he she "
@@ -168,12 +170,13 @@ class LineIndex:
         """
         total, perhaps = np.zeros((2, len(self._ids)), np.float32)
         heard: dict[int, list[str]] = {}
-        most, count = 0.0, len(self._lines)
+        most, count, listened = 0.0, len(self._lines), 0
         average = float(self._lengths[: len(self._ids)].sum()) / count
         for word in words:
             posting, doubtful = self._postings.get(_stem(word), {}), set[int]()
-            if not posting and word not in _ASKING:
+            if not posting and word not in _ASKING and listened < _LISTENED:
                 # a word that stands nowhere may have been said and written otherwise
+                listened += 1
                 likely = self._heard(word)
                 posting, doubtful = dict.fromkeys(likely, 1), {row for row in likely if likely[row] < _LIKELY}
                 for row in likely.keys() - doubtful:
@@ -190,7 +193,8 @@ class LineIndex:
 
         Unheard, it is as likely to have been said in one of all utterances as not at all.
         """
-        found = self.listener.find(word)
+        # the rows of an utterance that was taken back stay, and answer nothing
+        found = {name: score for name, score in self.listener.find(word).items() if f"speech:{name}" in self._of_source}
         odds: dict[str, float] = {}
         for utterance_id in heapq.nlargest(_HEARD, found, key=found.__getitem__):
             text = " ".join(self._lines[line_id].text for line_id in self._of_source.get(f"speech:{utterance_id}", ()))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from services.runtime.spelling import BLANK, LETTERS, spelled
 
-# Words with fewer letters lie hidden in too many others.
-LEAST_LETTERS = 4
+# Words with fewer letters lie hidden in too many others; longer ones are no words, and their paths cost memory.
+LEAST_LETTERS, MOST_LETTERS = 4, 32
 # Below it a word is not heard; chosen on made speech of voices that were not trained on (docs/adapters.md).
 LEAST_SCORE = -1.0
 # Weights of `evidence` and bias of the logarithm of `likelihood_ratio`, fitted by
@@ -56,7 +56,7 @@ class Listener:
     def find(self, word: str, least: float = LEAST_SCORE) -> dict[str, float]:
         """Scores, at most 0, of the utterances in which a word is heard with `least` or more."""
         letters = spelled(word)
-        if len(letters) < LEAST_LETTERS or not self._costs:
+        if not LEAST_LETTERS <= len(letters) <= MOST_LETTERS or not self._costs:
             return {}
         codes = np.array([LETTERS.index(letter) for letter in f" {letters} "])
         # of like length, so that few rows are padding

@@ -30,20 +30,23 @@ _STRANGE = 300
 class Heard:
     """Where words that nobody wrote were heard: evidence (n, 3), whether they were said there, which word it is.
 
-    `places` is in how many places they were said, heard or not.
+    Heard or not: `places` is in how many places they were said, `elsewhere` in how many they were not; `strange` are
+    the words that were said nowhere.
     """
 
     evidence: NDArray[np.float64]
     is_right: NDArray[np.bool_]
     words: list[str]
     places: int
+    elsewhere: int
+    strange: frozenset[str]
 
 
 def calibrate(model: str) -> None:
     """Print the weights and, for words of other utterances, how many are heard right and false above a likelihood."""
     fitted_on, reported_on = (heard(model, seed) for seed in (_FITTED_ON, _REPORTED_ON))
     # places with the word count as much as those without it, heard or not
-    weights = np.where(fitted_on.is_right, 1 / fitted_on.places, 1 / (_STRANGE * _UTTERANCES))
+    weights = np.where(fitted_on.is_right, 1 / fitted_on.places, 1 / fitted_on.elsewhere)
     beta = logistic(fitted_on.evidence, fitted_on.is_right.astype(float), weights)
     print("WEIGHTS, BIAS =", np.round(beta[:-1], 2), round(beta[-1], 2))
     odds = np.exp(reported_on.evidence @ beta[:-1] + beta[-1]) / _UTTERANCES
@@ -51,10 +54,14 @@ def calibrate(model: str) -> None:
     for word, each in zip(reported_on.words, odds, strict=True):
         total[word] += each
     likely = odds / [total[word] for word in reported_on.words]
+    is_strange = np.array([word in reported_on.strange for word in reported_on.words])
     for least in (0.1, 0.3, 0.5, 0.7):
         right = (reported_on.is_right & (likely >= least)).sum() / reported_on.places
-        false = (~reported_on.is_right & (likely >= least)).sum() / _STRANGE
-        print(f"likely {least}: found {right:.3f}, false finds a strange word {false:.3f}")
+        false = (is_strange & (likely >= least)).sum() / len(reported_on.strange)
+        wrong = (~is_strange & ~reported_on.is_right & (likely >= least)).sum() / reported_on.places
+        print(
+            f"likely {least}: found {right:.3f}, in another place {wrong:.3f}, false finds a strange word {false:.3f}"
+        )
 
 
 def heard(model: str, seed: int) -> Heard:
@@ -64,13 +71,25 @@ def heard(model: str, seed: int) -> Heard:
     recognised = [listen(expert, "", text, sound, "en").recognised for text, sound in zip(texts, sounds, strict=True)]
     for i, states in enumerate(states_of(ENCODERS[model])(sounds)):
         listener.hear(str(i), adapter.spell(states))
-    places, strange = unwritten(texts, recognised)
+    return searched(listener, recognised, *unwritten(texts, recognised))
+
+
+def searched(
+    listener: Listener, recognised: Sequence[str], places: dict[str, set[int]], strange: Sequence[str]
+) -> Heard:
+    """What the listener hears of words that were said in some places and of those that were said nowhere.
+
+    Its utterances are named "0", "1" and so on; `recognised` is what was written for each.
+    """
     found = [(word, int(name), score) for word in [*places, *strange] for name, score in listener.find(word).items()]
+    count = sum(map(len, places.values()))
     return Heard(
         np.array([evidence(word, score, recognised[i]) for word, i, score in found]),
         np.array([i in places.get(word, ()) for word, i, _ in found]),
         [word for word, *_ in found],
-        sum(map(len, places.values())),
+        count,
+        (len(places) + len(strange)) * len(recognised) - count,
+        frozenset(strange),
     )
 
 

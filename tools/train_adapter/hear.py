@@ -1,7 +1,7 @@
 """Made speech as the encoders of the product's recognisers hear it: parts of hidden states and what was said."""
 
 import json
-import time
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -76,7 +76,8 @@ def hear(model: str, split: str, hours: float, seed: int, out: Path) -> float:
         with np.load(file) as kept:
             heard_s += float(kept["seconds"])
         part += 1
-        print(f"{heard_s / 3600:.2f} h in {time.process_time():.0f} CPU seconds", flush=True)
+        # those of the speaking programs too
+        print(f"{heard_s / 3600:.2f} h in {sum(os.times()[:4]):.0f} CPU seconds", flush=True)
     return heard_s / 3600
 
 

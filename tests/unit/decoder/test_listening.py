@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from services.decoder.lineindex import Candidate
 from services.decoder.lines import Line
-from services.decoder.listening import Listener, likelihood_ratio
+from services.decoder.listening import MOST_LETTERS, Listener, likelihood_ratio
 from services.decoder.retrieval import Index
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.spelling import BLANK, LETTERS, spelled
@@ -48,6 +48,14 @@ def test_whole_words_of_four_letters_are_found_where_they_were_said(
     listener: Listener, word: str, where: set[str]
 ) -> None:
     assert set(listener.find(word)) == where
+
+
+def test_what_is_too_long_for_a_word_is_not_listened_for(listener: Listener) -> None:
+    longest = "abcd" * (MOST_LETTERS // 4)
+    listener.hear("c", rows_of(longest))
+    listener.hear("d", rows_of(longest + "a"))
+    assert "c" in listener.find(longest)
+    assert listener.find(longest + "a") == {}
 
 
 def test_a_doubt_costs_what_it_costs_against_the_best_letter(listener: Listener) -> None:
@@ -151,3 +159,25 @@ def test_words_about_the_talk_are_not_listened_for(encoder: SentenceEncoder) -> 
     index.replace("speech:u0", [Line("speech:u0:0", "speech", "Lunch is at noon.", "S1", 0, S, "u0")])
     index.listener.hear("u0", rows_of("did anybody mention lunch"))
     assert index.candidates("Did anybody mention tea?", {})[0].heard == ()
+
+
+def test_a_pasted_page_is_not_listened_for_word_by_word(
+    encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, asked = Index(encoder), list[str]()
+    index.replace("speech:u0", [Line("speech:u0:0", "speech", "Lunch is at noon.", "S1", 0, S, "u0")])
+    index.listener.hear("u0", rows_of("lunch is at noon"))
+    find = index.listener.find
+    monkeypatch.setattr(index.listener, "find", lambda word: asked.append(word) or find(word))
+    letters = "abcdefghijklmnopqrst"
+    index.candidates(" ".join(f"kettle{one}{other}" for one in letters for other in letters), {})
+    assert 0 < len(asked) <= 20
+
+
+def test_an_utterance_that_was_taken_back_takes_no_likelihood_from_the_others(encoder: SentenceEncoder) -> None:
+    index = Index(encoder)
+    for i in range(2):
+        index.replace(f"speech:u{i}", [Line(f"speech:u{i}:0", "speech", "The cooper nettle.", "S1", 0, S, f"u{i}")])
+        index.listener.hear(f"u{i}", rows_of("the kubernetes"))
+    index.replace("speech:u0", [])
+    assert index.candidates("Who runs Kubernetes?", {})[0].heard == ("kubernetes",)

@@ -5,6 +5,9 @@ import pytest
 
 from engines.fetch import fetch
 from services.asr.stretch import MOST
+from services.decoder.listening import Listener
+from tests.unit.decoder.test_listening import rows_of
+from tools.train_adapter.calibrate import searched
 from tools.train_adapter.hear import listener, windows
 
 RATE = 16_000
@@ -36,3 +39,14 @@ def test_whispers_encoder_runs_once_for_all_that_fits_its_window() -> None:
     together = list(listener("whisper-base")(sounds(2, 3)))
     alone = list(listener("whisper-base")([np.concatenate(sounds(2, 3))]))
     np.testing.assert_array_equal(np.concatenate(together), alone[0])
+
+
+def test_places_where_a_word_was_not_said_are_counted_for_said_words_too() -> None:
+    said = ("move the kettle", "move the table", "no tea")
+    listener = Listener()
+    for i, text in enumerate(said):
+        listener.hear(str(i), rows_of(text))
+    # nobody wrote "kettle"; of the two words and three utterances it was said in one
+    heard = searched(listener, ["move the cattle", "move the table", "no tea"], {"kettle": {0}}, ["table"])
+    assert (heard.places, heard.elsewhere, heard.strange) == (1, 5, {"table"})
+    assert list(zip(heard.words, heard.is_right, strict=True)) == [("kettle", True), ("table", False)]
