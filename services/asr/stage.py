@@ -377,6 +377,7 @@ class AsrStage:
             return transcript and with_phrases(self._phrases, whisper, utterance, encoded, transcript), None
         if (reading := self._read(utterance, search=self._shed.has_second_pass)) is None:
             return None, None
+        reading = replace(reading, transcript=self._as_said(reading.transcript))
         transcript, hypothesis, is_checked = reading.transcript, reading.hypothesis, False
         if (language := self._if_english(reading)) is not None:
             self._language = language.heard(utterance.speech_s)
@@ -387,6 +388,14 @@ class AsrStage:
             return transcript, None
         log_probs = np.append(hypothesis.log_probs, hypothesis.end_log_prob)
         return transcript, Closed(utterance, transcript, log_probs, self._finals, is_checked)
+
+    def _as_said(self, transcript: Transcript | None) -> Transcript | None:
+        """The reading of all of an utterance, with what one of its beginning had of the screen."""
+        said = [word for final in self._finals.said for word in final.words]
+        if transcript is None or not said:
+            return transcript
+        words = self._phrases.choose(transcript.words, said)
+        return replace(transcript, words=words, stable_words=len(words))
 
     def _checked(self, whisper: Whisper, reading: _Reading) -> tuple[Transcript | None, Hypothesis]:
         """What was said after Whisper has listened too, and whose reading that is."""

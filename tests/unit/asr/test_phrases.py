@@ -14,6 +14,7 @@ from services.runtime.stage import MediaError, StageConfig
 from tests.conftest import DATA
 from tests.unit.asr.conftest import Samples, Transcribe
 from tests.unit.asr.test_stage import finals
+from tools.demo import SAMPLES
 
 
 def _words(text: str, length: int = 8_000) -> list[Word]:
@@ -133,6 +134,15 @@ def name_spoken() -> Samples:
     return samples[5 * SAMPLE_RATE : 9 * SAMPLE_RATE]
 
 
+@pytest.fixture(scope="session")
+def sample_meeting() -> Samples:
+    """The first 36 s of the sample meeting."""
+    with av.open(str(SAMPLES / "meeting.mkv")) as file:
+        resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+        parts = [part.to_ndarray()[0] for frame in file.decode(audio=0) for part in resampler.resample(frame)]
+    return np.concatenate(parts)[: 36 * SAMPLE_RATE]
+
+
 PHRASES = {"second_pass": "whisper", "partials": "off", "phrases": "account of himself\nunderstanding"}
 
 
@@ -190,6 +200,16 @@ def _snapped(phrases: str, heard: str, confidence: float) -> str:
     edges = [edge for word in snapped for edge in (word.start_sample, word.end_sample)]
     assert edges == sorted(edges) and (edges[0], edges[-1]) == (0, 8_000 * len(words))
     return " ".join(word.text for word in snapped)
+
+
+@pytest.mark.parametrize("seen,said", [("Hale", "Hale"), ("shop boy", "shop-boy")])
+def test_what_only_an_earlier_or_the_other_reading_heard_is_taken_when_the_screen_shows_it(
+    seen: str, said: str, transcribe: Transcribe, sample_meeting: Samples
+) -> None:
+    options = {"second_pass": "whisper", "partials": "off", "stop_history_eou": "256"}
+    readings = (finals(transcribe(sample_meeting, options=each)) for each in (options, options | {"screen_seen": seen}))
+    without, shown = (" ".join({final.utterance_id: final.text for final in each}.values()) for each in readings)
+    assert said not in without and said in shown
 
 
 def test_unsure_words_become_the_phrase_they_sound_like() -> None:
