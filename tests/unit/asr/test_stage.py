@@ -332,7 +332,7 @@ def test_speech_begins_before_its_first_partial_and_ends_before_its_final(told_e
 
 
 def test_wrong_settings_are_refused_by_name(expert: AsrExpert) -> None:
-    with pytest.raises(MediaError, match="partials, second_pass, phrases, start_history"):
+    with pytest.raises(MediaError, match="phrases, screen_rare, screen_seen, partials, second_pass, start_history"):
         expert.open_stage(StageConfig(options={"beams": "5"}))
     with pytest.raises(MediaError, match="stop_history is '20000'; must be 96 to 10000 milliseconds"):
         expert.open_stage(StageConfig(options={"stop_history": "20000"}))
