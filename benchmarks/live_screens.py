@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.ocr_peers import Reader
 from benchmarks.screens import STYLES, Screen, new_tab, through_codec
-from services.runtime.percept import ScreenState, TextRegion
-from services.runtime.stage import Frame, StageConfig
+from services.runtime.percept import Percept, ScreenState, TextRegion
+from services.runtime.stage import Frame, RestingStage, Stage, StageConfig
 from services.vision.change import ReferenceFrame
 from services.vision.service import VisionExpert
 
@@ -40,7 +40,7 @@ STEPS: tuple[Step, ...] = (
 
 @dataclass
 class Row:
-    """CPU milliseconds of one kind of frame (following; finding the change alone; reading in full) and agreement."""
+    """CPU milliseconds of one kind of frame (following; finding the change; reading in full; a rest) and agreement."""
 
     follow_ms: list[float] = field(default_factory=list)
     change_ms: list[float] = field(default_factory=list)
@@ -48,6 +48,9 @@ class Row:
     peer_ms: list[float] = field(default_factory=list)
     lines: int = 0
     same_lines: int = 0
+    rested_lines: int = 0
+    same_rested_lines: int = 0
+    rest_ms: list[float] = field(default_factory=list)
     characters: int = 0
     missed: Counter[str] = field(default_factory=Counter)
 
@@ -68,18 +71,27 @@ def measure(expert: VisionExpert, seeds: Sequence[int], codec: str, peer: Reader
                 pictures = through_codec(pictures, codec)
             last_of_kind = {kind: number for number, kind in enumerate(kinds)}
             stage, kept, reference = expert.open_stage(FAST), None, ReferenceFrame()
+            # Another stage has quiet behind every picture.
+            resting, rested = expert.open_stage(FAST), None
             for number, (kind, pixels) in enumerate(zip(kinds, pictures, strict=True)):
                 row = rows.setdefault(kind, Row())
                 percepts, spent_ms = _timed(lambda: stage.push_frame(Frame(pixels, number)))  # noqa: B023
                 row.follow_ms.append(spent_ms)
-                kept = next((percept for percept in percepts if isinstance(percept, ScreenState)), kept)
+                kept = _state(percepts) or kept
                 row.change_ms.append(_timed(lambda: reference.compare(pixels))[1])  # noqa: B023
                 reference.accept((0, 0, pixels.shape[1], pixels.shape[0]))
                 fresh = expert.open_stage(FAST)
                 percepts, spent_ms = _timed(lambda: fresh.push_frame(Frame(pixels, 0)))  # noqa: B023
                 row.full_ms.append(spent_ms)
-                full = next(percept for percept in percepts if isinstance(percept, ScreenState))
-                assert kept is not None
+                full = _state(percepts)
+                assert kept is not None and full is not None
+                rested = _state(resting.push_frame(Frame(pixels, number))) or rested
+                percepts, spent_ms = _timed(lambda: _rest(resting))  # noqa: B023
+                row.rest_ms.append(spent_ms)
+                rested = _state(percepts) or rested
+                assert rested is not None
+                row.rested_lines += max(len(rested.regions), len(full.regions))
+                row.same_rested_lines += same_lines(rested.regions, full.regions)
                 row.lines += max(len(kept.regions), len(full.regions))
                 row.same_lines += same_lines(kept.regions, full.regions)
                 row.characters += sum(map(len, words[number]))
@@ -106,17 +118,33 @@ def as_markdown(rows: dict[str, Row], codec: str) -> Iterator[str]:
     """One table; `codec` "" is lossless."""
     yield f"## {codec.upper() if codec else 'Lossless'}"
     yield ""
-    yield "| frame | n | CPU ms | p95 | change alone | full read | rapidocr | same lines | missed | by a full read |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield (
+        "| frame | n | CPU ms | p95 | change alone | full read | rapidocr | same lines | after quiet | its CPU ms "
+        "| missed | by a full read |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for kind, row in rows.items():
         peer = f"{np.mean(row.peer_ms):.0f}" if row.peer_ms else "–"
         yield (
             f"| {kind} | {len(row.follow_ms)} | {np.mean(row.follow_ms):.1f} | {np.percentile(row.follow_ms, 95):.1f} "
             f"| {np.mean(row.change_ms):.1f} | {np.mean(row.full_ms):.0f} | {peer} "
-            f"| {100 * row.same_lines / row.lines:.1f} % | {100 * row.missed['kept'] / row.characters:.1f} % "
+            f"| {100 * row.same_lines / row.lines:.1f} % | {100 * row.same_rested_lines / row.rested_lines:.1f} % "
+            f"| {np.mean(row.rest_ms):.0f} | {100 * row.missed['kept'] / row.characters:.1f} % "
             f"| {100 * row.missed['full'] / row.characters:.1f} % |"
         )
     yield ""
+
+
+def _state(percepts: Sequence[Percept]) -> ScreenState | None:
+    return next((percept for percept in percepts if isinstance(percept, ScreenState)), None)
+
+
+def _rest(stage: Stage) -> list[Percept]:
+    """What a stage says when nothing comes for long."""
+    said: list[Percept] = []
+    while isinstance(stage, RestingStage) and (percepts := stage.rest(is_long=True)) is not None:
+        said += percepts
+    return said
 
 
 def _missed(words: Sequence[str], lines: Sequence[str]) -> int:

@@ -45,8 +45,10 @@ SLICE_SAMPLES = SAMPLE_RATE
 MAX_PENDING_SAMPLES = 2 * SAMPLE_RATE
 MAX_PENDING_FRAMES = 4
 MAX_PENDING_UPDATES = 4
-# So long after its last media a live stream rests: a picture comes once more, sharper, after half a second.
+# So long after the last media that brought anything new a stream rests, and rests long: a picture comes once more,
+# sharper, after half a second and after two.
 REST_AFTER_S = 0.6
+LONG_REST_AFTER_S = 2.4
 
 Request = expert_pb2.PerceiveRequest
 Job = Callable[[], Sequence[Percept] | None]
@@ -98,19 +100,22 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
                 await context.write(wire.to_response(percept))
             return percepts
 
-        async def rest(stage: RestingStage, inbox: _Inbox) -> None:
-            if await inbox.has_come(REST_AFTER_S):
-                return
-            work = Interruption()
-            come = asyncio.create_task(inbox.has_come())
-            come.add_done_callback(lambda _: work.ask())
-            try:
-                while not come.done() and await run(partial(work.run, stage.rest)) is not None:
-                    pass
-            except InterruptedRunError:
-                return  # what came goes first
-            finally:
-                come.cancel()
+        async def rest(stage: RestingStage, inbox: _Inbox, new_at_s: float) -> None:
+            now_s = asyncio.get_running_loop().time
+            for after_s in (REST_AFTER_S, LONG_REST_AFTER_S):
+                if await inbox.has_come(max(0.0, new_at_s + after_s - now_s())):
+                    return
+                work = Interruption()
+                come = asyncio.create_task(inbox.has_come())
+                come.add_done_callback(lambda _: work.ask())  # noqa: B023
+                job = partial(work.run, partial(stage.rest, is_long=after_s == LONG_REST_AFTER_S))
+                try:
+                    while not come.done() and await run(job) is not None:
+                        pass
+                except InterruptedRunError:
+                    return  # what came goes first
+                finally:
+                    come.cancel()
 
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("request") != "config":
@@ -129,6 +134,9 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
             inbox = _Inbox(config.every_frame)
             reader = asyncio.create_task(_read(requests, inbox, feed))
             stack.callback(reader.cancel)
+            # When something new last came: on the media clock where every frame counts.
+            now_s = asyncio.get_running_loop().time
+            new_at_s = config.start_sample / SAMPLE_RATE if config.every_frame else now_s()
             while (request := await inbox.get()) is not None:
                 is_news = False
                 for job in feed.jobs(request):
@@ -139,12 +147,18 @@ class ExpertSkin(expert_pb2_grpc.ExpertServiceServicer):
                             shed = replace(shed, partial_every=0)
                         stage.shed(shed)
                     is_news = bool(await run(job)) or is_news
-                if isinstance(stage, RestingStage) and not config.every_frame:
-                    await rest(stage, inbox)
+                if not isinstance(stage, RestingStage):
+                    continue
+                if not config.every_frame:
+                    new_at_s = new_at_s if stage.is_still else now_s()
+                    await rest(stage, inbox, new_at_s)
+                    continue
                 # Where every frame counts, what is said must not depend on when the next one comes.
-                elif isinstance(stage, RestingStage) and not is_news:
-                    while await run(stage.rest) is not None:
-                        pass
+                at_s = request.frame.start_sample / SAMPLE_RATE
+                new_at_s = new_at_s if stage.is_still else max(new_at_s, at_s)
+                is_long = at_s - new_at_s >= LONG_REST_AFTER_S
+                while not is_news and await run(partial(stage.rest, is_long=is_long)) is not None:
+                    pass
         await run(stage.flush)
 
     async def Describe(

@@ -92,10 +92,15 @@ class AdjustableStage(Stage, Protocol):
 class RestingStage(Stage, Protocol):
     """A stage that betters what it said when there is nothing else to do."""
 
-    def rest(self) -> Sequence[Percept] | None:
+    @property
+    def is_still(self) -> bool:
+        """True when the last media brought nothing to work on: a rest goes on behind it."""
+
+    def rest(self, *, is_long: bool) -> Sequence[Percept] | None:
         """Do the next small piece of that work; None when none is left before more media comes.
 
-        It may be broken off in a graph run (engines/interruption.py), and is then as if it had not been called.
+        `is_long`: nothing new has come for so long that costlier work is worth it. It may be broken off in a graph run
+        (engines/interruption.py), and is then as if it had not been called.
         `flush` does what is left: however often this was called, the last finals are the same.
         """
 

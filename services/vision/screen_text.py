@@ -1,7 +1,7 @@
 """The text of a screen over time: only what changed is read again, lines keep their ids and move with scrolling."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
@@ -31,6 +31,10 @@ _LOOK_SHARE = 0.2
 _LOOKS = 4
 _SAME_PLACE = 0.5
 _SAME_TEXT = 0.6
+# A line that a look at the whole picture finds this near to where it lay is read as it was: one pixel more of what the
+# detector marks moves a side by 1.7. Half letters say another thing there; lines that are less sure are read again.
+_SAME_PX = 2.0
+_SURE = 0.95
 # A line this near to the edge of what scrolled may be cut there.
 _CUT_PX = 2
 # The edge of what scrolled is known this well: smoothed letters end softly.
@@ -48,19 +52,40 @@ class ScreenLine:
 
 @dataclass(slots=True)
 class _Look:
-    """What was read where, and of which pixels (h, w, 3) BGR."""
+    """What was read where, and of which pixels (h, w, 3) BGR.
+
+    `is_shown` while the picture shows it; `is_checked` once a look at the whole picture has seen it.
+    """
 
     area: Area
     pixels: NDArray[np.uint8]
     lines: list[ScreenLine]
+    is_shown: bool = True
+    is_checked: bool = False
+
+    def check(self, lines: Sequence[ScreenLine], before: Set[str]) -> None:
+        """Take over what a look at the whole picture made of its lines; `before`: ids of the lines that were there."""
+        own = {line.line_id for line in self.lines}
+        self.lines = [
+            line
+            for line in lines
+            if line.line_id in own or (line.line_id not in before and _holds(self.area, line.line.xyxy))
+        ]
+        self.is_checked = True
 
 
 class ScreenText:
-    """All lines of the picture last seen, in reading order."""
+    """All lines of the picture last seen, in reading order.
 
-    def __init__(self, lines: Sequence[ScreenLine] = (), next_number: int = 1) -> None:
+    `unchecked_px`: so many pixels were looked at in parts since the picture was looked at as a whole, and may hold
+    lines that a look at the whole finds elsewhere, or not. `is_still` when the last update found nothing to read.
+    """
+
+    def __init__(self, lines: Sequence[ScreenLine] = (), next_number: int = 1, unchecked_px: int = 0) -> None:
         self.lines = list(lines)
         self.next_number = next_number
+        self.unchecked_px = unchecked_px
+        self.is_still = False
         self._looks: deque[_Look] = deque(maxlen=_LOOKS)
 
     def update(
@@ -80,7 +105,13 @@ class ScreenText:
             change, settled = self._scroll(change, change.scroll)
         changed = [line for line in self.lines if change.within(line.line.xyxy)]
         kept = [line for line in self.lines if not change.within(line.line.xyxy)]
-        if (look := self._known(pixels, change)) is not None:
+        look = self._known(pixels, change)
+        self.is_still = look is not None
+        for other in self._looks:
+            other.is_shown &= not any(_meets(other.area, area) for area in change.areas)
+        if look is not None:
+            look.is_shown = True
+            self.unchecked_px += 0 if look.is_checked else _size(look.area)
             kept = [line for line in kept if not any(_is_same_place(line, known) for known in look.lines)]
             self._sort([*kept, *look.lines])
             return [(look.area, _boxes_in(kept, look.area))]
@@ -98,6 +129,11 @@ class ScreenText:
                 fresh.append(box)
             areas.append(area)
         fresh = in_reading_order(fresh)
+        if not kept and areas == [(0, 0, pixels.shape[1], pixels.shape[0])]:
+            self.unchecked_px = 0
+            self._looks.clear()
+        else:
+            self.unchecked_px += sum(map(_size, areas))
         came: list[ScreenLine] = []
         for piece in recognizer.read_in_pieces(pixels, fresh, _as_read(kept)):
             came += self._named([TextLine.of(fresh[at], text, pixels.shape) for at, text in piece.items()], changed)
@@ -204,9 +240,43 @@ class ScreenText:
                 gone.remove(old)
                 came.append(ScreenLine(old.line_id, line))
             else:
-                came.append(ScreenLine(f"r{self.next_number:06d}", line))
-                self.next_number += 1
+                came.append(ScreenLine(self._new_id(), line))
         return came
+
+    def _new_id(self) -> str:
+        self.next_number += 1
+        return f"r{self.next_number - 1:06d}"
+
+    def check(self, pixels: NDArray[np.uint8], detector: TextDetector, recognizer: LineReader) -> None:
+        """Look at the whole picture again: lines that lie where they lay stay, others are read, what is not found goes.
+
+        Broken off, it is as if it had not begun.
+        """
+        left, kept = list(self.lines), []
+        fresh: list[TextBox] = []
+        for box in in_reading_order(detector.detect(pixels)):
+            old = min(left, key=lambda line: _distance_px(line.line.box, box), default=None)  # noqa: B023
+            if old is None or _distance_px(old.line.box, box) > (_SAME_PX if old.line.confidence >= _SURE else 0):
+                fresh.append(box)
+                continue
+            left.remove(old)
+            line = TextLine.of(box, _as_read([old])[0], pixels.shape)
+            kept.append(replace(old, line=line))
+        came = []
+        for box, read in zip(fresh, recognizer.read(pixels, fresh, _as_read(kept)), strict=True):
+            old = max(left, key=lambda line: _overlap(line.line.xyxy, box.xyxy), default=None)  # noqa: B023
+            is_old = old is not None and _overlap(old.line.xyxy, box.xyxy) > _SAME_PLACE
+            if old is not None and is_old:
+                left.remove(old)
+            came.append(
+                ScreenLine(old.line_id if old and is_old else self._new_id(), TextLine.of(box, read, pixels.shape))
+            )
+        before = {line.line_id for line in self.lines}
+        self._sort([*kept, *came])
+        self.unchecked_px = 0
+        for look in self._looks:
+            if look.is_shown:
+                look.check(self.lines, before)
 
     def _sort(self, lines: Sequence[ScreenLine]) -> None:
         by_line = {id(line.line): line for line in lines}
@@ -362,6 +432,11 @@ def _common(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
 def _part_in(area: BoxXyxy, box: BoxXyxy) -> float:
     x0, y0, x1, y1 = _common(area, box)
     return max(0.0, x1 - x0) * max(0.0, y1 - y0) / max(1e-6, (box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _distance_px(a: TextBox, b: TextBox) -> float:
+    """How far apart the sides of two boxes are at most."""
+    return max(abs(p - q) for p, q in zip(a.xyxy, b.xyxy, strict=True))
 
 
 def _is_same_place(a: ScreenLine, b: ScreenLine) -> bool:

@@ -107,6 +107,9 @@ class VisionStage:
         self._tracks = ObjectTracks()
         self._frame: Frame | None = None
         self._shown: ScreenState | None = None
+        # What changes are told against: the state shown, with what a rest bettered in it since.
+        self._told: ScreenState | None = None
+        self._is_still = False
         self._slides = 0
         self._resumed: int | None = None
         if config.resume_state:
@@ -157,31 +160,58 @@ class VisionStage:
         change = self._reference.compare(frame.pixels)
         is_known = resumed == frame.start_sample and self._has_shown_size(frame) and "ocr" not in self._blind
         if is_known and not self._is_asked_anew:
+            self._is_still = True
             yield []
         elif change is not None and not is_known:
             if in_pieces and "ocr" in self.tasks and (first := self._first(frame, change)):
                 yield first
             for _ in self._read(frame, change):
                 yield self._so_far(frame, self._text.lines)
+            self._is_still = self._text.is_still
             yield self._news(frame, is_changed=True)
         else:
+            self._is_still = True
             self._detect(frame, self._blind)
             yield self._news(frame, is_changed=False)
 
-    def rest(self) -> Sequence[Percept] | None:
-        """Read the next few lines accurately; what that says anew comes when all of them are."""
-        if self._frame is None or not self._reads_again or self._text.is_accurate:
+    @property
+    def is_still(self) -> bool:
+        """True when nothing had to be read of the last picture: it shows what one before it showed."""
+        return self._is_still
+
+    def rest(self, *, is_long: bool) -> Sequence[Percept] | None:
+        """Look at the whole picture again or read a line accurately; what that says anew comes when all is done."""
+        if self._frame is None or "ocr" not in self.tasks:
             return None
-        self._text.read_again(self._frame.pixels, self._accurate, _LINES_PER_REST)
-        return self._news(self._frame, is_changed=False) if self._text.is_accurate else []
+        pixels = self._frame.pixels
+        if self._text.unchecked_px and (is_long or self._text.unchecked_px >= pixels.shape[0] * pixels.shape[1]):
+            self._check(pixels)
+        elif self._reads_again and not self._text.is_accurate:
+            self._text.read_again(pixels, self._accurate, _LINES_PER_REST)
+        else:
+            return None
+        self._told = self._kept()
+        if self._reads_again and not self._text.is_accurate:
+            return []
+        # Boxes that are a little better are no news, but what is read next begins with them.
+        return self._news(self._frame, is_changed=False) or [self._checkpoint(self._frame)]
 
     def flush(self) -> Sequence[Percept]:
-        """End of media: the last picture with every line read accurately, if that says anything new."""
+        """End of media: the last picture looked at as a whole and read accurately, if that says anything new."""
         if self._frame is None:
             return []
+        if self._text.unchecked_px:
+            self._check(self._frame.pixels)
         if self._reads_again:
             self._text.read_again(self._frame.pixels, self._accurate)
         return self._news(self._frame, is_changed=False)
+
+    def _check(self, pixels: NDArray[np.uint8]) -> None:
+        self._text.check(pixels, self._models.detector(), self._models.recognizer(TINY))
+
+    def _kept(self) -> ScreenState | None:
+        """The last state, with the lines as they are kept now."""
+        return self._shown and replace(self._shown, regions=tuple(map(_region, _shown(self._text.lines))))
 
     @property
     def _reads_again(self) -> bool:
@@ -254,20 +284,25 @@ class VisionStage:
             self._slides += 1
         state = replace(
             state,
-            changes=changes_between(self._shown, state) if is_changed else (),
+            changes=changes_between(self._told, state) if is_changed else (),
             slide_id=f"s{self._slides}",
         )
-        self._shown = state
+        self._shown = self._told = state
         spans = [] if self._adapter is None else self._adapter.spans(state, frame.pixels)
-        return [state, *spans, Checkpoint(frame.start_sample, self._state(state))]
+        return [state, *spans, self._checkpoint(frame)]
 
-    def _state(self, shown: ScreenState) -> bytes:
+    def _checkpoint(self, frame: Frame) -> Checkpoint:
+        assert self._shown is not None
+        return Checkpoint(frame.start_sample, self._state(frame, self._shown))
+
+    def _state(self, frame: Frame, shown: ScreenState) -> bytes:
         document = {
-            "start_sample": shown.start_sample,
+            "start_sample": frame.start_sample,
             "width_px": shown.width_px,
             "height_px": shown.height_px,
-            "frame_id": shown.frame_id,
+            "frame_id": frame.frame_id,
             "next_number": self._text.next_number,
+            "unchecked_px": self._text.unchecked_px,
             "lines": self._text.lines,
             "next_element": self._elements.next_number,
             "elements": shown.elements,
@@ -293,7 +328,7 @@ class VisionStage:
                 for entry in document["elements"]
             )
             self._elements = ScreenElements(elements, int(document["next_element"]))
-            self._text = ScreenText(lines, int(document["next_number"]))
+            self._text = ScreenText(lines, int(document["next_number"]), int(document["unchecked_px"]))
             self._slides = int(document["slides"])
             self._outlined = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in document["outlined"])
             self.tasks = tuple(map(str, document["tasks"]))
@@ -311,6 +346,7 @@ class VisionStage:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise MediaError(f"resume state of {len(state)} bytes is not one of vision's: open without it") from error
+        self._told = self._shown
         self._resumed = self._shown.start_sample
 
 

@@ -36,7 +36,7 @@ def play(stage: Stage, frames: Sequence[Pixels]) -> list[ScreenState]:
 def rest_of(stage: VisionStage) -> list[ScreenState]:
     """What it says while nothing more comes."""
     out: list[Percept] = []
-    while (percepts := stage.rest()) is not None:
+    while (percepts := stage.rest(is_long=True)) is not None:
         out += percepts
     return [percept for percept in out if isinstance(percept, ScreenState)]
 
@@ -151,7 +151,7 @@ def test_rest_and_end_bring_the_accurate_reading_under_the_same_ids(expert: Visi
 def test_a_picture_that_comes_while_lines_are_read_again_is_read_at_once(expert: VisionExpert, draw: Draw) -> None:
     stage = expert.open_stage(StageConfig())
     stage.push_frame(Frame(draw(SLIDE), 0))
-    assert stage.rest() == []
+    assert stage.rest(is_long=True) == []
     both = draw((*SLIDE, ("one more thing", 40, 300)))
     assert "one more thing" in texts(screen(stage.push_frame(Frame(both, 16_000))))
     whole = expert.open_stage(StageConfig())
@@ -167,7 +167,7 @@ def test_a_re_reading_that_is_broken_off_is_as_if_it_had_not_begun(expert: Visio
     work = Interruption()
     work.ask()
     with pytest.raises(InterruptedRunError):
-        work.run(broken.rest)
+        work.run(lambda: broken.rest(is_long=True))
     assert rest_of(broken) == rest_of(whole)
 
 
