@@ -131,18 +131,42 @@ def ablated(seeds: Sequence[int], *, slides: bool) -> Iterator[tuple[str, list[A
     yield "and the line before or above", made(seeds, slides=slides)
 
 
+def opened(seeds: Iterable[int], around: int) -> list[Asked]:
+    """As `made`, each question the first one to a session that was opened just now: no line is embedded."""
+    encoder, reader = readers()
+    others = list(other_lines(around))
+    out = []
+    for seed in seeds:
+        meeting = make("test", seed)
+        lines = lines_of(meeting)
+        for q in meeting.questions:
+            index = Index(encoder, reader)
+            for line in (*others, *lines):
+                index.replace(line.line_id, [line], embed=False)
+            out.append(ask(index, meeting.speakers, q.text, q.kind, {lines[i].line_id for i in q.gold}, ""))
+    return out
+
+
 def fill_with_others(index: Index, count: int) -> None:
-    """Put lines of meetings of the training kinds into an index, said by other people an hour later and after."""
-    seed = 5000
-    while len(index) < count:
-        for line in lines_of(make("train", seed))[: count - len(index)]:
+    """Put lines of meetings of the training kinds into an index."""
+    for line in other_lines(count):
+        index.replace(line.source_id, [line])
+
+
+def other_lines(count: int) -> Iterator[Line]:
+    """Lines of meetings of the training kinds, said by other people an hour later and after."""
+    seed, left = 5000, count
+    while left:
+        lines = lines_of(make("train", seed))[:left]
+        left -= len(lines)
+        for line in lines:
             later = (seed - 4999) * 3600 * SAMPLE_RATE
             name = f"other-{seed}-{line.source_id}"
             moved = replace(
                 line, line_id=name, source_id=name, speaker=line.speaker and f"other-{line.speaker}",
                 start_sample=line.start_sample + later, end_sample=line.end_sample + later,
             )  # fmt: skip
-            index.replace(name, [moved])
+            yield moved
         seed += 1
 
 
@@ -205,6 +229,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
     parser.add_argument("--day", action="store_true", help="also among 20 000 lines, 8 hours or more (minutes)")
+    parser.add_argument("--opened", action="store_true", help="only: before and after the lines are embedded")
     parser.add_argument("--ablate", action="store_true", help="only what each part adds, on made meetings")
     parser.add_argument("--kinds", action="store_true", help="also by kind of question")
     flags = parser.parse_args()
@@ -217,6 +242,11 @@ def main() -> None:
                     name,
                     {key: round(value, 3) for key, value in summary(asked).items()},
                 )
+        return
+    if flags.opened:
+        seeds = range(0, MADE_MEETINGS, 4)
+        for name, asked in (("not embedded", opened(seeds, 2_000)), ("embedded", made(seeds, 2_000))):
+            print(name, {key: round(value, 3) for key, value in summary(asked).items()})
         return
     parts = {
         "made": made(range(MADE_MEETINGS)),

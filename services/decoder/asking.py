@@ -25,7 +25,7 @@ from services.decoder.session import Session
 from services.decoder.windows import Told, told_of
 from services.runtime import sentence, wire
 from services.runtime.sentence import SentenceEncoder
-from services.runtime.stage import MediaError, OverloadedError
+from services.runtime.stage import MediaError
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ MAX_QUESTION_CHARS = 2_000
 LEAST_EVIDENCE = 0.1
 # Lines that the router puts in order, and of which an answer has the first.
 SEARCHED, SHOWN = 20, 5
+STILL_READING = "I have not found that yet: {} lines of this session are not read yet. Ask again in a moment."
 # Lines of a picture that is asked for.
 PICTURED = 100
 
@@ -63,7 +64,7 @@ class Asking:
         self._executor = executor
 
     async def answer(self, session: Session, request: pb.AskRequest) -> AsyncGenerator[pb.AskResponse, None]:
-        """The parts of an answer. Raises MediaError; OverloadedError: no line answers, some are not read yet."""
+        """The parts of an answer. Raises MediaError."""
         question = checked(request)
         started, read_before = time.perf_counter(), process().opened_bytes
         names = dict(session.timeline.names)
@@ -74,15 +75,14 @@ class Asking:
             yield pb.AskResponse(answer=await self._of_time(session, request, told, started))
             return
         unread = await session.read_waiting()
-        found = await session.search(question, SEARCHED)
         route = await session.compute(partial(self._router.route, question, names, session.timeline.last_sample))
-        hits = pictured(session, found) if is_picture(question, found) else ordered(found, route)
+        hits = await self._hits(session, question, route)
+        if unread and not answering.is_answerable(hits):
+            # no line with words of the question: another may mean the same
+            unread = await session.read_all()
+            hits = await self._hits(session, question, route)
         abstained = not answering.is_answerable(hits)
-        if abstained and unread:
-            raise OverloadedError(
-                f"{unread} lines of this session are not read yet, and no other answers; ask again in a moment",
-                retry_after_s=5.0,
-            )
+        nothing = STILL_READING.format(unread) if unread else answering.NOT_HEARD
         evidence = [] if abstained else evidence_of(session, hits)
         yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
         activation = pb.Activation(
@@ -99,7 +99,7 @@ class Asking:
             activation.experts.append(tier)
             pieces = _said(reply)
         else:
-            pieces = self._pieces(session, request, hits, activation)
+            pieces = self._pieces(session, request, hits, activation, nothing)
         async with aclosing(pieces):
             async for piece in pieces:
                 if not text:
@@ -114,14 +114,19 @@ class Asking:
         whole = pb.Answer(
             text=text,
             abstained=abstained,
-            # how often a larger model is right is not known here
-            confidence=_confidence(hits, tier, abstained) if reply is None else None,
+            # how often a larger model is right is not known here, nor what is not read yet
+            confidence=_confidence(hits, tier, abstained) if reply is None and not (abstained and unread) else None,
             evidence=evidence,
             tier=tier,
             activation=activation,
             fields=values,
         )
         yield pb.AskResponse(answer=whole)
+
+    async def _hits(self, session: Session, question: str, route: Route) -> list[Hit]:
+        """The lines to answer from."""
+        found = await session.search(question, SEARCHED)
+        return pictured(session, found) if is_picture(question, found) else ordered(found, route)
 
     async def _of_time(self, session: Session, request: pb.AskRequest, told: Told, started: float) -> pb.Answer:
         """The answer to who asks for a time: its lines, that no model had to find."""
@@ -207,12 +212,12 @@ class Asking:
         return found
 
     async def _pieces(
-        self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], activation: pb.Activation
+        self, session: Session, request: pb.AskRequest, hits: Sequence[Hit], activation: pb.Activation, nothing: str
     ) -> AsyncGenerator[str, None]:
-        """Text of the answer as it is made; notes in `activation` what was used and why."""
+        """Text of the answer as it is made, `nothing` without one; notes in `activation` what was used and why."""
         if not answering.is_answerable(hits):
             activation.reason = "no line fits the question well enough"
-            yield answering.NOT_HEARD
+            yield nothing
             return
         is_quoted = self._tier == "extract" or bool(request.fields)
         if is_quoted or session.context is None:

@@ -10,6 +10,8 @@ The score of a line is
     + SPEAKER when the question names who said it, OWN_WORDS when it asks for that person's words
     +- ANSWER_TYPE as it holds what the question asks for (a number, a time, a reason, a name) or not
     - QUESTION when it is a question itself.
+The words of a line are there at once, its meaning, a hundred times dearer, when it is embedded: until then its cosine
+is 0, but of those lines the READ_NOW that score best without it are embedded for the question.
 Its aim is to have the right line among the first ten; services/decoder/retrieval.py reads those.
 """
 
@@ -35,6 +37,8 @@ LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES, HEADED = 0.6, 0.1, 0.1, 0.3,
 SPEAKER, OWN_WORDS = 0.25, 0.5
 MAX_LINES = 40_000
 _FORGOTTEN_AT_ONCE = 1_000
+# Lines not embedded yet that a question embeds: some .2 s.
+READ_NOW = 32
 # Lines that are looked at closely, best by fit.
 _CANDIDATES = 64
 _K1, _B = 1.2, 0.75
@@ -92,6 +96,8 @@ class LineIndex:
         self._ids: list[str | None] = []
         self._free: list[int] = []
         self._vectors = Vectors(encoder.dimension)
+        # Rows that are not embedded yet, in the order in which they came.
+        self._unread: dict[int, None] = {}
         self._lengths = np.zeros(64, np.float32)
         self._postings: dict[str, dict[int, int]] = {}
         self._of_source: dict[str, list[str]] = {}
@@ -105,8 +111,21 @@ class LineIndex:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def replace(self, source: str, lines: Iterable[Line]) -> None:
-        """Put the lines of one source ("speech:" or "screen:" and its id) in the place of its old ones."""
+    def embed(self, count: int) -> int:
+        """Embed the next lines that are not; returns how many are left."""
+        self._embed(list(itertools.islice(self._unread, count)))
+        return len(self._unread)
+
+    def _embed(self, rows: Iterable[int]) -> None:
+        for row in rows:
+            self._vectors.put(row, self._encoder.encode([self._lines[self._ids[row] or ""].text])[0])
+            del self._unread[row]
+
+    def replace(self, source: str, lines: Iterable[Line], *, embed: bool = True) -> None:
+        """Put the lines of one source ("speech:" or "screen:" and its id) in the place of its old ones.
+
+        `embed`: at once, else `embed()` does it later.
+        """
         new = {line.line_id: line for line in lines if line.text}
         for line_id in self._of_source.pop(source, []):
             # the same words need no new embedding; a new speaker or time is only noted
@@ -116,6 +135,8 @@ class LineIndex:
                 self._remove(line_id)
         for line in new.values():
             self._add(line, source)
+        if embed:
+            self.embed(len(self._unread))
         if len(self._lines) > MAX_LINES:
             self._forget()
 
@@ -124,18 +145,15 @@ class LineIndex:
         if not self._lines:
             return []
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
-        similar = self._vectors.near(self._encoder.encode([question])[0], len(self._ids))
+        asked = self._encoder.encode([question])[0]
         lexical, perhaps, heard = self._lexical(words)
-        before, heading = self._rows_before()
-        # what is said after a fitting question answers it, whatever its own words
-        fits = similar + LEXICAL * lexical
-        scores = fits + np.where(before >= 0, fits[before], 0) * np.where(self._asks[before], FOLLOWS, CONTINUES)
-        # what stands under a fitting heading need not repeat it
-        scores += np.where(heading >= 0, fits[heading], 0) * HEADED
-        asked = speaker_asked(question, names)
-        for who, name in names.items():
-            if mention(question, name) >= 0:
-                scores[list(self._said_by.get(who, ()))] += OWN_WORDS if who == asked else SPEAKER
+        similar = self._vectors.near(asked, len(self._ids))
+        scores = self._scores(similar + LEXICAL * lexical, question, names)
+        if self._unread:
+            waiting = np.fromiter(self._unread, np.int64)
+            self._embed(waiting[np.argsort(-scores[waiting], kind="stable")[:READ_NOW]].tolist())
+            similar = self._vectors.near(asked, len(self._ids))
+            scores = self._scores(similar + LEXICAL * lexical, question, names)
         # a freed row has a zero vector and no postings: it scores 0 and is skipped by its id
         order = scores + LEXICAL * perhaps
         rows = np.argsort(-order, kind="stable")[: _CANDIDATES + len(self._free)]
@@ -155,6 +173,20 @@ class LineIndex:
             found.append((float(order[row]) + kind, candidate))
         found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
         return [candidate for _, candidate in found[:_CANDIDATES]]
+
+    def _scores(self, fits: Float, question: str, names: dict[str, str]) -> Float:
+        """The score of every row with the rows before it and its speaker."""
+        before, heading = self._rows_before()
+        # what is said after a fitting question answers it, whatever its own words
+        scores = fits + np.where(before >= 0, fits[before], 0) * np.where(self._asks[before], FOLLOWS, CONTINUES)
+        # what stands under a fitting heading need not repeat it
+        scores += np.where(heading >= 0, fits[heading], 0) * HEADED
+        whose = speaker_asked(question, names)
+        for who, name in names.items():
+            if mention(question, name) >= 0:
+                scores[list(self._said_by.get(who, ()))] += OWN_WORDS if who == whose else SPEAKER
+        found: Float = scores
+        return found
 
     def shown_at(self, sample: int) -> list[Line]:
         """The lines of the last picture that came at or before a sample, in reading order."""
@@ -242,7 +274,8 @@ class LineIndex:
             self._postings.setdefault(word, {})[row] = times
         self._ids[row], self._rows[line.line_id] = line.line_id, row
         self._lengths[row] = len(words)
-        self._vectors.put(row, self._encoder.encode([line.text])[0])
+        self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))
+        self._unread[row] = None
         self._lines[line.line_id] = line
         self._of_source.setdefault(source, []).append(line.line_id)
         self._asks[row] = line.text.endswith("?")
@@ -280,6 +313,7 @@ class LineIndex:
             if not self._postings[word]:
                 del self._postings[word]
         self._ids[row] = None
+        self._unread.pop(row, None)
         self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))
         self._lengths[row] = 0
         self._asks[row] = False

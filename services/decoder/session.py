@@ -1,6 +1,7 @@
 """One observed session: timeline at once, index and live context behind it."""
 
 import asyncio
+import itertools
 import logging
 import sys
 from collections import deque
@@ -26,12 +27,13 @@ T = TypeVar("T")
 # Entries that the live context has not noted yet, as it does before each step of the work behind; where there is no
 # context the oldest fall out. All of them stay in the timeline and in the index.
 MAX_WAITING_ENTRIES = 512
-# A question about a session that was opened a moment ago waits so long for its lines.
-INDEX_WAIT_S = 30.0
+# A question that no line answers waits so long for those that are not embedded yet.
+INDEX_WAIT_S = 10.0
 # An answer out of the live context waits so long for what was said last to be written there.
 WRITE_WAIT_S = 10.0
-# Lines that one executor job embeds: some 10 ms each, and sessions take turns.
-_LINES_A_JOB = 8
+# Sources that one executor job takes in, some .1 ms each, and lines that one embeds, some 5 ms each: sessions take
+# turns.
+_SOURCES_A_JOB, _LINES_A_JOB = 256, 8
 
 
 class Session:
@@ -149,17 +151,22 @@ class Session:
         return fused
 
     async def read_waiting(self) -> int:
-        """Put into the index what waits for it, for INDEX_WAIT_S at most; how many utterances and lines still wait.
+        """Put the words of what waits into the index, and embed some of its lines; how many are left to embed.
 
-        While a meeting runs hardly any wait; all of a kept one do when it is opened.
+        While a meeting runs hardly any are; all of a kept one are when it is opened.
         """
+        # what is taken from those that wait is indexed also when the question is cancelled: it waits nowhere else
+        while self._waiting_lines:
+            await asyncio.shield(self.compute(partial(self._index_lines, self._next_lines())))
+        await asyncio.shield(self.compute(self._index_spans()))
+        return await self.compute(partial(self._index.embed, _LINES_A_JOB))
+
+    async def read_all(self) -> int:
+        """Embed all lines, for INDEX_WAIT_S at most; how many are left."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + INDEX_WAIT_S
-        # what is taken from those that wait is indexed also when the question is cancelled: it waits nowhere else
-        while self._waiting_lines and loop.time() < deadline:
-            await asyncio.shield(self.compute(partial(self._index_lines, self._next_lines())))
-        left = len(self._waiting_lines)
-        await asyncio.shield(self.compute(self._index_spans()))
+        while (left := await self.read_waiting()) and loop.time() < deadline:
+            pass
         return left
 
     async def search(self, question: str, count: int) -> list[Hit]:
@@ -189,12 +196,12 @@ class Session:
         return self.timeline.screen_line(line.source_id)
 
     def _next_lines(self) -> list[tuple[str, list[Line]]]:
-        sources = list(self._waiting_lines)[:_LINES_A_JOB]
+        sources = list(itertools.islice(self._waiting_lines, _SOURCES_A_JOB))
         return [(source, self._waiting_lines.pop(source)) for source in sources]
 
     def _index_lines(self, changes: Sequence[tuple[str, list[Line]]]) -> None:
         for source, lines in changes:
-            self._index.replace(source, lines)
+            self._index.replace(source, lines, embed=False)
 
     def _index_spans(self) -> Callable[[], None]:
         """The job that puts what adapters brought since the last time into the index."""
@@ -242,6 +249,8 @@ class Session:
                 await self.compute(partial(self._index_lines, changes))
                 continue
             await self.compute(self._index_spans())
+            if await self.compute(partial(self._index.embed, _LINES_A_JOB)):
+                continue
             async with self.context_lock:
                 if not await self.write(self._write):
                     return

@@ -71,6 +71,27 @@ def test_the_index_does_not_depend_on_the_order_of_its_lines(
         assert np.allclose([hit.score for hit in a], [hit.score for hit in b], atol=1e-5)
 
 
+def test_lines_that_are_not_embedded_yet_are_found_by_their_words_and_then_as_all_others(
+    encoder: SentenceEncoder, reader: Reader, meetings: list[dict]
+) -> None:
+    lines = meeting_lines(meetings[0])
+    whole, words = indexed(encoder, reader, lines), Index(encoder, reader)
+    for line in lines:
+        words.replace(f"{line.kind}:{line.source_id}", [line], embed=False)
+    (hit,) = words.search("Why was the login page slow?", {}, 1)
+    assert "cache is cold" in hit.line.text and is_answerable([hit])
+    words.replace(
+        "speech:gone", [Line("speech:gone:0", "speech", "Nobody embeds this.", "S1", 0, S, "gone")], embed=False
+    )
+    words.replace("speech:gone", [])
+    while words.embed(3):
+        pass
+    for question, _ in meetings[0]["questions"]:
+        a, b = whole.search(question, {}), words.search(question, {})
+        assert [hit.line for hit in a] == [hit.line for hit in b]
+        assert np.allclose([hit.score for hit in a], [hit.score for hit in b], atol=1e-5)
+
+
 def test_what_stands_under_a_heading_is_found_by_the_heading(encoder: SentenceEncoder, reader: Reader) -> None:
     slides = [
         (10, "Audio guide", "- Supplier: Artsure", "- State: signed", "- about 41 hours of work"),

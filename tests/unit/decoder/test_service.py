@@ -499,14 +499,23 @@ async def test_a_question_that_is_cancelled_takes_no_line_from_the_next(running:
         assert [hit.line.source_id for hit in await session.search("Who pays for the lunch?", 1)] == ["u1"]
 
 
-async def test_nobody_says_that_it_was_not_heard_while_lines_wait_to_be_read(
+async def test_a_session_that_is_being_read_answers_from_its_words_and_does_not_say_that_it_heard_nothing(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.decoder.session.INDEX_WAIT_S", 0.0)
-    async with running() as (_, stub):
-        await observe(stub, [config(), *(utterance(f"u{i}", 3 * i, f"Point {i} is done.") for i in range(300))])
-        error = await failing(ask(stub, "Who pays for the lunch?"))
-        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "not read yet" in (error.details() or "")
+    talk = [utterance(f"u{i}", 3 * i, f"Point {i} is done.") for i in range(400)]
+    talk += [utterance("last", 1290, "Tom pays for the lunch on Friday.")]
+    async with running() as (skin, stub):
+        await observe(stub, [config(), *talk])
+        nothing = (await ask(stub, "How tall is the tower in Lisbon?"))[-1].answer
+        assert nothing.abstained and "not read yet" in nothing.text and not nothing.HasField("confidence")
+        words = (await ask(stub, "Who pays for the lunch?"))[-1].answer
+        assert not words.abstained and words.evidence[0].text == "Tom pays for the lunch on Friday."
+        await skin.session("m").caught_up()
+        whole = (await ask(stub, "Who pays for the lunch?"))[-1].answer
+        assert (whole.text, whole.confidence) == (words.text, pytest.approx(words.confidence, abs=0.05))
+        nothing = (await ask(stub, "How tall is the tower in Lisbon?"))[-1].answer
+        assert nothing.text == "I did not hear that." and nothing.HasField("confidence")
 
 
 async def test_words_in_the_meeting_cannot_end_the_prompt(running: Running, meeting: dict) -> None:
