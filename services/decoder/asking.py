@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,6 +14,7 @@ from services.decoder import answer as answering
 from services.decoder import escalation, fields, model, reader
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
+from services.decoder.language import foreign
 from services.decoder.lines import shown_line
 from services.decoder.local_model import LocalModel
 from services.decoder.model import SmallDecoder
@@ -82,7 +83,7 @@ class Asking:
             unread = await session.read_all()
             hits = await self._hits(session, question, route)
         abstained = not answering.is_answerable(hits)
-        nothing = STILL_READING.format(unread) if unread else answering.NOT_HEARD
+        nothing = STILL_READING.format(unread) if unread else not_heard(question, session.languages)
         evidence = [] if abstained else evidence_of(session, hits)
         yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
         activation = pb.Activation(
@@ -256,6 +257,15 @@ def checked(request: pb.AskRequest) -> str:
     for field in request.fields:
         fields.check(field.question, field.choices)
     return question
+
+
+def not_heard(question: str, languages: Set[str]) -> str:
+    """What is said where no line answers; also why, to who asks an English meeting in a language that nobody spoke."""
+    found = foreign(question)
+    if found is None or found[1] in languages or "en" not in languages:
+        return answering.NOT_HEARD
+    what = f"looks {found[0]}" if found[0] else "is in another script"
+    return f"{answering.NOT_HEARD} I search in English, and the question {what}: ask it in English."
 
 
 def is_picture(question: str, found: Sequence[Hit]) -> bool:

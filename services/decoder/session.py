@@ -56,6 +56,8 @@ class Session:
         self.timeline = Timeline()
         self.context: LiveContext | None = None
         self.observers = 0
+        # Codes of the languages that were heard.
+        self.languages: set[str] = set()
         self.escalation: pb.Escalation = pb.ESCALATION_UNSPECIFIED
         # Held by whoever uses the live context: an append, or a question until its last token.
         self.context_lock = asyncio.Lock()
@@ -90,6 +92,7 @@ class Session:
 
     def add_transcript(self, said: Transcript) -> list[Transcript]:
         """Take a final; returns the fused utterances that are new or changed."""
+        self.languages.add(said.language[:2])
         fused = self.timeline.add_transcript(said)
         return self._take([fused] if fused is not None else [])
 

@@ -8,7 +8,7 @@ written that nobody said. Topics come from the decoder (services/decoder/topics.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -96,7 +96,7 @@ def minutes_of(document: Document, said: Sequence[Sentence], topics: Sequence[To
     return Minutes(
         document,
         tuple(topics),
-        tuple(Item(s.text, (s,)) for s in read if s not in taken and _is_decision(s.text)),
+        tuple(_decisions(read, taken)),
         actions,
         questions,
         tuple(_screens(document.screens)),
@@ -177,13 +177,48 @@ _DECISIONS = [
         rf"\b(?:then|so|so from \S+),? we {_DO}\b",
         r"^(?!(?:as|what|how|that|whatever|so|where|who|here|there)\b)[\w' -]{3,40} it is[.!]$",
         r"^agreed[,:.] (?:\S+ ){2}",
+        r"^(?:\S+ ){1,20}?\S+[,:] (?:then )?agreed[.!]$",
     )
 ]
+# What somebody puts to the others, and how they take it up.
+_TO_BEGIN = (
+    r"(?:(?:start|begin|stop|go on|move on|continue|wait|talk|come)(?: (?:now|then|with \w+))?\W*$|see\b|hear\b|ask\b)"
+)
+_PROPOSAL = re.compile(
+    rf"{_LEAD}(?:(?:shall|should|can|could) we (?:just |simply |maybe )?(?!{_TO_BEGIN}|(?:have|take) a)\w+|how about|"
+    r"why don't we|what if we|(?:I|we) (?:would |'d )?(?:propose|suggest|recommend)|I'd (?:propose|suggest|say|rather)|"
+    r"my (?:proposal|suggestion) is) (?:\S+ )*\S+",
+    re.IGNORECASE,
+)
+_TAKEN_UP = re.compile(
+    r"^(?:(?:yes|yeah|yep|okay|ok|good|fine|great|sure|right|alright|all right|then|perfect)[,.]? )*"
+    r"(?:agreed|deal|(?:fine|okay|good|all right) (?:by|with|for) (?:me|us)|sounds good|works for (?:me|us)|good idea|"
+    r"let's do (?:that|it|so)|we'll do (?:that|it)|I agree|(?:it's|that's|it is|that is) (?:settled|decided|agreed))"
+    r"(?! (?:if|but|as long|only|that it)\b)[^?]*$",
+    re.IGNORECASE,
+)
 _NO_DECISION = re.compile(
     r"\?$|\b(?:if|maybe|perhaps|might|could|should|would|unless|suppose|whether|hasn't|haven't|didn't|wasn't|not yet|"
     r"last (?:time|year|month|week|meeting|summer|winter|spring)|move on|offline|come back to)\b",
     re.IGNORECASE,
 )
+
+
+def _decisions(said: Sequence[Sentence], taken: Set[Sentence]) -> Iterator[Item]:
+    """Sentences that say what was decided, and proposals that the next speaker takes up."""
+    agreed: set[int] = set()
+    for number, sentence in enumerate(said):
+        if sentence in taken or number in agreed:
+            continue
+        if _is_decision(sentence.text):
+            yield Item(sentence.text, (sentence,))
+        elif _PROPOSAL.search(sentence.text):
+            reply = _reply(said, number, partial(_is_of_another, sentence.speaker))
+            if reply is None or said[reply] in taken:
+                continue
+            if _TAKEN_UP.search(said[reply].text) and not re.search(r"\bbut\b", said[reply].text):
+                agreed.add(reply)
+                yield Item(sentence.text, (sentence, said[reply]))
 
 
 def _is_decision(text: str) -> bool:
@@ -291,6 +326,10 @@ def _actions(said: Sequence[Sentence], people: dict[str, str]) -> Iterator[Item]
 
 def _is_said_by(speaker: str, sentence: Sentence) -> bool:
     return sentence.speaker == speaker
+
+
+def _is_of_another(speaker: str, sentence: Sentence) -> bool:
+    return sentence.speaker != speaker
 
 
 def _due(text: str, after: int) -> str:

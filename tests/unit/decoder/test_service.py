@@ -253,6 +253,18 @@ async def test_what_was_not_said_is_not_answered(running: Running, meeting: dict
         assert not evidence.evidence.evidence and not last.answer.evidence
 
 
+async def test_who_asks_an_english_meeting_in_german_hears_why_nothing_is_found(running: Running) -> None:
+    async with running() as (_, stub):
+        await observe(stub, [config(), utterance("u", 0, "Tom pays for the lunch on Friday.")])
+        last = (await ask(stub, "Wie hoch ist der Turm in Lissabon?"))[-1].answer
+        assert last.abstained and "the question looks German: ask it in English" in last.text
+        said = utterance("v", 10, "Das Essen ist am Freitag.")
+        said.percept.transcript.language = "de"
+        await observe(stub, [config(), said])
+        last = (await ask(stub, "Wie hoch ist der Turm in Lissabon?"))[-1].answer
+        assert not last.abstained or last.text == "I did not hear that."
+
+
 @pytest.mark.parametrize("tier", ["extract", "small"])
 async def test_the_same_question_has_the_same_answer_also_from_a_rebuilt_session(
     running: Running, meeting: dict, tier: str
