@@ -32,7 +32,7 @@ from engines.export import eight_bits
 from engines.export.qdq import in_eight_bits
 from engines.fetch import fetch
 from engines.manifest import manifest
-from engines.plain_graphs import Feeds, plain_graph, profile_of, ranges_file
+from engines.plain_graphs import Feeds, in_float_of, plain_graph, profile_of, ranges_file
 from services.diarization.service import new_expert as new_diarization
 from services.runtime.percept import BoxXyxy, ScreenState, SpeakerTurn
 from services.runtime.stage import Frame, StageConfig
@@ -221,7 +221,8 @@ def measure(graph: str, media: Path) -> None:
             {key: value for key, value in one.items() if key not in fixed}
             for one in feeds_of([graph], media, CALIBRATED_PART)[graph]
         ]
-        onnx.save(eight_bits.in_eight_bits(onnx.load(floats), eight_bits.spans(floats, calibrating)), own)
+        in_float = in_float_of(manifest(name), file)
+        onnx.save(eight_bits.in_eight_bits(onnx.load(floats), eight_bits.spans(floats, calibrating), in_float), own)
         files = (source, tensorrt, own)
         ms = least_cpu_ms([OnnxRuntimeEngine(path) for path in files], calibrating[:2])
         found = []
@@ -232,7 +233,8 @@ def measure(graph: str, media: Path) -> None:
     print(
         f'# {name}\n[[eight_bits]]\ngraph = "{file}"\nmetric = "{measured.metric}"\ndata = "{measured.data}"\n'
         f"float32 = {as_is:.2f}\ntensorrt = {eight:.2f}\nonnxruntime = {own_eight:.2f}\n"
-        f"cpu_ms = [{ms[0]:.1f}, {ms[2]:.1f}]\n",
+        f"cpu_ms = [{ms[0]:.1f}, {ms[2]:.1f}]\n"
+        f"in_float = {json.dumps(in_float)}\n",
         flush=True,
     )
 

@@ -15,7 +15,8 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [[accuracy]] metric, value, data, command
     [[profile]]  graph, axes (each free axis: least, usual, most), also?, fixed?, exporter?, tolerance, half?, int8?;
                  for TensorRT
-    [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms, against?; measured, see EightBits
+    [[eight_bits]] graph, metric, data, float32, tensorrt, onnxruntime, most, cpu_ms, in_float?, against?; measured, see
+                 EightBits
     [[bfloat16]] graph, metric, data, float32, bfloat16, most, cpu_ms, plain?; measured, see BFloat16
 
 A model that a user brought (engines/imported.py) has a manifest in the cache instead, with
@@ -152,7 +153,8 @@ class EightBits:
     `metric` is an error, so lower is better: with the graph as it is (`float32`), with the eight-bit graph for
     TensorRT, and with ONNX Runtime's own static quantisation; `most` is what it may be. `cpu_ms` are processor
     milliseconds on ONNX Runtime, with VNNI, of the graph as it is, and of ONNX Runtime's own quantisation. `against`
-    says why ONNX Runtime does not run it so although these figures would allow it.
+    says why ONNX Runtime does not run it so although these figures would allow it; `in_float` names the nodes that stay
+    as they are in its quantisation.
     """
 
     graph: str
@@ -163,6 +165,7 @@ class EightBits:
     onnxruntime: float
     most: float
     cpu_ms: tuple[float, float]
+    in_float: tuple[str, ...] = ()
     against: str = ""
 
     @property

@@ -167,7 +167,13 @@ def spans_file(name: str, graph: str) -> Path:
 def write_in_eight_bits(model: Manifest, graph: Path, out: Path) -> None:
     """Write a graph of a model in ONNX Runtime's eight bits. Raises PlainGraphError."""
     made = as_plain(model.name, onnx.load(graph), profile_of(model, graph.name))
-    onnx.save(eight_bits.in_eight_bits(made, json.loads(spans_file(model.name, graph.name).read_text())), out)
+    ranges = json.loads(spans_file(model.name, graph.name).read_text())
+    onnx.save(eight_bits.in_eight_bits(made, ranges, in_float_of(model, graph.name)), out)
+
+
+def in_float_of(model: Manifest, graph: str) -> tuple[str, ...]:
+    """The nodes of a graph that ONNX Runtime's eight bits leave as they are."""
+    return next((measured.in_float for measured in model.eight_bits if measured.graph == graph), ())
 
 
 def as_plain(name: str, source: onnx.ModelProto, profile: Profile) -> onnx.ModelProto:

@@ -2,8 +2,8 @@
 
 The services run on the even rows of DIR/audio/manifest.jsonl and DIR/vision/manifest.jsonl; what their graphs are fed
 runs through the float graphs for TensorRT again, and for every value that is quantised the range with the least mean
-square error is written to engines/export/ranges; with `--spans` also the least and the largest of every value, which a
-graph needs that ONNX Runtime is to run in eight bits (before its manifest says so). No recording goes in there.
+square error is written to engines/export/ranges; with `--spans` also both ends of every value's range, which a graph
+needs that ONNX Runtime is to run in eight bits (before its manifest says so). No recording goes in there.
 benchmarks/eight_bits.py measures on the odd rows.
 """
 
