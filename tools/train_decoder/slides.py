@@ -30,11 +30,14 @@ class _Shown:
 
 def make_with_slides(split: str, seed: int) -> Meeting:
     """One meeting with slides. The same split and seed give the same meeting."""
-    return _SlideMaker(split, seed).make()
+    return SlideMaker(split, seed).make()
 
 
-class _SlideMaker(Maker):
+class SlideMaker(Maker):
+    """Makes one meeting with slides, `make` once."""
+
     def make(self) -> Meeting:
+        """The spoken meeting, then slides and their questions."""
         spoken = super().make()
         self.rng = random.Random(f"{self.split}-{self.seed}-slides")  # noqa: S311  # not for secrets
         slides = table("slides.toml")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tools.train_decoder.network import SCALE, Reader
 
 _GROUPS_A_STEP = 12
-_PEAK_RATE = 1e-3
+_PEAK_RATE, _RATE_FROM_START = 1e-3, 5e-4
 _WARM_STEPS = 60
 _SAVE_STEPS = 50
 _MEASURED = 120
@@ -109,14 +109,20 @@ def measure(reader: Reader, groups: Groups, count: int) -> dict[str, float]:
         }
 
 
-def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int) -> None:
-    """Train up to some steps in all, counted over restarts; the rate falls to zero there."""
+def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int, start: Path | None = None) -> None:
+    """Train up to some steps in all, counted over restarts; the rate falls to zero there.
+
+    Without a checkpoint it begins from the weights of `start` (engines/weights/reader.npz), at a rate for going on.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(5)
     reader = _reader(base)
+    if start is not None:
+        reader.load_state_dict(stored_state(start))
+    peak = _PEAK_RATE if start is None else _RATE_FROM_START
     held = Groups(data / "dev.npz")
     params = [p for p in reader.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(params, lr=_PEAK_RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(params, lr=peak, weight_decay=0.01)
     step, spent, epoch, place = 0, 0.0, 0, 0
     if checkpoint.exists():
         saved: dict[str, Any] = torch.load(checkpoint, weights_only=True)
@@ -148,7 +154,7 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int) ->
             if step == steps:
                 break
             for group in optimiser.param_groups:
-                group["lr"] = _PEAK_RATE * min(1.0, (step + 1) / _WARM_STEPS) * (1 - step / steps)
+                group["lr"] = peak * min(1.0, (step + 1) / _WARM_STEPS) * (1 - step / steps)
             listed, line, span = losses(reader, batch)
             optimiser.zero_grad()
             (listed + _LINE_WEIGHT * line + _SPAN_WEIGHT * span).backward()
@@ -174,6 +180,21 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int) ->
     )
 
 
+def stored_state(path: Path) -> dict[str, Tensor]:
+    """What `export` kept, as the reader's state: names and factors of before, float32."""
+    state = {}
+    with np.load(path) as stored:
+        for name in stored.files:
+            value = torch.from_numpy(stored[name].astype(np.float32))
+            if name.endswith((".up", ".down")):
+                linear, _, part = name.rpartition(".")
+                value = value / (SCALE if part == "up" else 1.0)
+                state[f"linears.{linear.replace('.', '-')}.{part}"] = value
+            else:
+                state[name] = value
+    return state
+
+
 def export(base: Path, checkpoint: Path, earlier: Path | None, out: Path, golden: Path) -> None:
     """Keep the changes as "NAME.up" x "NAME.down" and the heads, float16; record what they give for golden's inputs.
 
@@ -182,7 +203,7 @@ def export(base: Path, checkpoint: Path, earlier: Path | None, out: Path, golden
     """
     saved = torch.load(checkpoint, weights_only=True)["reader"]
     if earlier is not None:
-        before = torch.load(earlier, weights_only=True)["reader"]
+        before = stored_state(earlier) if earlier.suffix == ".npz" else torch.load(earlier, weights_only=True)["reader"]
         saved = {name: torch.lerp(value, before[name], EARLIER_SHARE) for name, value in saved.items()}
     reader = _reader(base)
     reader.load_state_dict(saved)

@@ -5,6 +5,7 @@ import numpy as np
 from tools.train_decoder.groups import write
 from tools.train_decoder.meetings import make
 from tools.train_decoder.slides import make_with_slides
+from tools.train_decoder.talk import make_with_talk
 
 
 def test_groups_are_of_the_kind_of_meeting_that_is_asked_for(tmp_path: Path) -> None:
@@ -15,3 +16,6 @@ def test_groups_are_of_the_kind_of_meeting_that_is_asked_for(tmp_path: Path) -> 
             sizes[kind] = len(stored["sizes"])
         assert 0 < sizes[kind] <= len(made("dev", 2).questions)
     assert sizes["spoken"] < sizes["slides"]
+    write("talk", "dev", range(2, 3), tmp_path / "talk.npz")
+    with np.load(tmp_path / "talk.npz") as stored:
+        assert 0 < len(stored["sizes"]) <= len(make_with_talk("dev", 2).questions)
