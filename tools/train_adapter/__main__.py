@@ -20,6 +20,7 @@ def main() -> None:
     train.add_argument("--heard", type=Path, required=True)
     train.add_argument("--hours", type=float, default=1e9, help="of speech, all there is if not given")
     train.add_argument("--minutes", type=float, required=True)
+    train.add_argument("--start", type=Path, help="go on from this exported graph")
     train.add_argument("--weights", type=Path, required=True)
     export = steps.add_parser("export", help="write the ONNX graph and its recorded run (needs torch)")
     for path in ("weights", "graph", "golden"):
@@ -38,7 +39,7 @@ def main() -> None:
     elif chosen.step == "train":
         from tools.train_adapter.train import train as learn
 
-        learn(chosen.heard, chosen.weights, hours=chosen.hours, minutes=chosen.minutes)
+        learn(chosen.heard, chosen.weights, hours=chosen.hours, minutes=chosen.minutes, start=chosen.start)
     elif chosen.step == "calibrate":
         from tools.train_adapter.calibrate import calibrate as fit
 

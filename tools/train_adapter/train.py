@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnx.numpy_helper import to_array
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,24 +51,46 @@ def load(folder: Path, split: str, hours: float) -> Heard:
     return Heard(states, texts, np.concatenate(meanings), seconds / 3600)
 
 
-def train(heard: Path, weights: Path, *, hours: float, minutes: float, seed: int = 0) -> None:
-    """Train for `minutes` of processor time; say now and then how well held-out voices are read."""
+def begin(model: AdapterNet, graph: Path) -> None:
+    """Give the letters' part the weights of an exported graph of the same width; raises RuntimeError for another."""
+    kept = {each.name: torch.tensor(to_array(each)) for each in onnx.load(graph).graph.initializer}
+    # the export turns the last product's weights round and names them anew
+    (turned,) = (kept.pop(name) for name in list(kept) if not name.startswith("network."))
+    own = {name.removeprefix("network."): each for name, each in kept.items()} | {"letters.weight": turned.T}
+    model.load_state_dict(model.state_dict() | own)
+
+
+def train(
+    heard: Path, weights: Path, *, hours: float, minutes: float, start: Path | None = None, seed: int = 0
+) -> None:
+    """Train for `minutes` of processor time; say now and then how well held-out voices are read.
+
+    From the exported graph `start`, if there is one, only the letters go on, at half the rate: it has no meaning.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     data, test = load(heard, "train", hours), load(heard, "test", 0.01)
     model = AdapterNet(data.states[0].shape[1])
+    top_rate, weight_of_meaning = _RATE, _MEANING
+    if start is not None:
+        begin(model, start)
+        top_rate, weight_of_meaning = _RATE / 2, 0.0
     optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.02)
     began, reported, step = time.process_time(), 0.0, 0
     total = np.zeros(2)
     last = 0
     print(f"{data.hours:.2f} h, {len(data.texts)} utterances", flush=True)
+    if start is not None:
+        print(f"begins at held-out letter errors {_measure(model, test)[0]:.3f}, letters alone", flush=True)
     while True:
         for chosen in _batches(data, random):
             done = (time.process_time() - began) / 60 / minutes
             for group in optimizer.param_groups:
                 group["lr"] = (
-                    _RATE * min(1.0, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+                    top_rate
+                    * min(1.0, (step + 1) / 100)
+                    * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
                 )
             states, lengths, padding = _stacked([data.states[i] for i in chosen], random)
             # Half precision costs nothing here and is faster.
@@ -84,7 +108,7 @@ def train(heard: Path, weights: Path, *, hours: float, minutes: float, seed: int
             alike = meaning @ torch.from_numpy(data.meanings[chosen]).T * _SHARPNESS
             own = torch.arange(len(chosen))
             contrast = functional.cross_entropy(alike, own) + functional.cross_entropy(alike.T, own)
-            (spelling + _MEANING * contrast).backward()
+            (spelling + weight_of_meaning * contrast).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -96,7 +120,7 @@ def train(heard: Path, weights: Path, *, hours: float, minutes: float, seed: int
                 print(
                     f"cpu_minutes {(time.process_time() - began) / 60:.1f} steps {step} "
                     f"loss {mean[0]:.3f} {mean[1]:.3f} "
-                    f"held-out letter errors {errors:.3f} text among five {near:.2f}",
+                    f"held-out letter errors {errors:.3f}" + (f" text among five {near:.2f}" if start is None else ""),
                     flush=True,
                 )
                 torch.save(model.state_dict(), weights)
