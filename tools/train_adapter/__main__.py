@@ -10,7 +10,9 @@ def main() -> None:
     """Run one step."""
     parser = argparse.ArgumentParser(prog="python -m tools.train_adapter", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
-    hear = steps.add_parser("hear", help="make speech and hear it (Debian: espeak-ng flite festival festvox-kdlpc16k festvox-us-slt-hts)")
+    hear = steps.add_parser(
+        "hear", help="make speech and hear it (Debian: espeak-ng flite festival festvox-kdlpc16k festvox-us-slt-hts)"
+    )
     hear.add_argument("--model", choices=("moonshine-tiny-en", "whisper-base"), required=True)
     hear.add_argument("--split", choices=("train", "test"), required=True)
     hear.add_argument("--hours", type=float, required=True)
