@@ -110,13 +110,13 @@ class _Ablated(Reader):
         super().__init__()
         self._parts = parts
 
-    def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
+    def read(self, question: str, passages: Sequence[Passage], *, is_wide: bool = False) -> list[Reading]:
         """Readings of what is left of the passages."""
         if self._parts == "words":
             passages = [Passage("", "", replace(each.line, kind="speech", speaker="")) for each in passages]
         else:
-            passages = [replace(each, before="") for each in passages]
-        return super().read(question, passages)
+            passages = [replace(each, before="", wide="") for each in passages]
+        return super().read(question, passages, is_wide=is_wide)
 
 
 def ablated(seeds: Sequence[int], *, slides: bool) -> Iterator[tuple[str, list[Asked]]]:
@@ -124,7 +124,7 @@ def ablated(seeds: Sequence[int], *, slides: bool) -> Iterator[tuple[str, list[A
 
     The reader was trained with all of it.
     """
-    with patch.multiple(lineindex, FOLLOWS=0.0, CONTINUES=0.0, HEADED=0.0):
+    with patch.multiple(lineindex, FOLLOWS=0.0, CONTINUES=0.0, EARLIER=0.0, HEADED=0.0):
         with patch.multiple(lineindex, SPEAKER=0.0, OWN_WORDS=0.0), patch.multiple(retrieval, OTHERS_WORDS=0.0):
             yield "words alone", made(seeds, slides=slides, parts="words")
         yield "and who", made(seeds, slides=slides, parts="who")

@@ -1,6 +1,6 @@
-"""The reader's graph: MiniLM with trained low-rank changes merged into its weights, and two small heads.
+"""The reader's graphs: MiniLM with trained low-rank changes merged into its weights, and two small heads.
 
-The changes and the heads lie in engines/weights/reader.npz (tools/train_decoder, docs/answers.md); the weights they
+The changes and the heads lie in engines/weights/reader*.npz (tools/train_decoder, docs/answers.md); the weights they
 change come from the package of the sentence encoder. Runs 8 bits wide like that one (engines/export/minilm.py).
 """
 
@@ -15,18 +15,23 @@ from onnx import TensorProto, helper, numpy_helper
 from engines.engine import FetchError
 from engines.export.minilm import narrow
 
-WEIGHTS = Path(__file__).parent.parent / "weights" / "reader.npz"
+# Changes and heads of each graph.
+WEIGHTS = {
+    graph: Path(__file__).parent.parent / "weights" / name
+    for graph, name in (("reader.onnx", "reader.npz"), ("wide.onnx", "reader-wide.npz"))
+}
 _PREFIX = "inner."
 _STATES = "last_hidden_state"
 Float = NDArray[np.float32]
 
 
 def convert(sources: Mapping[str, Path], out: Path) -> None:
-    """Write reader.onnx into folder `out`."""
+    """Write the graphs into folder `out`."""
     (path,) = sources.values()
-    with np.load(WEIGHTS) as stored:
-        learnt = {name: stored[name].astype(np.float32) for name in stored.files}
-    onnx.save(merged(onnx.load(path), learnt), out / "reader.onnx")
+    for graph, weights in WEIGHTS.items():
+        with np.load(weights) as stored:
+            learnt = {name: stored[name].astype(np.float32) for name in stored.files}
+        onnx.save(merged(onnx.load(path), learnt), out / graph)
 
 
 def merged(model: onnx.ModelProto, learnt: Mapping[str, Float]) -> onnx.ModelProto:

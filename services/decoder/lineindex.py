@@ -6,6 +6,7 @@ The score of a line is
     fit = cosine of the sentence embeddings + LEXICAL x BM25 (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), as a
           share of the most that the question's words could reach
     + FOLLOWS x fit of the line before it when that is a question, CONTINUES x when not
+    + EARLIER x the best fit of the utterances two and three before it, for the wide reader
     + HEADED x fit of the topmost line of its picture
     + SPEAKER when the question names who said it, OWN_WORDS when it asks for that person's words
     +- ANSWER_TYPE as it holds what the question asks for (a number, a time, a reason, a name) or not
@@ -34,7 +35,10 @@ from services.decoder.vectors import Vectors
 from services.runtime.sentence import SentenceEncoder
 
 LEXICAL, ANSWER_TYPE, QUESTION, FOLLOWS, CONTINUES, HEADED = 0.6, 0.1, 0.1, 0.3, 0.1, 0.3
+EARLIER = 0.3
 SPEAKER, OWN_WORDS = 0.25, 0.5
+# Utterances before one that the wide reader sees.
+_WIDE = 3
 MAX_LINES = 40_000
 _FORGOTTEN_AT_ONCE = 1_000
 # Lines not embedded yet that a question embeds: some .2 s.
@@ -73,13 +77,15 @@ _ASKING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A line that may answer: the words before it, and how well its words (BM25) and its meaning (cosine) fit.
+    """A line that may answer: the line before it, and how well its words (BM25) and its meaning (cosine) fit.
 
-    `heard` are words of the question that its sound likely holds, though nobody wrote them.
+    `wide` are the words of several lines before it. `heard` are words of the question that its
+    sound likely holds, though nobody wrote them.
     """
 
     line: Line
     before: str
+    wide: str
     score: float
     cosine: float
     lexical: float
@@ -105,7 +111,7 @@ class LineIndex:
         self._said_by: dict[str, set[int]] = {}
         self._spoken: list[tuple[int, str]] = []
         self._shown: list[tuple[int, float, float, str]] = []
-        self._previous: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._previous: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None = None
         self.listener = Listener()
 
     def __len__(self) -> int:
@@ -140,20 +146,23 @@ class LineIndex:
         if len(self._lines) > MAX_LINES:
             self._forget()
 
-    def candidates(self, question: str, names: dict[str, str]) -> list[Candidate]:
-        """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES."""
+    def candidates(self, question: str, names: dict[str, str], *, is_wide: bool = False) -> list[Candidate]:
+        """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES.
+
+        `is_wide`: also those whose subject came two or three utterances before.
+        """
         if not self._lines:
             return []
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         asked = self._encoder.encode([question])[0]
         lexical, perhaps, heard = self._lexical(words)
         similar = self._vectors.near(asked, len(self._ids))
-        scores = self._scores(similar + LEXICAL * lexical, question, names)
+        scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=is_wide)
         if self._unread:
             waiting = np.fromiter(self._unread, np.int64)
             self._embed(waiting[np.argsort(-scores[waiting], kind="stable")[:READ_NOW]].tolist())
             similar = self._vectors.near(asked, len(self._ids))
-            scores = self._scores(similar + LEXICAL * lexical, question, names)
+            scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=is_wide)
         # a freed row has a zero vector and no postings: it scores 0 and is skipped by its id
         order = scores + LEXICAL * perhaps
         rows = np.argsort(-order, kind="stable")[: _CANDIDATES + len(self._free)]
@@ -169,16 +178,18 @@ class LineIndex:
             if wanted is not None:
                 kind += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
             fit = (float(scores[row]) + kind, float(similar[row]), float(lexical[row]))
-            candidate = Candidate(line, self._before(row), *fit, tuple(heard.get(row, ())))
+            candidate = Candidate(line, *self._before(row), *fit, tuple(heard.get(row, ())))
             found.append((float(order[row]) + kind, candidate))
         found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
         return [candidate for _, candidate in found[:_CANDIDATES]]
 
-    def _scores(self, fits: Float, question: str, names: dict[str, str]) -> Float:
+    def _scores(self, fits: Float, question: str, names: dict[str, str], *, is_wide: bool) -> Float:
         """The score of every row with the rows before it and its speaker."""
-        before, heading = self._rows_before()
+        before, heading, further = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
         scores = fits + np.where(before >= 0, fits[before], 0) * np.where(self._asks[before], FOLLOWS, CONTINUES)
+        if is_wide:
+            scores += EARLIER * np.where(further >= 0, fits[further], 0).max(axis=0)
         # what stands under a fitting heading need not repeat it
         scores += np.where(heading >= 0, fits[heading], 0) * HEADED
         whose = speaker_asked(question, names)
@@ -238,9 +249,10 @@ class LineIndex:
             for line_id in self._of_source.get(f"speech:{utterance_id}", ())
         }
 
-    def _rows_before(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For every row that of the line before it (what was said before, or what stands above), and that of the
-        topmost line of its picture, if that is another; -1 for none.
+    def _rows_before(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """For every row that of the line before it (what was said before, or what stands above), that of the topmost
+        line of its picture, if that is another, and (_WIDE - 1, rows) those of the utterances two, three ... before
+        it; -1 for none.
         """
         if self._previous is None:
             before, heading = np.full((2, len(self._ids)), -1, np.int64)
@@ -250,22 +262,32 @@ class LineIndex:
             for _, picture in itertools.groupby(self._shown, key=lambda shown: shown[0]):
                 top, *others = (self._rows[line_id] for *_, line_id in picture)
                 heading[others] = top
-            self._previous = before, heading
+            spoken = np.array([self._rows[line_id] for _, line_id in self._spoken], np.int64)
+            further = np.full((_WIDE - 1, len(self._ids)), -1, np.int64)
+            for step in range(2, _WIDE + 1):
+                further[step - 2, spoken[step:]] = spoken[:-step]
+            self._previous = before, heading, further
         return self._previous
 
-    def _before(self, row: int) -> str:
-        """The words that a line may continue: the line before, on the screen also the topmost of its picture."""
-        above = int(self._rows_before()[0][row])
-        if above < 0:
-            return ""
-        line, other = self._lines[self._ids[row] or ""], self._lines[self._ids[above] or ""]
+    def _before(self, row: int) -> tuple[str, str]:
+        """The words that a line may continue: of the line before, and of the _WIDE utterances before; on the screen
+        both are of the line above and the topmost of its picture.
+        """
+        previous, line = self._rows_before()[0], self._lines[self._ids[row] or ""]
+        above: list[Line] = []
+        place = int(previous[row])
+        while place >= 0 and len(above) < _WIDE:
+            above.append(self._lines[self._ids[place] or ""])
+            place = int(previous[place])
+        if not above:
+            return "", ""
         if line.kind == "speech":
-            return other.text
-        if other.start_sample != line.start_sample:
-            return ""
-        place = bisect.bisect_left(self._shown, (line.start_sample,))
-        top = self._lines[self._shown[place][-1]]
-        return other.text if top is other else f"{top.text} / {other.text}"
+            return above[0].text, " ".join(other.text for other in reversed(above))
+        if above[0].start_sample != line.start_sample:
+            return "", ""
+        top = self._lines[self._shown[bisect.bisect_left(self._shown, (line.start_sample,))][-1]]
+        words = above[0].text if top is above[0] else f"{top.text} / {above[0].text}"
+        return words, words
 
     def _add(self, line: Line, source: str) -> None:
         row = self._free.pop() if self._free else self._new_row()

@@ -4,6 +4,8 @@ MiniLM with low-rank changes that tools/train_decoder learnt from made meetings,
 (engines/export/reader.py). It reads
     [CLS] question [SEP] words before the line [SEP] speaker: line [SEP]
 and gives one logit for the line, against 0 for "not said", and two for every token: begin and end of the answer.
+A second one, the wide reader, sees the words of three utterances before the line instead of one: it was trained on talk
+whose subject comes before what is told of it, and takes what stands before for the subject more often than it is.
 """
 
 from collections.abc import Sequence
@@ -13,23 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from engines.engine import Engine
 from engines.manifest import manifest
 from engines.models import model_file, open_engine
 from services.decoder.lines import Line
 
 NAME = "reader"
 # Tokens that are read of a question, of the words before a line (its last) and of a line.
-_QUESTION_TOKENS, _BEFORE_TOKENS, _LINE_TOKENS = 40, 20, 64
+_QUESTION_TOKENS, _BEFORE_TOKENS, _WIDE_TOKENS, _LINE_TOKENS = 40, 20, 60, 64
 _LONGEST_ANSWER_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A line with the words before it and its speaker's name, "" where nobody knows it."""
+    """A line with the words before it and its speaker's name, "" where nobody knows it.
+
+    `wide` are the words of several lines before it, which the wide reader sees.
+    """
 
     before: str
     speaker: str
     line: Line
+    wide: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,11 @@ class Tokens:
         self._tokenizer.encode_special_tokens = True
         self._cls, self._sep = self._tokenizer.encode("").ids
 
-    def encode(self, question: str, passage: Passage) -> Encoded:
+    def encode(self, question: str, passage: Passage, *, is_wide: bool = False) -> Encoded:
         """Cut what is too long: a question and a line at their end, the words before at their beginning."""
+        words, most = (passage.wide, _WIDE_TOKENS) if is_wide else (passage.before, _BEFORE_TOKENS)
         asked = self._tokenizer.encode(question, add_special_tokens=False).ids[:_QUESTION_TOKENS]
-        before = self._tokenizer.encode(passage.before, add_special_tokens=False).ids[-_BEFORE_TOKENS:]
+        before = self._tokenizer.encode(words, add_special_tokens=False).ids[-most:]
         who = "screen" if passage.line.kind == "screen" else passage.speaker or passage.line.speaker
         line = self._tokenizer.encode(f"{who}: {passage.line.text}", add_special_tokens=False)
         head = [self._cls, *asked, self._sep]
@@ -91,25 +99,29 @@ class Tokens:
 
 
 class Reader:
-    """The trained reader. Raises ModelMissingError."""
+    """The trained readers. Raises ModelMissingError."""
 
     def __init__(self, threads: int = 1) -> None:
         self._engine = open_engine(NAME, "reader.onnx", threads=threads)
+        self._wide = open_engine(NAME, "wide.onnx", threads=threads)
         self._tokens = Tokens()
-        self.parameters = manifest(NAME).parameters
+        # Of one of the two, which are alike.
+        self.parameters = manifest(NAME).parameters // 2
 
-    def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
-        """One reading for each passage.
+    def read(self, question: str, passages: Sequence[Passage], *, is_wide: bool = False) -> list[Reading]:
+        """One reading for each passage, by the wide reader if wanted.
 
         One run each: together each would be as long as the longest, a sixth dearer and 50 to 100 MB of memory more.
         """
-        return [self._read(self._tokens.encode(question, passage)) for passage in passages]
+        engine = self._wide if is_wide else self._engine
+        return [_read(engine, self._tokens.encode(question, passage, is_wide=is_wide)) for passage in passages]
 
-    def _read(self, encoded: Encoded) -> Reading:
-        ids = np.array([encoded.ids], np.int64)
-        types = (np.arange(len(encoded.ids)) >= encoded.question_length).astype(np.int64)[None]
-        out = self._engine.run({"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": types})
-        return Reading(float(out["evidence"][0]), _span(out["spans"][0], encoded))
+
+def _read(engine: Engine, encoded: Encoded) -> Reading:
+    ids = np.array([encoded.ids], np.int64)
+    types = (np.arange(len(encoded.ids)) >= encoded.question_length).astype(np.int64)[None]
+    out = engine.run({"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": types})
+    return Reading(float(out["evidence"][0]), _span(out["spans"][0], encoded))
 
 
 def _span(logits: NDArray[np.float32], encoded: Encoded) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ def main() -> None:
     base.add_argument("--out", type=Path, required=True)
     groups = steps.add_parser("groups", help="questions of the meetings of some seeds with what retrieval finds")
     groups.add_argument("--kind", choices=("spoken", "slides", "talk"), default="slides")
+    groups.add_argument("--wide", action="store_true", help="as the wide reader sees them")
     groups.add_argument("--split", choices=("train", "dev"), required=True)
     groups.add_argument("--first", type=int, default=0)
     groups.add_argument("--count", type=int, required=True)
@@ -42,7 +43,8 @@ def main() -> None:
     elif chosen.step == "groups":
         from tools.train_decoder.groups import write
 
-        write(chosen.kind, chosen.split, range(chosen.first, chosen.first + chosen.count), chosen.out)
+        seeds = range(chosen.first, chosen.first + chosen.count)
+        write(chosen.kind, chosen.split, seeds, chosen.out, is_wide=chosen.wide)
     elif chosen.step == "train":
         from tools.train_decoder.train import train as learn
 

@@ -51,8 +51,11 @@ def filled(index: SomeIndex, meeting: Meeting) -> SomeIndex:
     return index
 
 
-def write(kind: str, split: str, seeds: range, path: Path) -> None:
-    """Tokenise the groups of some meetings, "spoken" alone, with "slides" or also with "talk", into one npz."""
+def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = False) -> None:
+    """Tokenise the groups of some meetings, "spoken" alone, with "slides" or also with "talk", into one npz.
+
+    `is_wide`: as the wide reader sees them.
+    """
     encoder, tokens, rng = SentenceEncoder(), Tokens(), random.Random(seeds.start)  # noqa: S311  # not for secrets
     ids: list[int] = []
     rows = []
@@ -63,7 +66,7 @@ def write(kind: str, split: str, seeds: range, path: Path) -> None:
         meeting = made(split, seed)
         index = filled(LineIndex(encoder), meeting)
         for question in meeting.questions:
-            found = index.candidates(question.text, meeting.speakers)
+            found = index.candidates(question.text, meeting.speakers, is_wide=is_wide)
             gold = [c for c in found if int(c.line.source_id) in question.gold]
             if question.gold:
                 ranks.append(next((i for i, c in enumerate(found) if int(c.line.source_id) in question.gold), 99))
@@ -76,8 +79,9 @@ def write(kind: str, split: str, seeds: range, path: Path) -> None:
             wrong = (hard + rng.sample(easy, min(len(easy), _LINES_A_GROUP)))[: _LINES_A_GROUP - len(right)]
             sizes.append(len(right) + len(wrong))
             for candidate in right + wrong:
-                passage = Passage(candidate.before, meeting.speakers.get(candidate.line.speaker, ""), candidate.line)
-                encoded = tokens.encode(question.text, passage)
+                speaker = meeting.speakers.get(candidate.line.speaker, "")
+                passage = Passage(candidate.before, speaker, candidate.line, candidate.wide)
+                encoded = tokens.encode(question.text, passage, is_wide=is_wide)
                 is_right = int(candidate.line.source_id) in question.gold
                 place = question.gold.get(int(candidate.line.source_id))
                 span = encoded.tokens_of(place) if is_right else None

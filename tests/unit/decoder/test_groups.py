@@ -16,6 +16,6 @@ def test_groups_are_of_the_kind_of_meeting_that_is_asked_for(tmp_path: Path) -> 
             sizes[kind] = len(stored["sizes"])
         assert 0 < sizes[kind] <= len(made("dev", 2).questions)
     assert sizes["spoken"] < sizes["slides"]
-    write("talk", "dev", range(2, 3), tmp_path / "talk.npz")
+    write("talk", "dev", range(2, 3), tmp_path / "talk.npz", is_wide=True)
     with np.load(tmp_path / "talk.npz") as stored:
         assert 0 < len(stored["sizes"]) <= len(make_with_talk("dev", 2).questions)

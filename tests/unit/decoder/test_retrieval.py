@@ -1,12 +1,17 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from services.decoder import retrieval
 from services.decoder.answer import NOT_HEARD, answer_of, is_answerable, quoted
 from services.decoder.lineindex import answer_type, is_echo
 from services.decoder.lines import Line
-from services.decoder.reader import Reader
-from services.decoder.retrieval import Index
+from services.decoder.reader import Passage, Reader, Reading
+from services.decoder.retrieval import READ, Index, are_read_wide
 from services.runtime.sentence import SentenceEncoder
+from tools.train_decoder.groups import filled
+from tools.train_decoder.talk import make_with_talk
 
 S = 16_000
 
@@ -243,3 +248,62 @@ def test_a_question_is_answered_by_what_follows_it_not_by_itself(
     said(index, 10, "S1", "Good morning, let us begin with the summer party.")
     said(index, 20, "S1", question)
     assert not is_answerable(index.search(question, {"S1": "Priya"}))
+
+
+def _told_three_lines_later(encoder: SentenceEncoder, reader: Reader) -> Index:
+    texts = [
+        *("The garden looks good.", "We had a nice lunch.", "The bus was late.", "I read the paper.") * 5,
+        "The insurance for the van, did anybody check?", "Right.", "Mm-hm.", "Fourteen hundred a month now.",
+        *("The sun is out.", "My cold is better.", "Tom is on his bicycle.", "Lena sings.") * 5,
+    ]  # fmt: skip
+    lines = [
+        Line(f"speech:{i}", "speech", text, "S1", 10 * i * S, 10 * i * S + S, str(i)) for i, text in enumerate(texts)
+    ]
+    return indexed(encoder, reader, lines)
+
+
+def test_the_wide_reader_is_shown_the_subject_that_came_three_lines_before(
+    encoder: SentenceEncoder, reader: Reader
+) -> None:
+    index = _told_three_lines_later(encoder, reader)
+    found = index.candidates("What is the insurance of the van?", {"S1": "Ann"}, is_wide=True)[:READ]
+    (answering,) = (each for each in found if each.line.text.startswith("Fourteen"))
+    assert answering.before == "Mm-hm."
+    assert answering.wide == "The insurance for the van, did anybody check? Right. Mm-hm."
+
+
+def test_what_is_told_lines_after_its_subject_is_answered_by_the_wide_reader_only(
+    encoder: SentenceEncoder, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answered() -> int:
+        right = 0
+        for seed in range(2):
+            meeting = make_with_talk("test", seed)
+            index = filled(Index(encoder, reader), meeting)
+            for question in (each for each in meeting.questions if each.kind.startswith("talk.")):
+                hits = index.search(question.text, meeting.speakers)
+                right += is_answerable(hits) and int(hits[0].line.source_id) in question.gold
+        return right
+
+    with_it = answered()
+    monkeypatch.setattr(retrieval, "WIDE_SURE", 2.0)
+    assert with_it >= 2 * answered() > 0
+
+
+def test_a_line_that_is_sure_is_not_read_again(
+    encoder: SentenceEncoder, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(encoder, reader)
+    index.replace("speech:u", [Line("speech:u", "speech", "The rocket is a Vega C.", "S1", 0, S, "u")])
+    read, asked = reader.read, []
+
+    def noted(question: str, passages: Sequence[Passage], *, is_wide: bool = False) -> list[Reading]:
+        asked.append(is_wide)
+        return read(question, passages, is_wide=is_wide)
+
+    monkeypatch.setattr(reader, "read", noted)
+    assert is_answerable(index.search("Which rocket is it?", {}))
+    assert not is_answerable(index.search("Who is the caterer?", {}))
+    assert asked == [False, False, True]
+    assert not are_read_wide(index.search("Which rocket is it?", {}))
+    assert are_read_wide(index.search("Who is the caterer?", {}))
