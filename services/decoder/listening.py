@@ -21,7 +21,7 @@ LEAST_LETTERS, MOST_LETTERS = 4, 32
 LEAST_SCORE = -1.0
 # Weights of `evidence` and bias of the logarithm of `likelihood_ratio`, fitted by
 # `python -m tools.train_adapter calibrate` (docs/adapters.md).
-WEIGHTS, BIAS = (2.02, 0.85, 0.58), 0.5
+WEIGHTS, BIAS = (2.04, 0.88, 0.58), 0.86
 # One letter against all other evidence costs no more than this.
 _MOST_COST = 10.0
 _STEPS = 255 / _MOST_COST
