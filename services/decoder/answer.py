@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from services.decoder.context import LiveContext
 from services.decoder.model import SmallDecoder
 from services.decoder.moments import asks_when_said, on_screen_when
-from services.decoder.retrieval import Hit
+from services.decoder.retrieval import LEAST_PROBABILITY, Hit
 from services.decoder.text import clock, one_line
 
 NOT_HEARD = "I did not hear that."
-# Below it the best line is not offered as an answer; docs/answers.md tells how it was chosen.
-LEAST_PROBABILITY = 0.45
 # Of the answers that the quoted line has, the share that the small tier gets right too (see above).
 SMALL_TIER_SHARE = 29 / 42
 DEFAULT_MAX_TOKENS = 48

@@ -37,9 +37,11 @@ BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.47, 0.22, 0.87, -1.07
 MOST_LEAD, LEAST_SCORE = 6.0, -6.0
 # Lines that are read.
 READ = 10
-# Below the first the wide reader is asked, which must be as sure as the second; it is right as often as the third says.
-# Chosen on meetings for development.
-UNSURE, WIDE_SURE, WIDE_RIGHT = 0.45, 0.95, 0.93
+# Below it the best line is not offered as an answer, and before that the wide reader is asked.
+LEAST_PROBABILITY = 0.45
+# The wide reader must be as sure as the first; it is right as often as the second says. docs/answers.md tells how all
+# three were chosen.
+WIDE_SURE, WIDE_RIGHT = 0.95, 0.93
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Index(LineIndex):
             found = self.candidates(question, names)[:READ]
             return [Hit(e.line, e.score, 1 / (1 + math.exp(-8 * (e.score - 0.48))), e.line.text) for e in found]
         hits = self._read_by(self.reader, question, names, is_wide=False)
-        if hits and hits[0].probability < UNSURE:
+        if hits and hits[0].probability < LEAST_PROBABILITY:
             wide = self._read_by(self.reader, question, names, is_wide=True)
             if wide and (best := wide[0]).probability >= WIDE_SURE:
                 sure = min(best.probability, WIDE_RIGHT)
@@ -130,7 +132,7 @@ class Index(LineIndex):
 
 def are_read_wide(hits: Sequence[Hit]) -> bool:
     """Whether the wide reader was asked for what a search found."""
-    return any(hit.is_wide for hit in hits) or max((hit.probability for hit in hits), default=1.0) < UNSURE
+    return any(hit.is_wide for hit in hits) or max((hit.probability for hit in hits), default=1.0) < LEAST_PROBABILITY
 
 
 def is_reply(question: str, candidate: Candidate) -> bool:
