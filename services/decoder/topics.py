@@ -1,9 +1,9 @@
 """A transcript cut into topics, each with a title copied from one of its lines. Pure, but for the sentence encoder.
 
 TextTiling (Hearst 1997) over MiniLM instead of word counts: where the lines before and after a gap are less alike
-than around it, and where somebody says that the next point begins. A title is a run of words of one line, the one
-nearest to all that the topic says (as KeyBERT does). Settings were chosen on the "development" meetings of
-tests/unit/gateway/minutes.txt.
+than around it, and where somebody says that the next point begins. A title is a run of words of one line: what the
+first ones announce ("Next, the mobile app."), or else what is nearest to all that the topic says (as KeyBERT does).
+Settings were chosen on the "development" meetings of tests/unit/gateway/minutes.txt.
 """
 
 import re
@@ -28,17 +28,48 @@ MIN_DEPTH, SAID_SO = 0.3, 0.3
 MAX_CANDIDATES = 16
 # What a title gains with each word that is said again in the topic.
 AGAIN = 0.05
+# ... when the topic begins with it as what comes next, in one of so many lines, or begins with nothing but its name.
+ANNOUNCED, NAMED = 0.5, 0.3
+MAX_OPENING = 3
+MAX_NAME_WORDS = 4
 
 Float = NDArray[np.float32]
+_FILLERS = (
+    r"(?:(?:so|okay|ok|good|fine|great|alright|all right|right|well|then|and|now|thanks|wonderful|excellent|hello|hi|"
+    r"morning|(?:a )?quick)[,.]? )*"
+)
 _BEGINS = re.compile(
-    r"^(?:(?:so|okay|ok|good|fine|great|alright|all right|right|well|then|and|now|thanks|wonderful|excellent)[,.]? )*"
-    r"(?:next\b|now (?:the|for|to|about|let)|last(?:ly)?[, ]|second(?:ly)?[, ]|third(?:ly)?[, ]|finally\b|"
+    _FILLERS + r"(?:next\b|now (?:the|for|to|about|let)|last(?:ly)?[, ]|second(?:ly)?[, ]|third(?:ly)?[, ]|finally\b|"
     r"another (?:thing|point|topic)|one more|moving on|"
     r"let(?:'s|us) (?:talk about|turn to|look at|start with|begin with|go (?:on|over)|move on|continue with|discuss)|"
     r"the (?:next|last|second|third|other) (?:point|thing|item|topic|one|question)|what about the)",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# A sentence that does nothing but say what comes: "Last point, the budget for the test devices." "Windows."
+_ANNOUNCES = re.compile(
+    _FILLERS + r"(?P<said>(?:"
+    r"(?:let['\u2019]s|let us|let me|i['\u2019]d like to|i want to|we should|shall we|can we) (?:first |now |also )?"
+    r"(?:talk about|speak about|turn to|look at|start with|begin with|go over|go on with|go on to|go through|"
+    r"move on to|continue with|come to|discuss|check|share|walk you through)|"
+    r"(?:my|our|the) (?:next|last|first|second|third|fourth|other|final) (?:point|thing|item|topic|one|question)"
+    r"(?: on (?:the|our|my) (?:agenda|list))?(?: is|,|:)|"
+    r"(?:item|point|topic|number) \w+(?: is|,|:)|"
+    r"(?:first|second|third|last|next|another|one more|final) (?:point|thing|item|topic|question)(?: is|,|:)|"
+    r"(?:this|it|today) is about|(?:what|how) about|moving on to|on to|as for|about|look at|"
+    r"(?:then|next) (?:there(?: is| are|['\u2019]s)|we have)|next(?: is| up|,)|"
+    r"(?:first|second|third|last|final)(?:ly)?(?: of all)?,|first|to|for) )?"
+    r"(?:(?:the|our|an?|this|that|these|those|my|your) )?"
+    r"(?P<title>\w[\w'\u2019-]*(?: \w[\w'\u2019-]*){0,7}?)"
+    r"(?:,? (?:then|first|please|again|now|next|quickly|today))?[.?!:]*",
+    re.IGNORECASE,
+)
+# What is announced is named, not told: these would make it a sentence of its own.
+_TELLS = frozenset(
+    "am are be been can could did do does had has have he her him i is it may me might must shall she should that them "
+    "there they us was we were what when where which who why will would you".split()
+)
+_SENTENCE_END = re.compile(r"(?<=[.?!]) ")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _STOP = frozenset(
     "a about actually after again all almost already alright also always am an and another any anybody are as at "
     "back be because been before begin being both but by came can can't case clear come could day days did didn't "
@@ -85,12 +116,11 @@ def topics(lines: Sequence[str], encoder: SentenceEncoder) -> Iterator[Topic | N
         centre = centroid(vectors[first:end], weights[first:end])
         candidates = _candidates([lines[i] for i in covered])
         scores = []
-        for _, words, again in candidates:
-            scores.append(float(encoder.encode([words])[0] @ centre) + AGAIN * again)
+        for candidate in candidates:
+            scores.append(float(encoder.encode([candidate.words])[0] @ centre) + candidate.bonus)
             yield None
-        best = int(np.argmax(scores)) if scores else None
-        place, title = candidates[best][:2] if best is not None else (0, lines[covered[0]])
-        yield Topic(covered[0], covered[-1] + 1, title, covered[0] + place)
+        best = candidates[int(np.argmax(scores))] if scores else _Candidate(0, lines[covered[0]], 0.0)
+        yield Topic(covered[0], covered[-1] + 1, best.words, covered[0] + best.place)
 
 
 def boundaries(vectors: Float, weights: Float, begins: NDArray[np.bool_]) -> list[int]:
@@ -133,16 +163,43 @@ def content(line: str) -> Iterator[str]:
             yield word.lower()
 
 
-def _candidates(lines: Sequence[str]) -> list[tuple[int, str, int]]:
-    """(line, words, how many of them are said again) of possible titles: runs of up to four words with a meaning."""
+def announced(line: str) -> list[tuple[str, bool]]:
+    """What a line only names because it comes next, in its own words, and whether it says that it comes next."""
+    found = []
+    for sentence in _SENTENCE_END.split(line):
+        if (match := _ANNOUNCES.fullmatch(sentence)) is None:
+            continue
+        words = [word.lower() for word in match["title"].split()]
+        is_said = match["said"] is not None
+        is_heading = is_said or (len(words) <= MAX_NAME_WORDS and not sentence.endswith(("?", "!")))
+        if is_heading and not _TELLS.intersection(words) and any(content(match["title"])):
+            found.append((match["title"], is_said))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Words of a topic's line number `place` that may be its title, and what they gain."""
+
+    place: int
+    words: str
+    bonus: float
+
+
+def _candidates(lines: Sequence[str]) -> list[_Candidate]:
+    """Possible titles: what the first lines announce, and runs of up to four words with a meaning."""
     times = Counter(word for line in lines for word in content(line))
-    found: dict[str, tuple[int, str, int]] = {}
+    found: dict[str, _Candidate] = {}
+    for place, line in enumerate(lines[:MAX_OPENING]):
+        for words, is_said in announced(line):
+            # named alone it may be an answer: only in the very first line it is taken for a heading
+            if is_said or place == 0:
+                found.setdefault(words.lower(), _Candidate(place, words, ANNOUNCED if is_said else NAMED))
     for place, line in enumerate(lines):
         for run in _runs(line):
-            words = [word.lower() for word in _WORD.findall(run)]
-            again = sum(times[word] > 1 for word in words)
-            found.setdefault(run.lower(), (place, run, again))
-    return sorted(found.values(), key=lambda item: (-item[2], -len(item[1]), item[0]))[:MAX_CANDIDATES]
+            again = sum(times[word.lower()] > 1 for word in _WORD.findall(run))
+            found.setdefault(run.lower(), _Candidate(place, run, AGAIN * again))
+    return sorted(found.values(), key=lambda each: (-each.bonus, -len(each.words), each.place))[:MAX_CANDIDATES]
 
 
 def _runs(line: str) -> Iterator[str]:
