@@ -58,7 +58,7 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_QUESTION_CHARS = 2_000
 MAX_QUESTIONS = 4
 # What is told where the decoder itself cannot say why.
-DECODER_AWAY = "the decoder does not answer now; ask again in a moment"
+DECODER_AWAY = "the decoder does not answer now; ask again in a moment, or see `sensorium status` if it stays away"
 # The sender is told this often what was received.
 PROGRESS_SAMPLES = SAMPLE_RATE // 2
 # A session without a writer is finished after this long.

@@ -22,6 +22,7 @@ from services.gateway.enrolment import long_enough, voice_of_file
 from services.gateway.feed import Feed
 from services.gateway.follow_ups import Turn, resolved
 from services.gateway.session import (
+    DECODER_AWAY,
     EXPERTS,
     MAX_QUESTIONS,
     Session,
@@ -36,7 +37,7 @@ from services.gateway.session import (
 from services.gateway.store import Store, StoredSession
 from services.gateway.voices import KnownVoice, Voices
 from services.runtime.channel import CLIENT_OPTIONS, has_lost_its_status
-from services.runtime.errors import ConflictError, NotFoundError
+from services.runtime.errors import ConflictError, DrainingError, NotFoundError
 from services.runtime.percept import SpeakerVoice
 from services.runtime.queries import checked_queries
 from services.runtime.settings import service_address
@@ -48,6 +49,8 @@ DESCRIBE_TIMEOUT_S = 2.0
 SEE_TIMEOUT_S = 60.0
 TOPICS_TIMEOUT_S = 120.0
 FORGET_TIMEOUT_S = 5.0
+# A decoder that is just starting opens its models first.
+DECODER_START_S = 10.0
 # A call that was refused in the middle of a write is made again to learn why.
 LOST_STATUS_RETRIES = 5
 MAX_KEPT_FEEDS = 64
@@ -340,7 +343,7 @@ class Sessions:
         """Ask about a live or kept session; a kept one is shown to the decoder first. With a form the text is JSON,
         and the question is whole; else it may go on from `earlier` ones.
 
-        Raises NotFoundError, MediaError, grpc.aio.AioRpcError.
+        Raises NotFoundError, MediaError, DrainingError, grpc.aio.AioRpcError.
         """
         check_question(question)
         if form is not None:
@@ -391,25 +394,29 @@ class Sessions:
         )
 
     async def _show(self, stored: StoredSession) -> None:
-        """Tell the decoder all of a kept session, once at a time.
-
-        Raises NotFoundError, TimeoutError, grpc.aio.AioRpcError.
-        """
+        """Tell the decoder all of a kept session, once at a time. Raises NotFoundError, DrainingError."""
+        # Before it is one's turn: those who wait are not to wait one after another.
+        await self._reach_decoder()
         async with self._showing:
             # One that went live meanwhile tells the decoder itself; shown again it would lose what comes.
             if stored.id in self._shown or stored.id in self._live:
                 return
             await self.store.get(stored.id)
-            link = self._link(stored)
-            link.finish()
-            async with asyncio.timeout(SEE_TIMEOUT_S):
-                await link.run()
+            await _tell_all(self._link(stored))
             try:
                 await self.store.get(stored.id)
             except NotFoundError:  # deleted meanwhile
                 await self._forget(stored.id)
                 raise
             self._shown.add(stored.id)
+
+    async def _reach_decoder(self) -> None:
+        """Return once the decoder is connected. Raises DrainingError."""
+        try:
+            async with asyncio.timeout(DECODER_START_S):
+                await self._channels["decoder"].channel_ready()
+        except TimeoutError:
+            raise DrainingError(DECODER_AWAY) from None
 
     async def _forget(self, session_id: str) -> None:
         """Take a session out of the decoder's memory; one that does not answer forgets it when it was idle."""
@@ -428,7 +435,7 @@ class Sessions:
     ) -> AsyncIterator[decoder_pb2.AskResponse]:
         """As `ask`, about what is in no session; it stays on this machine and is not kept.
 
-        Raises MediaError, grpc.aio.AioRpcError.
+        Raises MediaError, DrainingError, grpc.aio.AioRpcError.
         """
 
         async def history() -> AsyncIterator[pb.Event]:
@@ -446,12 +453,10 @@ class Sessions:
             on_status=_ignore,
             escalation=decoder_pb2.ESCALATION_NEVER,
         )
-        link.finish()
-
         noted = partial(self._noted, events)
+        await self._reach_decoder()
         try:
-            async with asyncio.timeout(SEE_TIMEOUT_S):
-                await link.run()
+            await _tell_all(link)
             if form is not None:
                 parts = link.ask(question, decoder_pb2.ESCALATION_NEVER, form.fields)
                 shaped = _in_shape(form, question, parts, noted)
@@ -566,7 +571,7 @@ class Sessions:
 
     async def _prepare(self, stored: StoredSession) -> None:
         """Let the decoder read a session before somebody asks; it is read then if it fails now."""
-        with suppress(grpc.aio.AioRpcError, TimeoutError, NotFoundError):
+        with suppress(DrainingError, NotFoundError):
             await self._show(stored)
 
     async def delete(self, session_id: str) -> None:
@@ -621,6 +626,16 @@ class Sessions:
         for feed in self._kept_feeds.values():
             feed.close()
         await asyncio.gather(*runs, *self._forgetting, return_exceptions=True)
+
+
+async def _tell_all(link: DecoderLink) -> None:
+    """Tell the decoder all that a link has. Raises DrainingError."""
+    link.finish()
+    try:
+        async with asyncio.timeout(SEE_TIMEOUT_S):
+            await link.run()
+    except TimeoutError:
+        raise DrainingError(DECODER_AWAY) from None
 
 
 async def _look(

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import pytest
 
 from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
 from protos.expert.v1 import expert_pb2_grpc
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.feed import Feed
-from services.gateway.session import publish_answer
-from services.runtime.errors import abort
+from services.gateway.session import DECODER_AWAY, publish_answer
+from services.runtime.errors import DrainingError, abort
 from services.runtime.expert import ExpertSkin
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import OverloadedError
@@ -148,6 +149,32 @@ async def test_the_decoders_own_sentence_is_read_by_who_asks(gateway: Gateway, k
         assert (await gateway.client.post(f"/api/sessions/{kept}/ask", json=body)).status_code == 202
         async with asyncio.timeout(20):
             assert (await told).answer.part.answer.text == "Some lines are not read yet; ask again soon."
+
+
+async def test_who_asks_while_the_decoder_is_away_is_told_soon(
+    gateway: Gateway, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.sessions.DECODER_START_S", 0.2)
+    body = {"text": "Who owns it?"}
+    async with asyncio.timeout(10):
+        # all at once: they do not wait for one another
+        refused = await asyncio.gather(*(gateway.client.post(f"/api/sessions/{kept}/ask", json=body) for _ in range(3)))
+        assert [answer.status_code for answer in refused] == [503] * 3
+        assert all(answer.json()["error"]["message"] == DECODER_AWAY for answer in refused)
+        told = asyncio.ensure_future(anext(answers(gateway, kept)))
+        await gateway.client.post(f"/api/sessions/{kept}/ask", json=body | {"question_id": "q"})
+        assert "decoder does not answer" in (await told).answer.part.answer.text
+        with pytest.raises(DrainingError, match="decoder does not answer"):
+            async for _ in gateway.sessions.ask_unkept([pb.Event(ended=pb.Ended())], "Who owns it?"):
+                pass
+
+
+async def test_a_decoder_that_is_just_starting_gets_its_chance_to_answer(gateway: Gateway, kept: str) -> None:
+    asked = asyncio.ensure_future(gateway.client.post(f"/api/sessions/{kept}/ask", json={"text": "Who owns it?"}))
+    decoder = gateway.sessions._channels["decoder"]
+    await decoder.wait_for_state_change(grpc.ChannelConnectivity.IDLE)
+    async with serving(gateway, Decoder()):
+        assert (await asked).json()["answer"] == "Priya does."
 
 
 async def test_a_busy_vision_is_429_with_a_time(gateway: Gateway) -> None:
