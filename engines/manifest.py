@@ -9,7 +9,7 @@ One TOML file per model in engines/manifests/. Keys (unknown ones are an error):
     [convert]    module (has `convert(sources: Mapping[str, Path], out: Path) -> None`; sources are
                  keyed by the path inside the package), version, files (what it writes)
     [[graph]]    file, precision? (of its weights: "float32" if it is not said), threads?, [[graph.input]]/
-                 [[graph.output]] name, dtype, shape
+                 [[graph.output]]/[[graph.mapped]] name, dtype, shape
     [parity]     golden (file in engines/export/golden: inputs "in:NAME", outputs "out:NAME"), graph, tolerance,
                  measure?
     [[accuracy]] metric, value, data, command
@@ -86,7 +86,8 @@ class Graph:
     """One ONNX file, its signature, and the number format of most of its weights.
 
     `threads` of a run on a machine that was not measured: more than one for what runs seldom, while somebody waits,
-    and costs at most a fifth more that way (benchmarks/results/threads.md).
+    and costs at most a fifth more that way (benchmarks/results/threads.md). `mapped`: weights that lie beside the
+    graph, each raw in a file of its name; they are mapped, once for all graphs of a process that have the same ones.
     """
 
     file: str
@@ -94,6 +95,7 @@ class Graph:
     output: tuple[TensorSpec, ...]
     precision: str = "float32"
     threads: int = 1
+    mapped: tuple[TensorSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,7 @@ _NESTED: dict[str, type[Any]] = {
     "graph": Graph,
     "input": TensorSpec,
     "output": TensorSpec,
+    "mapped": TensorSpec,
     "parity": Parity,
     "accuracy": Accuracy,
     "profile": Profile,

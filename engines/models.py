@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import math
 import os
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engines import tuning
 from engines.backends import onnxruntime
 from engines.backends.onnxruntime import OnnxRuntimeEngine
 from engines.cache import cache_root
-from engines.engine import Engine, ModelCorruptError, ModelMissingError
+from engines.engine import Engine, ModelCorruptError, ModelMissingError, TensorSpec
 from engines.lanes import cores
 from engines.manifest import Graph, Manifest, manifest
 from engines.residency import ResidentEngine
@@ -28,6 +33,9 @@ class RunsAs(NamedTuple):
 
 # By model, by graph: what this process opened.
 _opened: dict[str, dict[str, RunsAs]] = {}
+# By digest: weights of open graphs that lie in files of their own.
+_mapped: WeakValueDictionary[str, NDArray[Any]] = WeakValueDictionary()
+_mapping = Lock()
 
 
 def folder(model: Manifest) -> Path:
@@ -74,8 +82,40 @@ def open_engine(name: str, graph: str, *, threads: int = 0) -> Engine:
     if (engine := preferred_engine(name, graph, threads)) is not None:
         return engine
     path = model_file(name, file_on_cpu(name, graph))
-    opener = partial(OnnxRuntimeEngine, path, threads=threads_for(name, graph, threads))
+    threads = threads_for(name, graph, threads)
+
+    def opener() -> OnnxRuntimeEngine:
+        return OnnxRuntimeEngine(path, threads=threads, weights=mapped_weights(name, graph))
+
     return ResidentEngine(f"{name}/{graph}", path.stat().st_size, opener, *_on_cpu(name, graph))
+
+
+def mapped_weights(name: str, graph: str) -> dict[str, NDArray[Any]]:
+    """The weights of a fetched graph that lie in files of their own, mapped.
+
+    Those with the same digest are one mapping: pages count for a process as often as they are mapped in it.
+    Raises ModelMissingError, ModelCorruptError, ManifestError.
+    """
+    specs = graph_of(name, graph).mapped
+    recorded = json.loads(model_file(name, DIGESTS).read_text()) if specs else {}
+    found = {}
+    for spec in specs:
+        path, digest = model_file(name, spec.name), recorded[spec.name]
+        with _mapping:
+            if (weights := _mapped.get(digest)) is None:
+                weights = _mapped[digest] = _map(path, spec)
+        found[spec.name] = weights
+    return found
+
+
+def _map(path: Path, spec: TensorSpec) -> NDArray[Any]:
+    shape = tuple(int(axis) for axis in spec.shape)
+    want, got = math.prod(shape) * np.dtype(spec.dtype).itemsize, path.stat().st_size
+    if got != want:
+        raise ModelCorruptError(
+            f"{path} has {got} bytes, must have {want}; delete its folder and fetch the model again"
+        )
+    return np.memmap(path, spec.dtype, "r", shape=shape)
 
 
 def file_on_cpu(name: str, graph: str) -> str:

@@ -101,8 +101,8 @@ def openvino_engine(name: str, graph: str, threads: int = 1) -> OpenVinoEngine:
 
     Raises OpenVinoMissingError, ModelMissingError, ManifestError, PlainGraphError.
     """
-    model = model_file(name, graph).read_bytes()
+    # whole: with the weights that lie in files of their own
+    model = onnx.load(model_file(name, graph))
     if any(measured.graph == graph and measured.plain for measured in manifest(name).bfloat16):
-        plain = as_plain(name, onnx.load_model_from_string(model), profile_of(manifest(name), graph))
-        model = plain.SerializeToString()
-    return OpenVinoEngine(model, graph_of(name, graph), threads=threads)
+        model = as_plain(name, model, profile_of(manifest(name), graph))
+    return OpenVinoEngine(model.SerializeToString(), graph_of(name, graph), threads=threads)

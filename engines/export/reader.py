@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.engine import FetchError
-from engines.export.minilm import narrow
+from engines.export.minilm import narrow, save
 
 # Changes and heads of each graph.
 WEIGHTS = {
@@ -26,12 +26,12 @@ Float = NDArray[np.float32]
 
 
 def convert(sources: Mapping[str, Path], out: Path) -> None:
-    """Write the graphs into folder `out`."""
+    """Write the graphs into folder `out`, and the rows of all words, which are the sentence encoder's."""
     (path,) = sources.values()
     for graph, weights in WEIGHTS.items():
         with np.load(weights) as stored:
             learnt = {name: stored[name].astype(np.float32) for name in stored.files}
-        onnx.save(merged(onnx.load(path), learnt), out / graph)
+        save(merged(onnx.load(path), learnt), out / graph)
 
 
 def merged(model: onnx.ModelProto, learnt: Mapping[str, Float]) -> onnx.ModelProto:

@@ -137,3 +137,10 @@ def test_without_openvino_the_error_says_what_to_install(preferred: pytest.Monke
     openvino.core.cache_clear()
     with pytest.raises(OpenVinoMissingError, match=r"pip install 'sensorium\[openvino\]'"):
         openvino.core()
+
+
+def test_a_graph_whose_weights_lie_in_a_file_of_their_own_opens_too() -> None:
+    fetch(["minilm"])
+    feeds = typical(manifest("minilm"), graph_of("minilm", "minilm.onnx"))
+    wanted = OnnxRuntimeEngine(model_file("minilm", "minilm.onnx")).run(feeds)
+    assert difference(openvino_engine("minilm", "minilm.onnx").run(feeds), wanted, list(wanted)) < 0.2
