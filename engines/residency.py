@@ -1,9 +1,9 @@
 """Which graphs are open: a graph opens at its first use, and beyond a memory budget the one idle longest is closed.
 
 `SENSORIUM_MEMORY_BUDGET` bounds the weights that one process keeps open, in bytes or as "800MB" or "1.5GiB"; unset
-means no bound. Weights count as large as the graph's file is; those mapped beside it do not: the system takes such pages
-back by itself. A graph that runs is never closed, so one that is larger than the budget still works alone; a closed one
-opens again when it is needed.
+means no bound. Weights count as large as the graph's file is; those mapped beside it do not: the system takes such
+pages back by itself. A graph that runs is never closed, so one that is larger than the budget still works alone; a
+closed one opens again when it is needed.
 """
 
 import ctypes
