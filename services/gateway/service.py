@@ -256,7 +256,7 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session, sess
                 question = request.question
                 await sessions.question(session.id, question.question_id, question.text, question.escalation)
             case "rename":
-                await session.rename(request.rename.speaker, request.rename.name)
+                await sessions.rename(session.id, request.rename.speaker, request.rename.name)
             case "phrases":
                 await session.set_phrases(request.phrases.phrases)
             case "queries":

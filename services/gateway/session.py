@@ -285,8 +285,7 @@ class Session:
         self._nudge.set()
 
     async def run(self) -> None:
-        """Run the session until it has ended; cancel to stop at once without ending it."""
-        await self._load()
+        """Run the session, once it is loaded, until it has ended; cancel to stop at once without ending it."""
         async with asyncio.TaskGroup() as tasks:
             links = [tasks.create_task(link.run()) for link in self._links.values()]
             decoder = tasks.create_task(self._decoder.run())
@@ -333,7 +332,8 @@ class Session:
             except TimeoutError:
                 continue
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Know what was kept of it before: speakers, utterances, what the screen shows."""
         async for event in self.feed.history():
             self._remember(event)
 
@@ -475,8 +475,6 @@ def new_session_id() -> str:
 
 def named(speaker: str, name: str) -> pb.Event:
     """The event that gives a speaker a name. Raises MediaError."""
-    if not speaker:
-        raise MediaError("speaker is empty, must be one of the session's, such as S1")
     return pb.Event(speaker_name=decoder_pb2.SpeakerName(speaker=speaker, name=clean_name(name)))
 
 

@@ -139,6 +139,8 @@ class Sessions:
             await self.store.checkpoints(stored.id),
             Feed(stored.id, self.store),
         )
+        # Whoever writes into it at once may name a speaker of before.
+        await session.load()
         if (kept := self._kept_feeds.pop(session.id, None)) is not None:
             kept.close()
         self._live[session.id] = session

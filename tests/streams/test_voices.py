@@ -63,6 +63,25 @@ async def meeting(house: House, samples: NDArray[np.int16]) -> tuple[str, list[p
     return session.session_id, session.events, fold(session.events)
 
 
+async def named_by_hand(
+    stub: session_pb2_grpc.SessionServiceStub, samples: NDArray[np.int16], name: str
+) -> list[pb.Event]:
+    """Hold a meeting in which S1 is given a name as soon as they are heard: its events."""
+    call = stub.Live()
+    await call.write(pb.LiveRequest(config=live_config()))
+    for start in range(0, len(samples), PIECE):
+        chunk = media_pb2.AudioChunk(pcm=samples[start : start + PIECE].tobytes(), start_sample=start)
+        await call.write(pb.LiveRequest(audio=chunk))
+    events = []
+    async for response in call:
+        events.append(response.event)
+        if response.event.turn.speaker == "S1":
+            break
+    await call.write(pb.LiveRequest(rename={"speaker": "S1", "name": name}))
+    await call.done_writing()
+    return events + [response.event async for response in call]
+
+
 def said_by(document: Document) -> dict[str, str]:
     """All words of every speaker."""
     words: dict[str, str] = {}
@@ -116,28 +135,14 @@ async def test_a_speaker_remembered_from_a_meeting_is_named_in_the_next_and_a_gi
     voice = (await stub.AddVoice(request)).voice
     assert (voice.name, voice.consent_by) == ("Margaret", CONSENT) and voice.speech_s > 5 and voice.consent_unix_ms
 
-    call = stub.Live()
-    await call.write(pb.LiveRequest(config=live_config()))
     # The two swap their places, so that the known voice is S2 here.
     half = len(two_speakers) // 4
     swapped = np.concatenate([two_speakers[half:], two_speakers[:half]])
-    await call.write(pb.LiveRequest(rename={"speaker": "S1", "name": "The other one"}))
-    for start in range(0, len(swapped), PIECE):
-        chunk = media_pb2.AudioChunk(pcm=swapped[start : start + PIECE].tobytes(), start_sample=start)
-        await call.write(pb.LiveRequest(audio=chunk))
-    await call.done_writing()
-    events = [response.event async for response in call]
+    events = await named_by_hand(stub, swapped, "The other one")
     assert set(said_by(fold(events))) == {"Margaret", "The other one"}
 
     # Whoever was named by hand keeps that name, though the voice is known.
-    call = stub.Live()
-    await call.write(pb.LiveRequest(config=live_config()))
-    await call.write(pb.LiveRequest(rename={"speaker": "S1", "name": "Aunt May"}))
-    for start in range(0, len(two_speakers), PIECE):
-        chunk = media_pb2.AudioChunk(pcm=two_speakers[start : start + PIECE].tobytes(), start_sample=start)
-        await call.write(pb.LiveRequest(audio=chunk))
-    await call.done_writing()
-    events = [response.event async for response in call]
+    events = await named_by_hand(stub, two_speakers, "Aunt May")
     assert set(said_by(fold(events))) == {"Aunt May", "S2"}
 
 

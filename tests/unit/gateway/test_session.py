@@ -1,6 +1,8 @@
 """What several sources say of one thing at the same time is kept in the right order."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,18 @@ from tests.unit.gateway.conftest import Gateway
 def _said(*texts: str) -> Transcript:
     words = tuple(Word(text, 1_000 * i, 1_000 * (i + 1)) for i, text in enumerate(texts))
     return Transcript("u1", True, 0, 1_000 * len(words), words, len(words), "en")
+
+
+@asynccontextmanager
+async def serving(gateway: Gateway) -> AsyncIterator[session_pb2_grpc.SessionServiceStub]:
+    """The gateway's gRPC face."""
+    server = grpc.aio.server()
+    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionSkin(gateway.sessions, Streams(1)), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield session_pb2_grpc.SessionServiceStub(channel)
+    await server.stop(None)
 
 
 async def test_a_second_pass_is_not_undone_by_the_speakers_of_the_first(gateway: Gateway) -> None:
@@ -79,13 +93,30 @@ async def test_a_passing_session_is_not_listed_and_does_not_outlive_a_killed_gat
         await forget()
 
 
+async def test_a_writer_names_speakers_that_there_are_also_before_anybody_speaks_again(gateway: Gateway) -> None:
+    store = gateway.sessions.store
+    stored = await store.create("broken-off", pb.LiveConfig(experts=["asr"]))
+    turns = [pb.Event(turn={"turn_id": f"t{i}", "speaker": f"S{i}"}) for i in range(1, 601)]
+    for turn in turns:
+        await store.append(stored.id, turn, turn.turn.turn_id)
+    async with serving(gateway) as stub:
+        call = stub.Live()
+        await call.write(pb.LiveRequest(config=pb.LiveConfig(session_id=stored.id, last_seq=600)))
+        await call.write(pb.LiveRequest(rename={"speaker": "S600", "name": "Priya"}))
+        await call.write(pb.LiveRequest(rename={"speaker": "S601", "name": "Nobody"}))
+        async with asyncio.timeout(20):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                while await call.read() is not grpc.aio.EOF:
+                    pass
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "no speaker 'S601'" in (refused.value.details() or "")
+    names = [event.speaker_name.name async for event in store.events(stored.id, 600)]
+    assert names == ["Priya"]
+
+
 async def test_a_writer_whose_session_breaks_off_is_told_to_connect_again(gateway: Gateway) -> None:
-    server = grpc.aio.server()
-    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionSkin(gateway.sessions, Streams(1)), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = session_pb2_grpc.SessionServiceStub(channel).Live()
+    async with serving(gateway) as stub:
+        call = stub.Live()
         await call.write(pb.LiveRequest(config=pb.LiveConfig()))
         session_id = (await call.read()).event.started.session_id
         session = gateway.sessions.live(session_id)
@@ -99,7 +130,6 @@ async def test_a_writer_whose_session_breaks_off_is_told_to_connect_again(gatewa
         with pytest.raises(DrainingError, match=session_id):
             await session.push_audio(bytes(3200), 0)
         assert not (await gateway.sessions.store.get(session_id)).has_ended
-    await server.stop(None)
 
 
 async def test_what_an_expert_that_stayed_away_has_not_told_is_told(
