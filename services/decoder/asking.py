@@ -206,7 +206,7 @@ class Asking:
 
     async def _value(self, session: Session, field: pb.Field) -> pb.FieldAnswer:
         """The lines that may hold a field's value; of a list those that may on their own."""
-        hits = await session.search(field.question.strip(), READ if field.is_list else SHOWN)
+        hits = await session.search(" ".join(field.question.split()), READ if field.is_list else SHOWN)
         if field.is_list:
             hits = [replace(hit, probability=hit.alone) for hit in hits]
         found = pb.FieldAnswer(path=field.path, evidence=evidence_of(session, hits))
@@ -248,8 +248,8 @@ class Asking:
 
 
 def checked(request: pb.AskRequest) -> str:
-    """The question of a request. Raises MediaError."""
-    question: str = request.question.strip()
+    """The question of a request, on one line. Raises MediaError."""
+    question = " ".join(request.question.split())
     if not 1 <= len(question) <= MAX_QUESTION_CHARS:
         raise MediaError(f"a question has {len(question)} characters, must have 1 to {MAX_QUESTION_CHARS}")
     if not 0 <= request.max_tokens <= answering.LIMIT_MAX_TOKENS:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from services.decoder.times import CLOCK, named_sample, split_span
 
+# Longer questions ask for no moment and no picture: what looks for one takes time with the cube of their length.
+MAX_CHARS = 300
 _SCREEN = r"(?:screen|slide|slides|display|presentation|page|picture)"
 # "about when it starts", "as the price" and "at the fair" name no moment of the meeting.
 _AT_MOMENT = (
@@ -72,9 +74,12 @@ _NO_FIRST_NAMES = frozenset("the dr mr mrs ms prof professor doctor speaker gues
 
 def on_screen_when(question: str) -> str | None:
     """What happened while the screen showed what is asked for, NOW for the newest picture; None for other questions."""
-    if _ON_SCREEN_NOW.match(question.strip()):
+    asked = " ".join(question.split())
+    if len(asked) > MAX_CHARS:
+        return None
+    if _ON_SCREEN_NOW.match(asked):
         return NOW
-    found = _ON_SCREEN.search(question.strip())
+    found = _ON_SCREEN.search(asked)
     return found["moment"] if found else None
 
 
@@ -90,7 +95,9 @@ class Window:
 
 def window_asked(question: str, names: Mapping[str, str], end_sample: int) -> Window | None:
     """The time of "What was said around 2:40?", of which the session may have nothing; None for other questions."""
-    asked = question.strip().rstrip("?.! ")
+    asked = " ".join(question.split()).rstrip("?.! ")
+    if len(asked) > MAX_CHARS:
+        return None
     if (moment := on_screen_when(asked)) is not None and re.fullmatch(CLOCK, moment, re.IGNORECASE):
         at = moment_sample(moment) or 0
         return Window(at, at, "screen")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.decoder.lines import Line
+from services.decoder.moments import MAX_CHARS
 
 # A session shows some hundreds; the oldest go first.
 MAX_PICTURES = 4_000
@@ -26,7 +27,8 @@ _BIAS, _BY_NEARNESS, _BY_LEAD = -5.5, 17.2, 12.2
 
 def picture_asked(question: str) -> str | None:
     """What the icon or button that a question names shows ("trash"); None for questions about something else."""
-    found = _NAMED.search(question.lower())
+    asked = " ".join(question.lower().split())
+    found = _NAMED.search(asked) if len(asked) <= MAX_CHARS else None
     if found is None:
         return None
     words = [word for word in re.findall(r"[\w'-]+", found["before"]) if word not in _FILLING]

@@ -16,7 +16,7 @@ _NUMBERS = {
     )
 } | {"a": 1, "an": 1, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "half an": 0.5}
 _UNIT_S = {"s": 1, "m": 60, "h": 3600}
-_COUNT = rf"(?P<count>\d+(?:\.\d+)?|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})?"
+_COUNT = rf"(?P<count>\d{{1,4}}(?:\.\d{{1,3}})?|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})?"
 _LENGTH = rf"{_COUNT}\s*(?P<unit>s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?|rs?)?)\b"
 # mm:ss, h:mm:ss or "minute 12".
 CLOCK = r"(?:\d{1,2}:\d{2}(?::\d{2})?(?!\d|\s*(?:am|pm|a\.m|p\.m|o'clock))|(?:minute|min)\s\d{1,3}(?![\d:]))"

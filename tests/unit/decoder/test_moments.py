@@ -10,6 +10,7 @@ from services.decoder.moments import (
     speaker_asked,
     window_asked,
 )
+from services.decoder.times import named_span
 
 S = 16_000
 
@@ -32,6 +33,9 @@ S = 16_000
         ("What does the slide say about when the pilot starts?", None),
         ("What was presented as the error rate in Leeds?", None),
         ("Which prices were shown at the fair?", None),
+        ("What was on\n the   screen at\t12:30?", "12:30"),
+        # what looks for a moment in this takes time with the cube of its length
+        ("screen " * 150 + "say " * 230 + "when Tom spoke", None),
     ],
 )
 def test_a_question_about_the_screen_at_a_moment_is_told_from_others(question: str, moment: str | None) -> None:
@@ -152,3 +156,10 @@ def test_who_asks_for_all_of_a_time_names_it_in_many_ways(
 )
 def test_a_question_about_more_than_a_time_is_searched(question: str) -> None:
     assert window_asked(question, {"S1": "Priya", "S2": "Tom"}, 3600 * S) is None
+
+
+def test_a_length_of_time_that_no_session_has_is_none() -> None:
+    """A float of 400 digits is infinite, and an int of 20 is more than the wire carries."""
+    for digits in (20, 400):
+        question = f"What was said in the first {'9' * digits} minutes?"
+        assert named_span(question, S) is None and window_asked(question, {}, S) is None

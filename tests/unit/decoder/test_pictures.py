@@ -17,6 +17,8 @@ def picture(name: str, sample: int = 0) -> Line:
     ("question", "content"),
     [
         ("Where was the trash icon?", "trash"),
+        ("Where was the    trash\n icon?", "trash"),
+        ("Where was the trash icon" + " a" * 300, None),
         ("Is there a button to download the file", "download file"),
         ("When was the shopping cart symbol shown?", "shopping cart"),
         ("What did Priya say about the icons?", "priya say about"),
