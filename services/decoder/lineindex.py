@@ -92,6 +92,18 @@ class Candidate:
     heard: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well every row fits a question by itself, (rows,) each: by meaning, by its words, and by words that were
+    perhaps said there; `heard` are the words that were likely said in some rows.
+    """
+
+    similar: Float
+    lexical: Float
+    perhaps: Float
+    heard: dict[int, list[str]]
+
+
 class LineIndex:
     """All lines of one session. Not thread-safe; memory is bounded by MAX_LINES, the oldest go first."""
 
@@ -151,20 +163,26 @@ class LineIndex:
 
         `is_wide`: also those whose subject came two or three utterances before.
         """
-        if not self._lines:
-            return []
+        return self.ranked(self.fit(question, names), question, names, is_wide=is_wide) if self._lines else []
+
+    def fit(self, question: str, names: dict[str, str]) -> Fit:
+        """How well the lines, at least one, fit a question by themselves; embeds READ_NOW of those that are not."""
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         asked = self._encoder.encode([question])[0]
         lexical, perhaps, heard = self._lexical(words)
         similar = self._vectors.near(asked, len(self._ids))
-        scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=is_wide)
         if self._unread:
+            scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=False)
             waiting = np.fromiter(self._unread, np.int64)
             self._embed(waiting[np.argsort(-scores[waiting], kind="stable")[:READ_NOW]].tolist())
             similar = self._vectors.near(asked, len(self._ids))
-            scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=is_wide)
+        return Fit(similar, lexical, perhaps, heard)
+
+    def ranked(self, fit: Fit, question: str, names: dict[str, str], *, is_wide: bool) -> list[Candidate]:
+        """As `candidates`, of lines that fit so."""
+        scores = self._scores(fit.similar + LEXICAL * fit.lexical, question, names, is_wide=is_wide)
         # a freed row has a zero vector and no postings: it scores 0 and is skipped by its id
-        order = scores + LEXICAL * perhaps
+        order = scores + LEXICAL * fit.perhaps
         rows = np.argsort(-order, kind="stable")[: _CANDIDATES + len(self._free)]
         wanted = answer_type(question)
         found = []
@@ -177,8 +195,8 @@ class LineIndex:
                 kind -= QUESTION
             if wanted is not None:
                 kind += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
-            fit = (float(scores[row]) + kind, float(similar[row]), float(lexical[row]))
-            candidate = Candidate(line, *self._before(row), *fit, tuple(heard.get(row, ())))
+            fits = (float(scores[row]) + kind, float(fit.similar[row]), float(fit.lexical[row]))
+            candidate = Candidate(line, *self._before(row), *fits, tuple(fit.heard.get(row, ())))
             found.append((float(order[row]) + kind, candidate))
         found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
         return [candidate for _, candidate in found[:_CANDIDATES]]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.decoder.lineindex import Candidate, LineIndex, is_echo
+from services.decoder.lineindex import Candidate, Fit, LineIndex, is_echo
 from services.decoder.lines import Line
 from services.decoder.moments import moment_sample, on_screen_when, speaker_asked
 from services.decoder.pictures import Pictures, picture_asked
@@ -49,7 +49,8 @@ class Hit:
     """A found line, its score and the probability that it answers the question.
 
     `answer` are the words that answer: `span` of the line's text or, where that is None, its speaker's name.
-    `alone` is the probability where several lines may answer, whatever the others are. `is_wide`: the wide reader's.
+    `alone` is the probability where several lines may answer, whatever the others are. `is_wide`: the wide reader was
+    asked, about this line or others.
     """
 
     line: Line
@@ -76,7 +77,9 @@ class Index(LineIndex):
         found = self._read(question, names)
         if len(self.pictures) and (content := picture_asked(question)) is not None:
             # a line that surely answers stays before them
-            found = sorted([*found, *self._pictured(content, count)], key=lambda hit: -hit.probability)
+            is_wide = are_read_wide(found)
+            pictured = [replace(hit, is_wide=is_wide) for hit in self._pictured(content, count)]
+            found = sorted([*found, *pictured], key=lambda hit: -hit.probability)
         return found[:count]
 
     def _pictured(self, content: str, count: int) -> list[Hit]:
@@ -88,17 +91,21 @@ class Index(LineIndex):
         if self.reader is None:
             found = self.candidates(question, names)[:READ]
             return [Hit(e.line, e.score, 1 / (1 + math.exp(-8 * (e.score - 0.48))), e.line.text) for e in found]
-        hits = self._read_by(self.reader, question, names, is_wide=False)
+        if not len(self):
+            return []
+        fit = self.fit(question, names)
+        hits = self._read_by(self.reader, fit, question, names, is_wide=False)
         if hits and hits[0].probability < LEAST_PROBABILITY:
-            wide = self._read_by(self.reader, question, names, is_wide=True)
+            wide = self._read_by(self.reader, fit, question, names, is_wide=True)
             if wide and (best := wide[0]).probability >= WIDE_SURE:
                 sure = min(best.probability, WIDE_RIGHT)
                 others = [hit for hit in hits if hit.line.line_id != best.line.line_id]
-                hits = [replace(best, probability=sure, alone=min(best.alone, sure), is_wide=True), *others]
+                hits = [replace(best, probability=sure, alone=min(best.alone, sure)), *others]
+            hits = [replace(hit, is_wide=True) for hit in hits]
         return hits
 
-    def _read_by(self, reader: Reader, question: str, names: dict[str, str], *, is_wide: bool) -> list[Hit]:
-        candidates = self.candidates(question, names, is_wide=is_wide)
+    def _read_by(self, reader: Reader, fit: Fit, question: str, names: dict[str, str], *, is_wide: bool) -> list[Hit]:
+        candidates = self.ranked(fit, question, names, is_wide=is_wide)
         found, unread = candidates[:READ], candidates[READ:]
         readings = read(reader, question, names, found, is_wide=is_wide)
         scores = [
@@ -120,19 +127,19 @@ class Index(LineIndex):
 
     def _on_screen(self, moment: str, names: dict[str, str]) -> list[Hit]:
         """The last picture that came before a moment, told by a time or by what was said."""
-        at, sure = moment_sample(moment), 1.0
+        at, sure, is_wide = moment_sample(moment), 1.0, False
         if at is None:
             said = next((hit for hit in self._read(moment, names) if hit.line.kind == "speech"), None)
             if said is None:
                 return []
-            at, sure = said.line.start_sample, said.probability
+            at, sure, is_wide = said.line.start_sample, said.probability, said.is_wide
         lines = self.shown_at(at)
-        return [Hit(line, sure, sure, line.text, (0, len(line.text))) for line in lines]
+        return [Hit(line, sure, sure, line.text, (0, len(line.text)), is_wide=is_wide) for line in lines]
 
 
 def are_read_wide(hits: Sequence[Hit]) -> bool:
     """Whether the wide reader was asked for what a search found."""
-    return any(hit.is_wide for hit in hits) or max((hit.probability for hit in hits), default=1.0) < LEAST_PROBABILITY
+    return any(hit.is_wide for hit in hits)
 
 
 def is_reply(question: str, candidate: Candidate) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from services.decoder import retrieval
 from services.decoder.answer import NOT_HEARD, answer_of, is_answerable, quoted
-from services.decoder.lineindex import answer_type, is_echo
+from services.decoder.lineindex import READ_NOW, answer_type, is_echo
 from services.decoder.lines import Line
 from services.decoder.reader import Passage, Reader, Reading
 from services.decoder.retrieval import READ, Index, are_read_wide
@@ -307,3 +307,26 @@ def test_a_line_that_is_sure_is_not_read_again(
     assert asked == [False, False, True]
     assert not are_read_wide(index.search("Which rocket is it?", {}))
     assert are_read_wide(index.search("Who is the caterer?", {}))
+
+
+def test_the_wide_reader_was_asked_also_where_a_picture_answers(encoder: SentenceEncoder, reader: Reader) -> None:
+    index = Index(encoder, reader)
+    index.replace("speech:u", [Line("speech:u", "speech", "The rocket is a Vega C.", "S1", 0, S, "u")])
+    trash = Line("picture:p", "screen", "", "", S, S, "p", (0, 0, 9, 9), "f")
+    index.pictures.show(trash, encoder.encode(["trash"])[0])
+    hits = index.search("Where is the trash icon?", {}, 1)
+    assert is_answerable(hits) and hits[0].line.source_id == "p" and are_read_wide(hits)
+
+
+def test_a_second_look_finds_with_what_the_first_has_embedded_and_heard(
+    encoder: SentenceEncoder, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(encoder, reader)
+    for i in range(3 * READ_NOW):
+        line = Line(f"speech:{i}", "speech", f"Tom has {i} bicycles.", "S1", i * S, i * S + S, str(i))
+        index.replace(f"speech:{i}", [line], embed=False)
+    listened: list[str] = []
+    monkeypatch.setattr(index.listener, "find", lambda word: listened.append(word) or {})
+    hits = index.search("Who is the caterer?", {})
+    assert are_read_wide(hits) and not is_answerable(hits)
+    assert listened == ["caterer"] and index.embed(0) == 2 * READ_NOW
