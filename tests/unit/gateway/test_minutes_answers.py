@@ -245,8 +245,11 @@ def test_somebodys_action_items_are_those_alone(question: str) -> None:
     ],
 )
 def test_what_the_minutes_do_not_have_is_not_told(question: str, text: str) -> None:
-    made_answer = answer(wanted(question), made(a_document([("Tom", "It rained all day in Leeds.")])))  # type: ignore[arg-type]
-    assert (made_answer.text, made_answer.abstained, list(made_answer.evidence)) == (text, True, [])  # type: ignore[union-attr]
+    asked = wanted(question)
+    assert asked is not None
+    made_answer = answer(asked, made(a_document([("Tom", "It rained all day in Leeds.")])))
+    assert made_answer is not None
+    assert (made_answer.text, made_answer.abstained, list(made_answer.evidence)) == (text, True, [])
 
 
 def test_of_a_meeting_in_another_language_it_says_so() -> None:
