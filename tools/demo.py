@@ -22,7 +22,7 @@ from tools.media import probe, read
 from tools.output import say
 from tools.services import wait_for
 from tools.state import ServiceState, held, state_folder, write
-from tools.supervisor import HTTP_ADDRESS, Supervisor, require_free, service_specs
+from tools.supervisor import Supervisor, page_address, require_free, service_specs
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 ASK_S = 60.0
@@ -54,7 +54,7 @@ async def _demo(stay: bool) -> None:
                 _tell_answer(response.part)
         say(f"== kept as {session_id}: `sensorium show {session_id}` prints it again in any format")
         if stay:
-            say(f"== the page is open at http://{HTTP_ADDRESS}/#{session_id} (Ctrl-C stops everything)")
+            say(f"== the page is open at http://{page_address()}/#{session_id} (Ctrl-C stops everything)")
             await until_signal()
 
 

@@ -39,6 +39,11 @@ class ServiceSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def page_address() -> str:
+    """HOST:PORT of the page: $SENSORIUM_HTTP_ADDRESS, else the fixed port."""
+    return os.environ.get("SENSORIUM_HTTP_ADDRESS") or HTTP_ADDRESS
+
+
 def service_specs(
     names: Sequence[str] = SERVICES,
     addresses: Mapping[str, str] | None = None,
@@ -46,7 +51,7 @@ def service_specs(
 ) -> list[ServiceSpec]:
     """The named services of Sensorium at the given addresses (default: environment, then fixed ports)."""
     at = {name: (addresses or {}).get(name) or service_address(name) for name in PORTS}
-    http = http_address or os.environ.get("SENSORIUM_HTTP_ADDRESS", HTTP_ADDRESS)
+    http = http_address or page_address()
     environment = {f"SENSORIUM_{name.upper()}_ADDRESS": address for name, address in at.items()}
     specs = []
     for name in names:
@@ -61,7 +66,7 @@ def require_free(specs: Sequence[ServiceSpec], http_address: str | None = None) 
     """Raises PortTakenError when an address of these services is in use, InputError when it is none."""
     wanted = [(spec.name, spec.address) for spec in specs]
     if any(spec.name == "gateway" for spec in specs):
-        wanted.append(("the page", http_address or os.environ.get("SENSORIUM_HTTP_ADDRESS", HTTP_ADDRESS)))
+        wanted.append(("the page", http_address or page_address()))
     for name, address in wanted:
         try:
             host, port = host_and_port(address)

@@ -14,7 +14,7 @@ from services.decoder import answer as answering
 from services.decoder import escalation, fields, model, reader
 from services.decoder import router as routing
 from services.decoder.escalation import Endpoint, EscalationError, Reply
-from services.decoder.language import foreign
+from services.decoder.language import can_answer, foreign
 from services.decoder.lines import shown_line
 from services.decoder.local_model import LocalModel
 from services.decoder.model import SmallDecoder
@@ -128,7 +128,7 @@ class Asking:
 
     async def _hits(self, session: Session, question: str, route: Route) -> list[Hit]:
         """The lines to answer from."""
-        found = await session.search(question, SEARCHED)
+        found = [hit for hit in await session.search(question, SEARCHED) if can_answer(question, hit.line.text)]
         return pictured(session, found) if is_picture(question, found) else ordered(found, route)
 
     async def _of_time(self, session: Session, request: pb.AskRequest, told: Told, started: float) -> pb.Answer:

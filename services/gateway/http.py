@@ -445,6 +445,14 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
+def _problem(problem: dict[str, Any]) -> str:
+    """One thing that is wrong with a request, and where, as a sentence."""
+    where, message = ".".join(str(part) for part in problem["loc"][1:]), problem["msg"]
+    if problem["type"] == "json_invalid":
+        return f"the body is not JSON: {problem.get('ctx', {}).get('error', message)} at character {where}"
+    return f"{where or 'body'}: {message}"
+
+
 def _answer_errors_in_json(app: FastAPI) -> None:
     async def known(request: Request, error: Exception) -> Response:
         status, code = next(answer for kind, answer in _STATUS.items() if isinstance(error, kind))
@@ -461,7 +469,7 @@ def _answer_errors_in_json(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         problems = error.errors() if isinstance(error, RequestValidationError) else []
-        texts = [f"{'.'.join(str(part) for part in p['loc'][1:]) or 'body'}: {p['msg']}" for p in problems[:5]]
+        texts = [_problem(p) for p in problems[:5]]
         return _error(400, "invalid_argument", "; ".join(texts) or "the request is not valid")
 
     for kind in _STATUS:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from services.decoder.language import foreign
+from services.decoder.language import can_answer, foreign
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -45,3 +45,22 @@ def test_no_question_of_the_meetings_written_by_hand_is_taken_for_another_langua
         for question in (*(asked for asked, _ in meeting["questions"]), *meeting["unanswerable"])
     ]
     assert [question for question in asked if foreign(question) is not None] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "line", "expected"),
+    [
+        ("When is it?", "The opening is in May.", True),
+        ("???", "The opening is in May.", False),
+        ("\U0001f642", "The opening is in May.", False),
+        ("\x00\x01", "The opening is in May.", False),
+        ("42?", "The opening is in May.", True),
+        ("你好吗", "The opening is in May.", False),
+        ("Кто такой Kowalski?", "Ask Kowalski.", True),
+        ("谁负责清单?", "清单由小王负责。", True),
+    ],
+)
+def test_no_english_line_answers_a_question_without_a_word_that_it_could_stand_for(
+    question: str, line: str, expected: bool
+) -> None:
+    assert can_answer(question, line) is expected

@@ -253,6 +253,14 @@ async def test_what_was_not_said_is_not_answered(running: Running, meeting: dict
         assert not evidence.evidence.evidence and not last.answer.evidence
 
 
+@pytest.mark.parametrize("question", ["???", "\U0001f642", "\x00\x01", "你好吗"])
+async def test_a_question_that_no_model_can_read_is_not_answered(running: Running, question: str) -> None:
+    async with running() as (_, stub):
+        await observe(stub, [config(), utterance("u", 0, "Good, so the opening is on the sixteenth of May.")])
+        last = (await ask(stub, question))[-1].answer
+        assert last.abstained and last.text.startswith("I did not hear that.") and not last.evidence
+
+
 async def test_who_asks_an_english_meeting_in_german_hears_why_nothing_is_found(running: Running) -> None:
     async with running() as (_, stub):
         await observe(stub, [config(), utterance("u", 0, "Tom pays for the lunch on Friday.")])

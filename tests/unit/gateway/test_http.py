@@ -243,6 +243,13 @@ async def test_a_wrong_body_is_400_with_a_sentence(gateway: Gateway, kept: str, 
     assert sentence(response)
 
 
+async def test_a_body_that_is_not_json_is_told_so_with_the_place(gateway: Gateway, kept: str) -> None:
+    headers = {"content-type": "application/json"}
+    response = await gateway.client.post("/api/sessions/kept/ask", content='{"text": who}', headers=headers)
+    assert response.status_code == 400
+    assert sentence(response) == "the body is not JSON: Expecting value at character 9"
+
+
 async def test_an_offer_that_fails_leaves_no_session_behind(gateway: Gateway) -> None:
     body = {"sdp": "v=0\r\n", "type": "offer"}
     assert (await gateway.client.post("/api/rtc", json=body)).status_code == 400

@@ -14,7 +14,7 @@ import pytest
 from tools import state
 from tools.errors import AlreadyUpError, InputError, PortTakenError, ServicesError
 from tools.services import wait_for
-from tools.supervisor import ServiceSpec, Supervisor, free_addresses, require_free, service_specs
+from tools.supervisor import ServiceSpec, Supervisor, free_addresses, page_address, require_free, service_specs
 
 # Says hello in its log, says that it is ready in a named pipe when it gets one, then waits for SIGTERM.
 CHILD = """
@@ -156,6 +156,13 @@ def test_every_service_is_told_where_all_of_them_are(monkeypatch):
     assert specs[1].command[-2:] == ("--http", "127.0.0.1:7080")
     assert specs[1].environment["SENSORIUM_ASR_ADDRESS"] == "127.0.0.1:7001"
     assert specs[1].environment["SENSORIUM_VISION_ADDRESS"] == "127.0.0.1:50053"
+
+
+def test_the_page_is_where_the_environment_says_for_who_is_told_of_it_too(monkeypatch):
+    monkeypatch.setenv("SENSORIUM_HTTP_ADDRESS", "127.0.0.1:7081")
+    assert page_address() == "127.0.0.1:7081" == service_specs(("gateway",))[0].command[-1]
+    monkeypatch.delenv("SENSORIUM_HTTP_ADDRESS")
+    assert page_address() == "127.0.0.1:8080" == service_specs(("gateway",))[0].command[-1]
 
 
 def test_only_one_supervisor_holds_a_folder(tmp_path):
