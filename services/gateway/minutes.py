@@ -175,7 +175,8 @@ _DECISIONS = [
         rf"\bwe(?:'ll| will|'re going to| are going to|'re not going to| are not going to) {_NOT_TALK}\w+ (?:\S+ )*\S+",
         r"\bwe(?:'re| are) (?:going|sticking|staying) with\b",
         rf"\b(?:then|so|so from \S+),? we {_DO}\b",
-        r"^(?!(?:as|what|how|that|whatever|so|where|who|here|there)\b)[\w' -]{3,40} it is[.!]$",
+        r"^(?:(?:okay|ok|fine|good|great|yes|sure|right|alright|all right)[\w' ]{0,15}, )?"
+        r"(?!(?:as|what|how|that|whatever|so|where|who|here|there)\b)[\w' -]{3,40} it is[.!]$",
         r"^agreed[,:.] (?:\S+ ){2}",
         r"^(?:\S+ ){1,20}?\S+[,:] (?:then )?agreed[.!]$",
     )
@@ -197,6 +198,11 @@ _TAKEN_UP = re.compile(
     r"(?! (?:if|but|as long|only|that it)\b)[^?]*$",
     re.IGNORECASE,
 )
+# What takes the last decision back; it is told beside it.
+_TAKEN_BACK = re.compile(
+    rf"{_LEAD}(?:(?:no|wait|actually|oh|hm+|sorry)[,.]? )*(?:scratch|forget|strike|cancel|undo) (?:that|it)\b(?!.*\?$)",
+    re.IGNORECASE,
+)
 _NO_DECISION = re.compile(
     r"\?$|\b(?:if|maybe|perhaps|might|could|should|would|unless|suppose|whether|hasn't|haven't|didn't|wasn't|not yet|"
     r"last (?:time|year|month|week|meeting|summer|winter|spring)|move on|offline|come back to)\b",
@@ -205,20 +211,32 @@ _NO_DECISION = re.compile(
 
 
 def _decisions(said: Sequence[Sentence], taken: Set[Sentence]) -> Iterator[Item]:
-    """Sentences that say what was decided, and proposals that the next speaker takes up."""
-    agreed: set[int] = set()
+    """Sentences that say what was decided, proposals that the next speaker takes up, and what takes either back."""
+    told: set[int] = set()
     for number, sentence in enumerate(said):
-        if sentence in taken or number in agreed:
+        if sentence in taken or number in told:
             continue
-        if _is_decision(sentence.text):
-            yield Item(sentence.text, (sentence,))
-        elif _PROPOSAL.search(sentence.text):
-            reply = _reply(said, number, partial(_is_of_another, sentence.speaker))
+        places = [number]
+        if not _is_decision(sentence.text):
+            reply = _taken_up(said, number)
             if reply is None or said[reply] in taken:
                 continue
-            if _TAKEN_UP.search(said[reply].text) and not re.search(r"\bbut\b", said[reply].text):
-                agreed.add(reply)
-                yield Item(sentence.text, (sentence, said[reply]))
+            places.append(reply)
+        back = _reply(said, places[-1], lambda later: _TAKEN_BACK.search(later.text) is not None)
+        if back is not None:
+            places.append(back)
+        told.update(places)
+        yield Item(sentence.text, tuple(said[place] for place in places))
+
+
+def _taken_up(said: Sequence[Sentence], number: int) -> int | None:
+    """The place of the sentence with which another takes up a proposal."""
+    if not _PROPOSAL.search(said[number].text):
+        return None
+    reply = _reply(said, number, partial(_is_of_another, said[number].speaker))
+    if reply is None or not _TAKEN_UP.search(said[reply].text) or re.search(r"\bbut\b", said[reply].text):
+        return None
+    return reply
 
 
 def _is_decision(text: str) -> bool:
@@ -255,6 +273,19 @@ _PROMISE = re.compile(
     rf"\b(?:I'll|I will|I'm going to|I am going to) (?!{_IDLE}\b)(?:then |also |now )?\w+", re.IGNORECASE
 )
 _PROMISE_WITH_DATE = re.compile(rf"\bI (?:can|need to|have to|must|should) (?!{_IDLE}\b)\w+", re.IGNORECASE)
+# "I'll go through it" begins a talk, unless it is for later.
+_LATER = re.compile(r"\bI(?:'ll| will) go (?:through|over) (?!.*\b(?:today|tonight|now|together)\b)\w+", re.IGNORECASE)
+# What is put to all, and who takes it.
+_CALL = re.compile(
+    rf"{_LEAD}(?:but )?(?:somebody|someone) (?:(?:needs|has|ought) to|must|should) (?!be\b|have\b)\w+|"
+    rf"{_LEAD}who (?:can|could|will|wants to|would like to) (?!(?:be|have|hear|see|tell|say|remember)\b)\w+ .*\?$",
+    re.IGNORECASE,
+)
+_TAKES = re.compile(
+    r"^(?:(?:yes|yeah|okay|ok|sure|well)[,.]? )*(?:I can|I could|I'll|I will)"
+    r"(?: (?:do|take|handle) (?:that|it|this)| take care of (?:that|it|this))?(?:[.!]|, (?!if\b|but\b|unless\b)[^?]*)$",
+    re.IGNORECASE,
+)
 _WE_MUST = re.compile(
     r"\bwe (?:need to|have to|must) (?!be\b|have\b|find out|decide|know|talk|think|see\b)\w+", re.IGNORECASE
 )
@@ -308,6 +339,13 @@ def _actions(said: Sequence[Sentence], people: dict[str, str]) -> Iterator[Item]
             elif not is_asked and (answer is None or not _NO.search(answer.text)):
                 yield Item(text, (sentence,), owner, due)
             continue
+        if _CALL.search(text) is not None:
+            reply = _reply(said, number, lambda later: _TAKES.search(later.text) is not None)
+            if reply is not None and said[reply].speaker:
+                taken.add(reply)
+                due = _due(text, 0) or _due(said[reply].text, 0)
+                yield Item(text, (sentence, said[reply]), said[reply].speaker, due)
+            continue
         if (marked := _MARKED.search(text)) is not None:
             who = marked[1].lower()
             owner = sentence.speaker if who == "me" else people.get(who, marked[1])
@@ -318,6 +356,8 @@ def _actions(said: Sequence[Sentence], people: dict[str, str]) -> Iterator[Item]
             yield Item(text, (sentence,), sentence.speaker, _due(text, match.end()))
         elif (match := _PROMISE_WITH_DATE.search(text)) is not None and (due := _due(text, match.end())):
             yield Item(text, (sentence,), sentence.speaker, due)
+        elif (match := _LATER.search(text)) is not None and (date := _DUE.search(text, match.end())):
+            yield Item(text, (sentence,), sentence.speaker, date[0])
         elif (match := third.search(text)) is not None:
             yield Item(text, (sentence,), people[match["a"].lower()], _due(text, match.end()))
         elif (match := _WE_MUST.search(text)) is not None and (due := _due(text, match.end())):

@@ -200,6 +200,43 @@ def test_a_request_counts_when_it_is_accepted_not_when_it_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("call", "reply", "due"),
+    [
+        ("Somebody needs to talk to the landlord by Monday.", "I can do that, I know her.", "by Monday"),
+        ("Who can bring the projector?", "I will.", ""),
+        ("Okay, who wants to write the report?", "Sure, I'll do it.", ""),
+    ],
+)
+def test_what_is_put_to_all_is_of_who_takes_it(call: str, reply: str, due: str) -> None:
+    (item,) = made(a_document([("Ada", call), ("Tom", reply)])).actions
+    assert (item.text, item.owner, item.due, len(item.evidence)) == (call, "Tom", due, 2)
+    assert not made(a_document([("Ada", call), ("Tom", "I can see why.")])).actions
+
+
+def test_going_through_something_is_a_task_when_it_is_for_later() -> None:
+    (item,) = made(a_document([("Ada", "I'll go through the old invoices and report on Monday.")])).actions
+    assert (item.owner, item.due) == ("Ada", "on Monday")
+    for line in ("I'll go through the agenda.", "Today I'll go through the plan.", "I'll go over the numbers now."):
+        assert not made(a_document([("Ada", line)])).actions
+
+
+def test_a_decision_stands_beside_what_took_it_back() -> None:
+    lines = [("Ada", "Let's order the lamps from Lumo."), ("Tom", "They need ten weeks.")]
+    back = ("Ada", "Then scratch that, we order from Nord instead.")
+    (item,) = made(a_document([*lines, back])).decisions
+    assert item.text == lines[0][1] and item.evidence[-1].text == back[1]
+    (alone,) = made(a_document([*lines, ("Ada", "Could we scratch that?")])).decisions
+    assert len(alone.evidence) == 1
+    assert made(a_document([("Ada", "The lamps are green."), ("Ada", "Scratch that, blue.")])).decisions == ()
+
+
+def test_what_it_is_after_a_yes_is_a_decision() -> None:
+    (item,) = made(a_document([("Ada", "Thirty is noisy."), ("Tom", "Fine with me, fourteen days it is.")])).decisions
+    assert item.text == "Fine with me, fourteen days it is."
+    assert not made(a_document([("Ada", "Fine, whatever it is.")])).decisions
+
+
+@pytest.mark.parametrize(
     ("line", "due"),
     [
         ("I'll send the offer by Friday the 14th.", "by Friday the 14th"),
