@@ -214,11 +214,14 @@ class ScreenText:
         height, width = pixels.shape[:2]
         boxes = [line.line.xyxy for line in changed]
         everything = [(0, 0, width, height)]
+        seen: dict[Area, list[TextBox]] = {}
         areas = _grown([_widened(area, _CONTEXT_PX) for area in change.areas], boxes, width, height)
         for _ in range(_MAX_ROUNDS):
             if sum(_size(area) for area in areas) > _MAX_SHARE * width * height:
                 areas = everything
-            found = [(area, _detect(pixels, area, detector)) for area in areas]
+            # An area that did not grow was looked at in the round before.
+            seen = {area: seen[area] if area in seen else _detect(pixels, area, detector) for area in areas}
+            found = list(seen.items())
             cut = [
                 (area, box)
                 for area, members in found

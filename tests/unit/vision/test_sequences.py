@@ -12,10 +12,13 @@ from playwright.sync_api import Page
 from benchmarks.screens import ACTIONS, HEIGHT_PX, STYLES, WIDTH_PX, Screen, new_tab, through_codec
 from services.runtime.percept import Checkpoint, ScreenChangeKind, ScreenState, TextRegion
 from services.runtime.stage import Frame, RestingStage, Stage, StageConfig
+from services.vision.change import Change
+from services.vision.ocr import TINY
+from services.vision.screen_text import ScreenText
 from services.vision.service import VisionExpert
 from services.vision.stage import VisionStage
 from services.vision.text_detection import TextBox
-from tests.unit.vision.conftest import Pixels
+from tests.unit.vision.conftest import Draw, Pixels
 
 FAST = StageConfig(options={"quality": "fast"})
 # The pane's edges cut lines; what is read of half letters is chance.
@@ -149,6 +152,7 @@ class Counted:
         self._expert = expert
         self.recognizer, self.objects, self.gui = expert.recognizer, expert.objects, expert.gui
         self.parts = self.wholes = 0
+        self.shown: list[Pixels] = []
 
     def detector(self) -> "Counted":
         return self
@@ -156,7 +160,24 @@ class Counted:
     def detect(self, pixels: Pixels) -> list[TextBox]:
         is_whole = pixels.shape[:2] == (HEIGHT_PX, WIDTH_PX)
         self.wholes, self.parts = self.wholes + is_whole, self.parts + (not is_whole)
+        self.shown.append(pixels)
         return self._expert.detector().detect(pixels)
+
+
+def test_a_look_that_grows_at_one_place_does_not_look_at_the_other_again(expert: VisionExpert, draw: Draw) -> None:
+    pixels = draw([("A line that is much longer than the place that changed", 40, 60), ("Far away", 40, 290)])
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[40:60, 240:250] = mask[270:290, 40:100] = 1
+    models, text = Counted(expert), ScreenText()
+    change = Change(mask, ((224, 32, 256, 64), (32, 256, 128, 320)))
+    list(text.update(pixels, change, models, expert.recognizer(TINY)))
+    assert [line.line.text for line in text.lines] == [
+        "A line that is much longer than the place that changed",
+        "Far away",
+    ]
+    # Both places once; the first again, grown, until the line ends in it.
+    shapes = [shown.shape for shown in models.shown]
+    assert len(shapes) > 2 and len(set(shapes)) == len(shapes)
 
 
 def blinking(tab: Page, seed: int) -> tuple[Pixels, Pixels]:
