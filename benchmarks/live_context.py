@@ -22,6 +22,7 @@ import asyncio
 import json
 import math
 import random
+import resource
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -341,10 +342,11 @@ async def _service(length_s: float, tokens: int) -> dict[str, Any]:
             for name in SPEAKERS:
                 await _asked(stub, name, _UNANSWERED)
             after = await _resident(stub)
-            return {"opened_mb": opened, "with_four_full_contexts_mb": full, "and_wide_reader_mb": after}
+            result = {"opened_mb": opened, "with_four_full_contexts_mb": full, "and_wide_reader_mb": after}
     finally:
         process.terminate()
         await process.wait()
+    return result | {"peak_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)}
 
 
 async def _requests(name: str, length_s: float) -> AsyncIterator[pb.ObserveRequest]:
@@ -394,8 +396,9 @@ async def _memory(length_s: float) -> dict[str, Any]:
                         session.add_screen(state)
                 ahead = next(coming, None)
             await session.caught_up()
-            utterances, lines = len(session.timeline.utterances()), len(session.timeline.screen_lines())
+            # first: listing all that was said makes objects of it
             grown = round((resident_bytes() - before) / 1e6, 1)
+            utterances, lines = len(session.timeline.utterances()), len(session.timeline.screen_lines())
             rows.append({"minute": moment / 60, "utterances": utterances, "screen_lines": lines, "grown_mb": grown})
         session.close()
     return {"hours": length_s / 3600, "cpu_s": round(time.process_time(), 1), "moments": rows}

@@ -105,7 +105,7 @@ class Resident(Generic[Opened]):
             try:
                 if value is None:
                     value = self._opener()
-                    _give_back()
+                    give_back()
                 with self._residents.lock:
                     self._value = value
                     self._residents.used(self)
@@ -152,12 +152,16 @@ class ResidentEngine:
             return engine.run(feeds, outputs)
 
 
-def _give_back() -> None:
-    """Return to the system what opening a graph has freed: as much as a third of its file stayed with the process."""
-    # of the GNU C library alone
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
+def give_back() -> None:
+    """Return what was freed to the system, in some ms: opening a graph leaves as much as a third of its file."""
+    if (trim := _trim()) is not None:
         trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    # of the GNU C library alone
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 def parse_budget(text: str) -> int | None:

@@ -37,10 +37,12 @@ class OnnxRuntimeEngine:
         threads: int = 1,
         optimised: bool = True,
         weights: Mapping[str, NDArray[Any]] | None = None,
+        keeps_memory: bool = True,
     ) -> None:
         """`optimised`: with nodes fused; without, every operator is run as it stands.
 
-        `weights`, by name, are used where they lie, in the place of the file's.
+        `weights`, by name, are used where they lie, in the place of the file's. `keeps_memory`: what a run took is kept
+        for the next one; else the allocator has it back.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -50,6 +52,7 @@ class OnnxRuntimeEngine:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         # Shapes change from call to call: a memory plan for each costs memory and saves no time.
         options.enable_mem_pattern = False
+        options.enable_cpu_mem_arena = keeps_memory
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not has_vnni():
             # u8 x s8 products would saturate in 16 bits. With VNNI this option gives the same for 2.5 times the time.

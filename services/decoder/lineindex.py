@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from services.decoder.lines import Line
 from services.decoder.listening import Listener, likelihood_ratio
 from services.decoder.moments import mention, speaker_asked
+from services.decoder.postings import Postings
 from services.decoder.vectors import Vectors
 from services.runtime.sentence import SentenceEncoder
 
@@ -117,7 +118,7 @@ class LineIndex:
         # Rows that are not embedded yet, in the order in which they came.
         self._unread: dict[int, None] = {}
         self._lengths = np.zeros(64, np.float32)
-        self._postings: dict[str, dict[int, int]] = {}
+        self._postings = Postings()
         self._of_source: dict[str, list[str]] = {}
         self._asks = np.zeros(64, np.bool_)
         self._said_by: dict[str, set[int]] = {}
@@ -234,19 +235,22 @@ class LineIndex:
         most, count, listened = 0.0, len(self._lines), 0
         average = float(self._lengths[: len(self._ids)].sum()) / count
         for word in words:
-            posting, doubtful = self._postings.get(_stem(word), {}), set[int]()
-            if not posting and word not in _ASKING and listened < _LISTENED:
+            rows, times = self._postings.of(_stem(word))
+            is_sure = np.ones(len(rows), np.bool_)
+            if not len(rows) and word not in _ASKING and listened < _LISTENED:
                 # a word that stands nowhere may have been said and written otherwise
                 listened += 1
                 likely = self._heard(word)
-                posting, doubtful = dict.fromkeys(likely, 1), {row for row in likely if likely[row] < _LIKELY}
-                for row in likely.keys() - doubtful:
+                rows, times = np.fromiter(likely, np.int64), np.ones(len(likely), np.int64)
+                is_sure = np.array([odds >= _LIKELY for odds in likely.values()], np.bool_)
+                for row in rows[is_sure].tolist():
                     heard.setdefault(row, []).append(word)
-            idf = math.log(1 + (count - len(posting) + 0.5) / (len(posting) + 0.5))
+            idf = math.log(1 + (count - len(rows) + 0.5) / (len(rows) + 0.5))
             most += idf * (_K1 + 1)
-            for row, times in posting.items():
-                norm = _K1 * (1 - _B + _B * float(self._lengths[row]) / average)
-                (perhaps if row in doubtful else total)[row] += idf * times * (_K1 + 1) / (times + norm)
+            norm = _K1 * (1 - _B + _B * self._lengths[rows].astype(np.float64) / average)
+            gain = (idf * times * (_K1 + 1) / (times + norm)).astype(np.float32)
+            total[rows[is_sure]] += gain[is_sure]
+            perhaps[rows[~is_sure]] += gain[~is_sure]
         return total / (most or 1), perhaps / (most or 1), heard
 
     def _heard(self, word: str) -> dict[int, float]:
@@ -310,8 +314,7 @@ class LineIndex:
     def _add(self, line: Line, source: str) -> None:
         row = self._free.pop() if self._free else self._new_row()
         words = [_stem(word) for word in _TOKEN.findall(line.text.lower())]
-        for word, times in Counter(words).items():
-            self._postings.setdefault(word, {})[row] = times
+        self._postings.add(row, Counter(words))
         self._ids[row], self._rows[line.line_id] = line.line_id, row
         self._lengths[row] = len(words)
         self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))
@@ -348,10 +351,7 @@ class LineIndex:
 
     def _remove(self, line_id: str) -> None:
         line, row = self._lines.pop(line_id), self._rows.pop(line_id)
-        for word in {_stem(word) for word in _TOKEN.findall(line.text.lower())}:
-            del self._postings[word][row]
-            if not self._postings[word]:
-                del self._postings[word]
+        self._postings.remove(row, {_stem(word) for word in _TOKEN.findall(line.text.lower())})
         self._ids[row] = None
         self._unread.pop(row, None)
         self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))

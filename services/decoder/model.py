@@ -105,7 +105,8 @@ def _caches(threads: int) -> Callable[[int], Cache]:
     if isinstance(engine, TensorRTEngine):
         return partial(CardCache, engine)
     path = model_file(NAME, _GRAPH)
-    opener = partial(OnnxRuntimeEngine, path, threads=threads)
+    # what the longest run took would stay for good, and saves no time
+    opener = partial(OnnxRuntimeEngine, path, threads=threads, keeps_memory=False)
     resident = Resident(f"{NAME}/{_GRAPH}", path.stat().st_size, opener)
     with resident.use() as opened:
         keys = [spec.shape for spec in opened.inputs if spec.name.startswith("past_key.")]

@@ -13,6 +13,7 @@ import numpy as np
 
 from engines.kernels.device import DeviceError
 from engines.models import runs_as
+from engines.residency import give_back
 from protos.decoder.v1 import decoder_pb2 as pb
 from protos.decoder.v1 import decoder_pb2_grpc
 from protos.media.v1 import media_pb2
@@ -140,6 +141,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                     async with aclosing(parts):
                         async for part in parts:
                             await context.write(part)
+                # behind the answer, for nobody waits: what finding and writing it took
+                self._searching.submit(give_back)
         except Exception as error:  # the top of a call: every failure becomes a status
             if status_code(error) is grpc.StatusCode.INTERNAL:
                 log.exception("ask failed")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
+from engines.residency import give_back
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder.cache import Float
 from services.decoder.context import LiveContext, Scribe
@@ -238,6 +239,8 @@ class Session:
                 self._changed.clear()
                 self._is_busy = True
                 await self._catch_up()
+                # what reading and writing took for a moment would add up to tens of MB
+                await self.write(give_back)
                 self._is_busy = False
                 async with self._caught_up:
                     self._caught_up.notify_all()

@@ -67,15 +67,15 @@ class _Slots:
     """Ids by the slots of time that their spans touch."""
 
     def __init__(self) -> None:
-        self._ids: dict[int, set[str]] = {}
+        self._ids: dict[int, list[str]] = {}
 
     def add(self, name: str, start: int, end: int) -> None:
         for slot in _slots(start, end):
-            self._ids.setdefault(slot, set()).add(name)
+            self._ids.setdefault(slot, []).append(name)
 
     def remove(self, name: str, start: int, end: int) -> None:
         for slot in _slots(start, end):
-            self._ids[slot].discard(name)
+            self._ids[slot].remove(name)
             if not self._ids[slot]:
                 del self._ids[slot]
 
@@ -83,7 +83,7 @@ class _Slots:
         found: set[str] = set()
         # one more: a gap of exactly NEAREST_TURN_SAMPLES still counts, seen from either side
         for slot in _slots(start - NEAREST_TURN_SAMPLES - 1, end + NEAREST_TURN_SAMPLES + 1):
-            found |= self._ids.get(slot, set())
+            found.update(self._ids.get(slot, ()))
         return found
 
 

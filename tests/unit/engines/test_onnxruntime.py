@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.backends import onnxruntime
 from engines.backends.onnxruntime import OnnxRuntimeEngine
+from services.runtime.describe import resident_bytes
 
 
 @pytest.mark.parametrize("has_vnni", [False, onnxruntime.has_vnni()])
@@ -27,3 +28,24 @@ def test_eight_bit_products_do_not_saturate(has_vnni: bool, tmp_path: Path, monk
     x = np.full((8, 64), 255, np.uint8)
     y = OnnxRuntimeEngine(tmp_path / "product.onnx").run({"x": x})["y"]
     np.testing.assert_array_equal(y, x.astype(np.int32) @ weight.astype(np.int32))
+
+
+@pytest.mark.parametrize("keeps_memory", [False, True])
+def test_what_a_run_took_is_kept_only_where_that_is_wanted(keeps_memory: bool, tmp_path: Path) -> None:
+    count = 50_000_000
+    graph = helper.make_graph(
+        [
+            helper.make_node("Expand", ["x", "shape"], ["wide"]),
+            helper.make_node("ReduceMax", ["wide"], ["y"], keepdims=0),
+        ],
+        "wide",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+        [numpy_helper.from_array(np.array([count]), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.save(model, tmp_path / "wide.onnx")
+    engine = OnnxRuntimeEngine(tmp_path / "wide.onnx", keeps_memory=keeps_memory)
+    before = resident_bytes()
+    assert engine.run({"x": np.ones(1, np.float32)})["y"] == 1
+    assert (resident_bytes() - before > 2 * count) is keeps_memory
