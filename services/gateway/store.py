@@ -16,8 +16,13 @@ from protos.media.v1 import media_pb2
 from protos.session.v1 import session_pb2 as pb
 from services.runtime.errors import NotFoundError
 from services.runtime.percept import Checkpoint
+from services.runtime.stage import OverloadedError
 
 log = logging.getLogger(__name__)
+
+# A full disk, most of all: whoever has room to make needs some time.
+RETRY_FULL_S = 30.0
+_NOT_KEPT = "this cannot be kept ({}): make room on the disk of SENSORIUM_DATA, then try again"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -279,11 +284,13 @@ class Store:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """All that is written in the block is kept when it ends, or nothing of it."""
+        """All that is written in the block is kept when it ends, or nothing of it. Raises OverloadedError: no room."""
         async with self._writing:
             try:
                 yield self._database
                 await self._database.commit()
-            except BaseException:
+            except BaseException as error:
                 await self._database.rollback()
+                if isinstance(error, sqlite3.OperationalError):
+                    raise OverloadedError(_NOT_KEPT.format(error), RETRY_FULL_S) from error
                 raise

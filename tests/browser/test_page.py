@@ -83,6 +83,8 @@ def test_a_shared_tab_is_read_and_questions_are_answered_with_evidence_to_click(
     page.keyboard.press("Enter")
     answer = page.locator("#answers li[aria-busy=false]").first
     expect(answer).to_contain_text(re.compile("circumstances", re.I))
+    # What it stands on is longer than the list: the answer is what one sees of it.
+    expect(answer.locator(".said")).to_be_in_viewport(ratio=1)
     evidence = answer.locator("button.from-speech", has_text=re.compile("circumstances", re.I)).first
     evidence.focus()
     page.keyboard.press("Enter")

@@ -92,7 +92,8 @@ export class QuestionsView {
     text.classList.toggle("streaming", !answer.whole);
     node.setAttribute("aria-busy", String(!answer.whole));
     node.replaceChildren(question, text, this.#evidence(answer), this.#footer(answer));
-    this.list.scrollTop = this.list.scrollHeight;
+    // To the question and its answer: what it stands on may be longer than the list.
+    this.list.scrollTop += node.getBoundingClientRect().top - this.list.getBoundingClientRect().top;
     if (isNews && answer.whole) this.answered.textContent = `Answer: ${this.#named(answer.text)}`;
   }
 
