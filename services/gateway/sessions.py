@@ -221,9 +221,10 @@ class Sessions:
         if (session := self._live.get(session_id)) is not None:
             session.answer(question_id, text, parts)
             return
+        await self.feed(session_id)
+        # Nothing is waited for in between: of many that come at once no more are taken.
         if len(self._questions) >= MAX_QUESTIONS:
             raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
-        await self.feed(session_id)
         # While the answer is made the session may go live, or end: each part goes where people look then.
         task = asyncio.create_task(publish_answer(lambda: self.feed(session_id), question_id, text, parts))
         self._questions.add(task)
@@ -617,6 +618,7 @@ class Sessions:
         if (run := self._runs.get(session.id)) is not None:
             run.cancel()
             await asyncio.wait([run])
+        self._shown.discard(session.id)
         await self.store.delete(session.id)
         await self._forget(session.id)
 

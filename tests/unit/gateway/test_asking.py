@@ -13,7 +13,7 @@ from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
 from protos.expert.v1 import expert_pb2_grpc
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.feed import Feed
-from services.gateway.session import DECODER_AWAY, publish_answer
+from services.gateway.session import DECODER_AWAY, MAX_QUESTIONS, publish_answer
 from services.runtime.errors import DrainingError, abort
 from services.runtime.expert import ExpertSkin
 from services.runtime.settings import ServiceSettings
@@ -212,6 +212,30 @@ async def test_what_is_asked_about_without_being_kept_is_forgotten_after_the_ans
         parts = [part async for part in gateway.sessions.ask_unkept([pb.Event(ended=pb.Ended())], "Who owns it?")]
         assert parts[-1].answer.text == "Priya does."
         assert decoder.forgotten == decoder.observed != []
+
+
+async def test_of_many_questions_that_come_at_once_no_more_are_taken_than_are_answered(
+    gateway: Gateway, kept: str
+) -> None:
+    async with serving(gateway, Decoder()) as decoder:
+        decoder.may_answer.clear()
+        taken = await asyncio.gather(
+            *(gateway.sessions.question(kept, f"q{i}", "Who owns it?") for i in range(3 * MAX_QUESTIONS)),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in taken].count(OverloadedError) == 2 * MAX_QUESTIONS
+        decoder.may_answer.set()
+
+
+async def test_a_passing_session_that_was_told_whole_leaves_no_trace(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.session.FINISH_S", 2.0)  # nobody looks at its pictures here
+    async with serving(gateway, Decoder()), asyncio.timeout(20):
+        session, forget = await gateway.sessions.open_passing(pb.LiveConfig(experts=["vision"]))
+        await session.finish()
+        await forget()
+        assert session.is_told and session.id not in gateway.sessions._shown
 
 
 async def test_a_passing_session_is_forgotten_by_the_decoder_too(gateway: Gateway) -> None:
