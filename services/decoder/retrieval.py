@@ -5,8 +5,8 @@ The first step (services/decoder/lineindex.py) brings the READ best lines by wor
 score of the first step. `probability` is a logistic curve of that score, of its lead over the best other line and of
 the first step's score, fitted by `python -m tools.train_decoder calibrate` on meetings for development.
 
-Where no line is sure enough, its wide reader looks again, at lines whose subject may have come some lines before; it is
-believed only where it is very sure.
+Where no line is sure, all is looked at twice: lines whose subject may also have come some lines before, each read by
+the reader and by the wide reader. The logit is then the mean of both, and the curve another.
 """
 
 import math
@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.decoder.lineindex import Candidate, Fit, LineIndex, is_echo
+from services.decoder.lineindex import Candidate, LineIndex, is_echo
 from services.decoder.lines import Line
 from services.decoder.moments import moment_sample, on_screen_when, speaker_asked
 from services.decoder.pictures import Pictures, picture_asked
@@ -25,23 +25,38 @@ from services.runtime.sentence import SentenceEncoder
 BY_WORDS = 1.0
 OTHERS_WORDS = 4.0
 # What a "Yes." or "No, ..." gains right after the same question was asked in the meeting: alone it says too little.
-REPLIES = 6.0
+REPLIES = 8.0
 _REPLY = re.compile(
     r"(?:(?:oh|well|um|uh|so|but|unfortunately|actually)[,.]? )*"
     r"(?:yes|yeah|yep|yup|no|nope|not|nobody|no one|nothing|none|never|sure|of course|absolutely|definitely|exactly)\b",
     re.IGNORECASE,
 )
-# A line is as sure as its score, its lead over the best other line and its words say: weights and bias of log-odds.
-BY_SCORE, BY_LEAD, BY_FIT, BIAS = 0.47, 0.22, 0.87, -1.07
 # A lead of more tells nothing more; a score under it neither.
 MOST_LEAD, LEAST_SCORE = 6.0, -6.0
 # Lines that are read.
 READ = 10
-# Below it the best line is not offered as an answer, and before that the wide reader is asked.
-LEAST_PROBABILITY = 0.45
-# The wide reader must be as sure as the first; it is right as often as the second says. docs/answers.md tells how all
-# three were chosen.
-WIDE_SURE, WIDE_RIGHT = 0.95, 0.93
+# Below the first the best line is not offered as an answer; below the second all is looked at twice.
+LEAST_PROBABILITY, SURE = 0.55, 0.65
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Log-odds that a line answers: weights of its score, of its lead over the best other line and of its fit."""
+
+    by_score: float
+    by_lead: float
+    by_fit: float
+    bias: float
+
+    def probability(self, score: float, lead: float, fit: float) -> float:
+        """How likely a line is to answer with this score, lead, and `fit` of the first step."""
+        lead = min(max(lead, -MOST_LEAD), MOST_LEAD)
+        odds = self.by_score * max(score, LEAST_SCORE) + self.by_lead * lead + self.by_fit * fit + self.bias
+        return 1 / (1 + math.exp(-odds))
+
+
+# Of lines that were looked at once and twice; docs/answers.md tells how they were fitted.
+ONCE, TWICE = Curve(0.37, 0.10, 0.39, -0.82), Curve(0.47, 0.11, 1.13, -0.71)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,37 +108,12 @@ class Index(LineIndex):
             return [Hit(e.line, e.score, 1 / (1 + math.exp(-8 * (e.score - 0.48))), e.line.text) for e in found]
         if not len(self):
             return []
-        fit = self.fit(question, names)
-        hits = self._read_by(self.reader, fit, question, names, is_wide=False)
-        if hits and hits[0].probability < LEAST_PROBABILITY:
-            wide = self._read_by(self.reader, fit, question, names, is_wide=True)
-            if wide and (best := wide[0]).probability >= WIDE_SURE:
-                sure = min(best.probability, WIDE_RIGHT)
-                others = [hit for hit in hits if hit.line.line_id != best.line.line_id]
-                hits = [replace(best, probability=sure, alone=min(best.alone, sure)), *others]
-            hits = [replace(hit, is_wide=True) for hit in hits]
-        return hits
-
-    def _read_by(self, reader: Reader, fit: Fit, question: str, names: dict[str, str], *, is_wide: bool) -> list[Hit]:
-        candidates = self.ranked(fit, question, names, is_wide=is_wide)
-        found, unread = candidates[:READ], candidates[READ:]
-        readings = read(reader, question, names, found, is_wide=is_wide)
-        scores = [
-            reading.logit + BY_WORDS * each.score + REPLIES * is_reply(question, each)
-            for each, reading in zip(found, readings, strict=True)
-        ]
-        best, second = sorted([*scores, LEAST_SCORE, LEAST_SCORE], reverse=True)[:2]
-        hits = []
-        for each, reading, score in zip(found, readings, scores, strict=True):
-            # it counts among those that others must lead: how sure they are was fitted so
-            if is_echo(question, each.line.text):
-                continue
-            sure = probability(score, score - (second if score == best else best), each.score)
-            words, alone = _words_of(each.line, reading, names), probability(score, 0.0, each.score)
-            hits.append(Hit(each.line, score, sure, words, reading.span, alone))
-        hits.sort(key=lambda hit: (-hit.score, hit.line.start_sample, hit.line.line_id))
+        looks = Looks(self, self.reader, question, names)
+        hits = _hits(looks.once(), ONCE, names)
+        if hits and hits[0].probability < SURE:
+            hits = [replace(hit, is_wide=True) for hit in _hits(looks.twice(), TWICE, names)]
         # what was not read follows: a scope or a time may still want it
-        return hits + [Hit(each.line, LEAST_SCORE, 0.0, each.line.text) for each in unread]
+        return hits + [Hit(each.line, LEAST_SCORE, 0.0, each.line.text) for each in looks.unread]
 
     def _on_screen(self, moment: str, names: dict[str, str]) -> list[Hit]:
         """The last picture that came before a moment, told by a time or by what was said."""
@@ -135,6 +125,73 @@ class Index(LineIndex):
             at, sure, is_wide = said.line.start_sample, said.probability, said.is_wide
         lines = self.shown_at(at)
         return [Hit(line, sure, sure, line.text, (0, len(line.text)), is_wide=is_wide) for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A line that was read, with what a curve makes a probability of."""
+
+    candidate: Candidate
+    reading: Reading
+    score: float
+    lead: float
+
+
+class Looks:
+    """One question's looks at an index with lines: what was found and read in the first is not sought again."""
+
+    def __init__(self, index: LineIndex, reader: Reader, question: str, names: dict[str, str]) -> None:
+        self._index, self._reader, self._question, self._names = index, reader, question, names
+        self._fit, self._readings = index.fit(question, names), dict[str, Reading]()
+        self.unread: list[Candidate] = []
+
+    def once(self) -> list[Scored]:
+        """The best lines by the reader, best first."""
+        found = self._found(is_wide=False)
+        return self._scored(found, [self._readings[each.line.line_id] for each in found])
+
+    def twice(self) -> list[Scored]:
+        """The best lines, also those with an earlier subject, by the mean of the reader and the wide reader."""
+        found = self._found(is_wide=True)
+        wide = read(self._reader, self._question, self._names, found, is_wide=True)
+        return self._scored(found, [mean(self._readings[e.line.line_id], w) for e, w in zip(found, wide, strict=True)])
+
+    def _found(self, *, is_wide: bool) -> list[Candidate]:
+        candidates = self._index.ranked(self._fit, self._question, self._names, is_wide=is_wide)
+        found, self.unread = candidates[:READ], candidates[READ:]
+        new = [each for each in found if each.line.line_id not in self._readings]
+        if new:
+            readings = read(self._reader, self._question, self._names, new)
+            self._readings |= {each.line.line_id: reading for each, reading in zip(new, readings, strict=True)}
+        return found
+
+    def _scored(self, found: Sequence[Candidate], readings: Sequence[Reading]) -> list[Scored]:
+        scores = [
+            reading.logit + BY_WORDS * each.score + REPLIES * is_reply(self._question, each)
+            for each, reading in zip(found, readings, strict=True)
+        ]
+        best, second = sorted([*scores, LEAST_SCORE, LEAST_SCORE], reverse=True)[:2]
+        scored = [
+            Scored(each, reading, score, score - (second if score == best else best))
+            for each, reading, score in zip(found, readings, scores, strict=True)
+            # it counts among those that others must lead: how sure they are was fitted so
+            if not is_echo(self._question, each.line.text)
+        ]
+        return sorted(scored, key=lambda e: (-e.score, e.candidate.line.start_sample, e.candidate.line.line_id))
+
+
+def _hits(scored: Sequence[Scored], curve: Curve, names: dict[str, str]) -> list[Hit]:
+    hits = []
+    for each in scored:
+        line, fit = each.candidate.line, each.candidate.score
+        sure, alone = curve.probability(each.score, each.lead, fit), curve.probability(each.score, 0.0, fit)
+        hits.append(Hit(line, each.score, sure, _words_of(line, each.reading, names), each.reading.span, alone))
+    return hits
+
+
+def mean(one: Reading, other: Reading) -> Reading:
+    """The mean of two readers' logits, and the words of the surer one."""
+    return Reading((one.logit + other.logit) / 2, max(one, other, key=lambda reading: reading.logit).span)
 
 
 def are_read_wide(hits: Sequence[Hit]) -> bool:
@@ -172,12 +229,6 @@ def _as_heard(candidate: Candidate) -> Line:
 def _inside(span: tuple[int, int] | None, line: Line) -> tuple[int, int] | None:
     """A place in a line; all of it where the place lies in what was only heard."""
     return (0, len(line.text)) if span is not None and span[1] > len(line.text) else span
-
-
-def probability(score: float, lead: float, fit: float) -> float:
-    """How likely a line is to answer with this score, `lead` over the best other line, and `fit` of the first step."""
-    lead = min(max(lead, -MOST_LEAD), MOST_LEAD)
-    return 1 / (1 + math.exp(-(BY_SCORE * max(score, LEAST_SCORE) + BY_LEAD * lead + BY_FIT * fit + BIAS)))
 
 
 def _words_of(line: Line, reading: Reading, names: dict[str, str]) -> str:

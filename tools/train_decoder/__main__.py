@@ -31,6 +31,7 @@ def main() -> None:
     export.add_argument(
         "--earlier", type=Path, help="checkpoint or kept weights that this one went on from, to be averaged with"
     )
+    export.add_argument("--share", type=float, default=0.15, help="what the earlier ones count in the mean")
     export.add_argument("--out", type=Path, required=True)
     export.add_argument("--golden", type=Path, required=True, help="recorded run, whose inputs stay")
     steps.add_parser("calibrate", help="fit how sure the index is, on dev meetings and those by hand for development")
@@ -52,7 +53,7 @@ def main() -> None:
     elif chosen.step == "export":
         from tools.train_decoder.train import export as keep
 
-        keep(chosen.base, chosen.checkpoint, chosen.earlier, chosen.out, chosen.golden)
+        keep(chosen.base, chosen.checkpoint, chosen.earlier, chosen.share, chosen.out, chosen.golden)
     else:
         from tools.train_decoder.calibrate import calibrate
 

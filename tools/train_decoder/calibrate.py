@@ -1,6 +1,6 @@
-"""How sure the index is of a line: the weights of services/decoder/retrieval.py, fitted on meetings for development."""
+"""How sure the index is of a line: the curves of services/decoder/retrieval.py, fitted on meetings for development."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,69 +10,77 @@ from benchmarks.answers import written_meetings
 from services.decoder import retrieval
 from services.decoder.lineindex import LineIndex
 from services.decoder.reader import Reader
+from services.decoder.retrieval import Curve, Looks, Scored
 from tools.train_decoder.groups import filled, readers
-from tools.train_decoder.meetings import make
+from tools.train_decoder.meetings import Meeting, Question, make
 from tools.train_decoder.slides import make_with_slides
+from tools.train_decoder.talk import make_with_talk
 
 # Dev meetings beyond those that the training was watched on.
 _SEEDS = range(16, 28)
-_BY_WORDS = (0.0, 0.5, 1.0, 2.0, 4.0)
-_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
 
 Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One question: for every line read the reader's logit, the first step's score, and whether it is right."""
+    """One question: what a curve knows of the best line in the first look and in the second, and whether it is right.
 
-    logits: Float
-    fits: Float
-    right: NDArray[np.bool_]
+    `once` and `twice` are (3,): score, lead, fit.
+    """
+
+    once: Float
+    twice: Float
+    is_right: tuple[bool, bool]
     has_answer: bool
 
 
 def calibrate() -> None:
-    """Print weights for every BY_WORDS; the best keeps the most right lines first and answers best at its threshold."""
-    parts = {"made": list(_made()), "slides": list(_made(slides=True)), "by hand": list(_written())}
-    for by_words in _BY_WORDS:
-        features, right, weights = [], [], []
-        firsts = []
-        for cases in parts.values():
-            for case in cases:
-                row, is_right = best_line(case, by_words)
-                features.append(row)
-                right.append(is_right)
-                # every part counts as much as the others, also the few meetings by hand
-                weights.append(1 / len(cases))
-            said = [best_line(case, by_words)[1] for case in cases if case.has_answer]
-            firsts.append(np.mean(said))
-        fitted = logistic(np.array(features), np.array(right, float), np.array(weights))
-        sure = 1 / (1 + np.exp(-(np.array(features) @ fitted[:-1] + fitted[-1])))
-        loss = -np.average(np.log(np.where(right, sure, 1 - sure)), weights=weights)
-        names = ("BY_SCORE", "BY_LEAD", "BY_FIT", "BIAS")
-        print(f"BY_WORDS {by_words}: loss {loss:.4f};", end=" ")
-        print(", ".join(f"{name} = {value:.2f}" for name, value in zip(names, fitted, strict=True)))
-        start = 0
-        for (part, cases), first in zip(parts.items(), firsts, strict=True):
-            here, start = slice(start, start + len(cases)), start + len(cases)
-            has, good = np.array([case.has_answer for case in cases]), np.array(right[here])
-            print(f"    {part}: right line first {first:.3f}")
-            for least in _THRESHOLDS:
-                refused = sure[here] < least
-                print(
-                    f"        least {least}: wrongly refused {refused[has].mean():.3f}, rightly refused "
-                    f"{refused[~has].mean():.3f}, offered and right {(good & ~refused)[has].mean():.3f}"
-                )
+    """Print both curves and what they do at some thresholds; every part counts as much as the others."""
+    parts = {
+        "made": list(_made(make, "")),
+        "slides": list(_made(make_with_slides, "slide")),
+        "talk": list(_made(make_with_talk, "talk")),
+        "by hand": list(_written()),
+    }
+    cases = [case for part in parts.values() for case in part]
+    weights = np.array([1 / len(part) for part in parts.values() for _ in part])
+    once, twice = np.array([case.once for case in cases]), np.array([case.twice for case in cases])
+    right = np.array([case.is_right for case in cases], float)
+    first = logistic(once, right[:, 0], weights)
+    is_unsure = probabilities(first, once) < retrieval.SURE
+    second = logistic(twice[is_unsure], right[is_unsure, 1], weights[is_unsure])
+    for name, curve in (("ONCE", first), ("TWICE", second)):
+        print(name, Curve(*curve.round(2).tolist()))
+    sure = np.where(is_unsure, probabilities(second, twice), probabilities(first, once))
+    is_right = np.where(is_unsure, right[:, 1], right[:, 0]) > 0
+    print(f"looked at twice {is_unsure.mean():.3f}")
+    has = np.array([case.has_answer for case in cases])
+    start = 0
+    for part, members in parts.items():
+        here, start = np.arange(start, start + len(members)), start + len(members)
+        told, untold = here[has[here]], here[~has[here]]
+        print(f"    {part}: {len(here)} questions, right line first {is_right[told].mean():.3f}")
+        for least in _THRESHOLDS:
+            offered = is_right[told] & (sure[told] >= least)
+            print(
+                f"        {least}: offered and right {offered.mean():.3f}, refused {(sure[untold] < least).mean():.3f}"
+            )
 
 
-def best_line(case: Case, by_words: float) -> tuple[list[float], bool]:
-    """The features of the best line, as services/decoder/retrieval.py computes them, and whether it is right."""
-    scores = case.logits + by_words * case.fits
-    best = int(scores.argmax())
-    second = max([*np.delete(scores, best), retrieval.LEAST_SCORE])
-    lead = min(float(scores[best]) - second, retrieval.MOST_LEAD)
-    return [max(float(scores[best]), retrieval.LEAST_SCORE), lead, float(case.fits[best])], bool(case.right[best])
+def probabilities(curve: Float, features: Float) -> Float:
+    """Of (n, 3) features by a curve's (4,) weights."""
+    return np.asarray(1 / (1 + np.exp(-(features @ curve[:-1] + curve[-1]))))
+
+
+def features(scored: list[Scored]) -> Float:
+    """(3,) of the best line, cut as `Curve.probability` cuts them."""
+    if not scored:
+        return np.array([retrieval.LEAST_SCORE, 0.0, 0.0])
+    best = scored[0]
+    lead = min(max(best.lead, -retrieval.MOST_LEAD), retrieval.MOST_LEAD)
+    return np.array([max(best.score, retrieval.LEAST_SCORE), lead, best.candidate.score])
 
 
 def logistic(features: Float, right: Float, weights: Float) -> Float:
@@ -89,27 +97,33 @@ def logistic(features: Float, right: Float, weights: Float) -> Float:
 
 
 def _case(index: LineIndex, reader: Reader, question: str, names: dict[str, str], gold: set[str], part: str) -> Case:
-    found = index.candidates(question, names)[: retrieval.READ]
-    readings = retrieval.read(reader, question, names, found)
-    right = [each.line.line_id in gold or bool(part) and part.lower() in each.line.text.lower() for each in found]
-    return Case(
-        np.array([reading.logit for reading in readings]), np.array([each.score for each in found]), np.array(right),
-        bool(gold or part),
-    )  # fmt: skip
+    looks = Looks(index, reader, question, names)
+    found = [looks.once(), looks.twice()]
+    right = [bool(scored) and _is_right(scored[0], gold, part) for scored in found]
+    return Case(features(found[0]), features(found[1]), (right[0], right[1]), bool(gold or part))
 
 
-def _made(*, slides: bool = False) -> Iterator[Case]:
+def _is_right(best: Scored, gold: set[str], part: str) -> bool:
+    line = best.candidate.line
+    return line.line_id in gold or bool(part) and part.lower() in line.text.lower()
+
+
+def _made(made: Callable[[str, int], Meeting], kind: str) -> Iterator[Case]:
+    """The questions that begin with `kind` in their kind, of made meetings for development."""
     encoder, reader = readers()
     for seed in _SEEDS:
-        meeting = make("dev", seed)
-        questions = meeting.questions
-        if slides:
-            meeting = make_with_slides("dev", seed)
-            questions = meeting.questions[len(questions) :]
+        meeting = made("dev", seed)
         index = filled(LineIndex(encoder), meeting)
-        for question in questions:
+        for question in _new(meeting, seed, kind):
             gold = {f"{'screen' if meeting.lines[i].who == 'screen' else 'speech'}:{i}" for i in question.gold}
             yield _case(index, reader, question.text, meeting.speakers, gold, "")
+
+
+def _new(meeting: Meeting, seed: int, kind: str) -> Sequence[Question]:
+    """What a kind of meeting adds to the questions of the kind before it."""
+    if kind == "slide":
+        return meeting.questions[len(make("dev", seed).questions) :]
+    return [question for question in meeting.questions if question.kind.startswith(kind)]
 
 
 def _written() -> Iterator[Case]:

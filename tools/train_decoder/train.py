@@ -17,8 +17,6 @@ _PEAK_RATE, _RATE_FROM_START = 1e-3, 5e-4
 _WARM_STEPS = 60
 _SAVE_STEPS = 50
 _MEASURED = 120
-# Chosen on the meetings for development among 0, .15, .3, .5.
-EARLIER_SHARE = 0.15
 _LINE_WEIGHT, _SPAN_WEIGHT = 0.5, 0.5
 
 
@@ -195,16 +193,16 @@ def stored_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def export(base: Path, checkpoint: Path, earlier: Path | None, out: Path, golden: Path) -> None:
+def export(base: Path, checkpoint: Path, earlier: Path | None, share: float, out: Path, golden: Path) -> None:
     """Keep the changes as "NAME.up" x "NAME.down" and the heads, float16; record what they give for golden's inputs.
 
-    With the `earlier` checkpoint that this one went on from, keep the mean of both, EARLIER_SHARE of it: what was
+    With the `earlier` checkpoint that this one went on from, keep the mean of both, `share` of it: what was
     learnt first is forgotten less (weight averaging, arXiv 2203.05482).
     """
     saved = torch.load(checkpoint, weights_only=True)["reader"]
     if earlier is not None:
         before = stored_state(earlier) if earlier.suffix == ".npz" else torch.load(earlier, weights_only=True)["reader"]
-        saved = {name: torch.lerp(value, before[name], EARLIER_SHARE) for name, value in saved.items()}
+        saved = {name: torch.lerp(value, before[name], share) for name, value in saved.items()}
     reader = _reader(base)
     reader.load_state_dict(saved)
     with np.load(golden) as stored:
