@@ -83,9 +83,9 @@ class Session:
         """Stop the work behind; what is running in the executor ends by itself."""
         self._worker.cancel()
 
-    async def compute(self, job: Callable[[], T]) -> T:
-        """Run a job in the thread of the search."""
-        return await asyncio.get_running_loop().run_in_executor(self._searching, job)
+    def compute(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Run a job in the thread of the search, after those that were asked for before."""
+        return asyncio.get_running_loop().run_in_executor(self._searching, job)
 
     async def write(self, job: Callable[[], T]) -> T:
         """Run a job in the thread of the live contexts."""

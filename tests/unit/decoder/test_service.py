@@ -434,6 +434,17 @@ async def test_a_session_is_forgotten_after_its_idle_time(running: Running) -> N
         assert (await stub.Describe(pb.DescribeRequest())).sessions == 0
 
 
+async def test_what_a_question_indexes_comes_before_what_is_indexed_later(running: Running, meeting: dict) -> None:
+    """A job that must not be cancelled with its question was handed over a moment late, after newer lines."""
+    async with running() as (skin, stub):
+        await observe(stub, [config()])
+        session, done = skin.session("m"), list[str]()
+        shielded = asyncio.shield(session.compute(partial(done.append, "old")))
+        await session.compute(partial(done.append, "new"))
+        await shielded
+        assert done == ["old", "new"]
+
+
 async def test_a_deleted_session_is_forgotten_at_once_also_while_it_is_observed(running: Running) -> None:
     async with running() as (_, stub):
         call = stub.Observe()
@@ -505,7 +516,7 @@ async def test_a_question_that_is_cancelled_takes_no_line_from_the_next(running:
         session = skin.session("m")
         await session.caught_up()
         free = threading.Event()
-        busy = asyncio.create_task(session.compute(free.wait))
+        busy = session.compute(free.wait)
         await asyncio.sleep(0)
         asking = asyncio.create_task(session.read_waiting())
         said = utterance("u1", 10, "Tom pays for the lunch.").percept.transcript
