@@ -250,6 +250,32 @@ def test_a_question_is_answered_by_what_follows_it_not_by_itself(
     assert not is_answerable(index.search(question, {"S1": "Priya"}))
 
 
+@pytest.mark.parametrize(
+    ("told", "taken_back", "question"),
+    [
+        ("Okay, let's order the pumps from Hydrex.", "Then scratch that, we order from Nordflow instead.",
+         "Who delivers the pumps?"),
+        ("The opening is on the ninth of May.", "No wait, actually let's make it the sixteenth of May.",
+         "When is the opening?"),
+    ],
+)  # fmt: skip
+def test_what_was_taken_back_is_answered_by_what_took_it_back(
+    encoder: SentenceEncoder, reader: Reader, told: str, taken_back: str, question: str
+) -> None:
+    index = Index(encoder, reader)
+    said(index, 10, "S1", "Good morning, let us begin with the garden.")
+    said(index, 20, "S1", told)
+    said(index, 26, "S2", "Hmm, I am not so sure about that.")
+    said(index, 32, "S1", taken_back)
+    hits = index.search(question, {"S1": "Priya", "S2": "Tom"})
+    assert [hit.line.text for hit in hits[:2]] == [taken_back, told] and is_answerable(hits)
+    # long after, it takes back something else
+    index = Index(encoder, reader)
+    said(index, 20, "S1", told)
+    said(index, 200, "S1", taken_back)
+    assert index.search(question, {"S1": "Priya"})[0].line.text == told
+
+
 def _told_three_lines_later(encoder: SentenceEncoder, reader: Reader) -> Index:
     texts = [
         *("The garden looks good.", "We had a nice lunch.", "The bus was late.", "I read the paper.") * 5,
