@@ -78,7 +78,6 @@ async def test_what_was_put_back_stays_when_the_gateway_begins_anew_and_recognit
     await (await gateway.sessions.feed(stored.id)).append(pb.Event(utterance=said), said.utterance_id)
     await gateway.sessions.undo(stored.id, said.utterance_id, 1)
     session = await gateway.sessions.open(pb.LiveConfig(session_id=stored.id))
-    await session._load()
     for revision in (1, 2, 3):
         said.revision = revision
         await session._on_percept("asr", wire.from_proto(media_pb2.Percept(transcript=said)))
