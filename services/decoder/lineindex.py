@@ -159,6 +159,11 @@ class LineIndex:
         if len(self._lines) > MAX_LINES:
             self._forget()
 
+    def spoken_after(self, line: Line, count: int) -> list[str]:
+        """The ids of the lines of speech that come next after one."""
+        place = bisect.bisect_right(self._spoken, (line.start_sample, line.line_id))
+        return [line_id for _, line_id in self._spoken[place : place + count]]
+
     def candidates(self, question: str, names: dict[str, str], *, is_wide: bool = False) -> list[Candidate]:
         """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES.
 

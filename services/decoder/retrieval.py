@@ -19,7 +19,6 @@ from services.decoder.lines import Line
 from services.decoder.moments import moment_sample, on_screen_when, speaker_asked
 from services.decoder.pictures import Pictures, picture_asked
 from services.decoder.reader import Passage, Reader, Reading
-from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
 
 # What the first step's score adds to the reader's logit.
@@ -38,11 +37,12 @@ MOST_LEAD, LEAST_SCORE = 6.0, -6.0
 _TAKES_BACK = re.compile(
     r"^(?:(?:no|wait|well|oh|hm+|okay|ok|so|then|but|sorry|and)[,.]? )*"
     r"(?:(?:scratch|forget|strike|cancel|undo) (?:that|it)\b|(?:i|we) take (?:that|it) back\b|correction\b|"
-    r"on second thoughts?\b|actually,? (?:no\b|let's\b|make (?:it|that)\b|it's\b)|let's make (?:it|that)\b|"
-    r"sorry, (?:i|we) meant?\b|i mean(?:t)?[, ])(?!.*\?$)",
+    r"on second thoughts?\b|actually,? (?:no\b|let's\b|make (?:it|that)\b)|let's make (?:it|that)\b|"
+    r"sorry, (?:i|we) meant?\b)(?!.*\?$)",
     re.IGNORECASE,
 )
-_TAKEN_BACK_WITHIN = 60 * SAMPLE_RATE
+# Utterances after one in which it may be taken back; later it is something else that is.
+_TAKEN_BACK_WITHIN = 2
 # Lines that are read.
 READ = 10
 # Below the first the best line is not offered as an answer; below the second all is looked at twice.
@@ -123,7 +123,20 @@ class Index(LineIndex):
         if hits and hits[0].probability < SURE:
             hits = [replace(hit, is_wide=True) for hit in _hits(looks.twice(), TWICE, names)]
         # what was not read follows: a scope or a time may still want it
-        return after_change_of_mind(hits) + [Hit(each.line, LEAST_SCORE, 0.0, each.line.text) for each in looks.unread]
+        return self._after_change_of_mind(hits) + [
+            Hit(each.line, LEAST_SCORE, 0.0, each.line.text) for each in looks.unread
+        ]
+
+    def _after_change_of_mind(self, hits: list[Hit]) -> list[Hit]:
+        """The hits, the line first that took back what the best one said, as sure as that: "Scratch that, ..."."""
+        if not hits or hits[0].line.kind != "speech" or hits[0].probability < LEAST_PROBABILITY:
+            return hits
+        said, near = hits[0], self.spoken_after(hits[0].line, _TAKEN_BACK_WITHIN)
+        back = next((hit for hit in hits if hit.line.line_id in near and _TAKES_BACK.search(hit.line.text)), None)
+        if back is None:
+            return hits
+        rest = [hit for hit in hits if hit is not back]
+        return [replace(back, probability=said.probability, alone=said.alone, score=said.score), *rest]
 
     def _on_screen(self, moment: str, names: dict[str, str]) -> list[Hit]:
         """The last picture that came before a moment, told by a time or by what was said."""
@@ -207,24 +220,6 @@ def mean(one: Reading, other: Reading) -> Reading:
 def are_read_wide(hits: Sequence[Hit]) -> bool:
     """Whether the wide reader was asked for what a search found."""
     return any(hit.is_wide for hit in hits)
-
-
-def after_change_of_mind(hits: list[Hit]) -> list[Hit]:
-    """The hits, the line first that took back what the best one said, as sure as that: "Scratch that, ..."."""
-    if not hits or hits[0].line.kind != "speech" or hits[0].probability < LEAST_PROBABILITY:
-        return hits
-    said = hits[0]
-    until = said.line.start_sample + _TAKEN_BACK_WITHIN
-    later = [
-        hit for hit in hits[1:]
-        if hit.line.kind == "speech" and said.line.start_sample < hit.line.start_sample <= until
-        and _TAKES_BACK.search(hit.line.text)
-    ]  # fmt: skip
-    if not later:
-        return hits
-    last = max(later, key=lambda hit: hit.line.start_sample)
-    rest = [hit for hit in hits if hit is not last]
-    return [replace(last, probability=said.probability, alone=said.alone, score=said.score), *rest]
 
 
 def is_reply(question: str, candidate: Candidate) -> bool:

@@ -269,11 +269,33 @@ def test_what_was_taken_back_is_answered_by_what_took_it_back(
     said(index, 32, "S1", taken_back)
     hits = index.search(question, {"S1": "Priya", "S2": "Tom"})
     assert [hit.line.text for hit in hits[:2]] == [taken_back, told] and is_answerable(hits)
-    # long after, it takes back something else
+    # after more has been said it takes back something else
     index = Index(encoder, reader)
     said(index, 20, "S1", told)
-    said(index, 200, "S1", taken_back)
+    said(index, 26, "S2", "Good, and the lamps are repaired.")
+    said(index, 32, "S2", "The cat sleeps in the shed.")
+    said(index, 38, "S1", taken_back)
     assert index.search(question, {"S1": "Priya"})[0].line.text == told
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "I mean, it's nice weather today.",
+        "Actually, it's cold in here.",
+        "Scratch that, Lena feeds the cat.",  # takes back something else
+    ],
+)
+def test_what_takes_back_nothing_of_the_answer_does_not_take_its_place(
+    encoder: SentenceEncoder, reader: Reader, later: str
+) -> None:
+    index = Index(encoder, reader)
+    said(index, 20, "S1", "We order the pumps from Hydrex.")
+    said(index, 24, "S2", "The pumps come in May and the hoses in June.")
+    said(index, 28, "S1", "Hydrex wrote about the pumps yesterday.")
+    said(index, 32, "S2", "Tom feeds the cat on Sunday.")
+    said(index, 36, "S1", later)
+    assert index.search("Who delivers the pumps?", {"S1": "Priya"})[0].line.text == "We order the pumps from Hydrex."
 
 
 def _told_three_lines_later(encoder: SentenceEncoder, reader: Reader) -> Index:

@@ -105,10 +105,10 @@ async def test_a_session_that_went_live_is_not_shown_to_the_decoder_beside_itsel
     async with serving(gateway, Decoder()) as decoder:
         session_id = await unended(gateway)
         decoder.may_observe.clear()
-        await gateway.sessions.question(kept, "q1", "Who owns it?")
-        await gateway.sessions.question(session_id, "q2", "Who owns it?")  # waits until the other one is shown
         async with asyncio.timeout(20):
+            await gateway.sessions.question(kept, "q1", "Who owns it?")
             await decoder.was_observed.wait()
+            await gateway.sessions.question(session_id, "q2", "Who owns it?")  # waits until the other one is shown
             session = await gateway.sessions.open(pb.LiveConfig(session_id=session_id))
             heard = answers(gateway, session_id)
             told = asyncio.ensure_future(anext(heard))
