@@ -61,6 +61,8 @@ class Feed:
         self.is_closed = False
         self._store = store
         self._watchers: set[Watcher] = set()
+        # What each expert that is away said last: who begins to watch after it was told hears of it too.
+        self._away: dict[str, pb.Event] = {}
         self._writing = asyncio.Lock()
 
     def history(self, after_seq: int = 0) -> AsyncIterator[pb.Event]:
@@ -77,6 +79,10 @@ class Feed:
     def publish(self, event: pb.Event) -> None:
         """Tell everybody of an event that is not kept."""
         event.unix_ms = int(time.time() * 1000)
+        if event.HasField("expert_status"):
+            self._away.pop(event.expert_status.expert, None)
+            if not event.expert_status.is_available:
+                self._away[event.expert_status.expert] = event
         self._tell(event)
 
     def _tell(self, event: pb.Event) -> None:
@@ -90,11 +96,13 @@ class Feed:
             watcher.wake()
 
     async def watch(self, last_seq: int) -> AsyncIterator[pb.Event]:
-        """Kept events after a number, then everything as it happens, until the feed is closed.
+        """Kept events after a number and who is away now, then everything as it happens, until the feed is closed.
 
         Raises NotFoundError.
         """
         watcher = Watcher(last_seq)
+        for event in self._away.values():
+            watcher.offer(event)
         self._watchers.add(watcher)
         try:
             while True:

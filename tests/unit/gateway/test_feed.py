@@ -54,6 +54,17 @@ async def test_a_watcher_starts_after_the_number_it_names(store: Store) -> None:
     assert [event.seq async for event in feed.watch(3)] == [4, 5]
 
 
+async def test_who_begins_to_watch_hears_which_experts_are_away(store: Store) -> None:
+    feed = Feed("s", store)
+    for expert, is_available in (("asr", False), ("vision", False), ("vision", True)):
+        feed.publish(pb.Event(expert_status=pb.ExpertStatus(expert=expert, is_available=is_available, message="why")))
+    await feed.append(utterance(0))
+    feed.close()
+    told = [event async for event in feed.watch(0)]
+    assert [event.WhichOneof("event") for event in told] == ["utterance", "expert_status"]
+    assert told[1].expert_status.expert == "asr" and not told[1].expert_status.is_available
+
+
 async def test_what_is_kept_survives_the_process(store: Store, tmp_path: Path) -> None:
     feed = Feed("s", store)
     await feed.append(utterance(0, "kept"))
