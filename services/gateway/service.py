@@ -10,12 +10,12 @@ from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
 from services.gateway import minutes
 from services.gateway.answer_schema import parse_form
-from services.gateway.session import Session
+from services.gateway.session import Session, refused
 from services.gateway.sessions import Sessions
 from services.gateway.voices import KnownVoice
 from services.runtime.describe import describe_process
 from services.runtime.errors import fail
-from services.runtime.stage import MediaError
+from services.runtime.stage import MediaError, OverloadedError
 from services.runtime.streams import Streams
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SessionService"].full_name
@@ -253,8 +253,7 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session, sess
                 frame = request.frame
                 await session.push_frame(frame.image, frame.start_sample, frame.frame_id)
             case "question":
-                question = request.question
-                await sessions.question(session.id, question.question_id, question.text, question.escalation)
+                await _ask(request.question, session, sessions)
             case "rename":
                 await sessions.rename(session.id, request.rename.speaker, request.rename.name)
             case "phrases":
@@ -271,6 +270,14 @@ async def _write(requests: AsyncIterator[pb.LiveRequest], session: Session, sess
     # cancelled; only the latter ends the session.
     await asyncio.sleep(VANISHED_S)
     await session.finish()
+
+
+async def _ask(question: pb.Question, session: Session, sessions: Sessions) -> None:
+    """Ask; one that is too many is told so in its answer, and the meeting goes on. Raises MediaError."""
+    try:
+        await sessions.question(session.id, question.question_id, question.text, question.escalation)
+    except OverloadedError as error:
+        session.feed.publish(refused(question.question_id, question.text, error))
 
 
 async def _send(

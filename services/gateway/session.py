@@ -57,6 +57,7 @@ MAX_FRAME_BYTES = 48 * 1024 * 1024
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_QUESTION_CHARS = 2_000
 MAX_QUESTIONS = 4
+TOO_MANY_QUESTIONS = f"{MAX_QUESTIONS} questions are already being answered; ask again when one is"
 # What is told where the decoder itself cannot say why.
 DECODER_AWAY = "the decoder does not answer now; ask again in a moment, or see `sensorium status` if it stays away"
 # The sender is told this often what was received.
@@ -184,7 +185,7 @@ class Session:
     def answer(self, question_id: str, text: str, parts: AsyncIterator[decoder_pb2.AskResponse]) -> None:
         """Tell the parts of an answer as events; the session ends after them. Raises OverloadedError."""
         if len(self._questions) >= MAX_QUESTIONS:
-            raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
+            raise OverloadedError(TOO_MANY_QUESTIONS)
         task = asyncio.create_task(publish_answer(self._own_feed, question_id, text, parts))
         self._questions.add(task)
         task.add_done_callback(self._questions.discard)
@@ -454,11 +455,23 @@ async def publish_answer(
             why = "The question could not be answered: something went wrong here. Ask again."
         else:
             log.warning("question failed", extra={"fields": {"error": type(known).__name__}})
-            why = str(known)[:1].upper() + str(known)[1:].rstrip(".") + "."
-        sorry = decoder_pb2.Answer(text=why, abstained=True, tier="none")
+            why = _sentence(known)
         # A session that was deleted meanwhile has nobody who waits.
         with suppress(NotFoundError):
-            (await feed()).publish(event(decoder_pb2.AskResponse(answer=sorry)))
+            (await feed()).publish(event(_refusal(why)))
+
+
+def refused(question_id: str, question: str, error: Exception) -> pb.Event:
+    """The answer to a question that is not taken: why."""
+    return pb.Event(answer=pb.AnswerPart(question_id=question_id, question=question, part=_refusal(_sentence(error))))
+
+
+def _refusal(why: str) -> decoder_pb2.AskResponse:
+    return decoder_pb2.AskResponse(answer=decoder_pb2.Answer(text=why, abstained=True, tier="none"))
+
+
+def _sentence(error: Exception) -> str:
+    return str(error)[:1].upper() + str(error)[1:].rstrip(".") + "."
 
 
 def speakers_of(event: pb.Event) -> set[str]:

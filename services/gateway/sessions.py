@@ -25,6 +25,7 @@ from services.gateway.session import (
     DECODER_AWAY,
     EXPERTS,
     MAX_QUESTIONS,
+    TOO_MANY_QUESTIONS,
     Session,
     check_image,
     check_question,
@@ -79,6 +80,7 @@ class Sessions:
         # Kept sessions that the decoder was told all of.
         self._shown: set[str] = set()
         self._showing = asyncio.Lock()
+        self._telling: dict[str, asyncio.Task[None]] = {}
         self._preparing: set[asyncio.Task[None]] = set()
         self._forgetting: set[asyncio.Task[None]] = set()
 
@@ -150,6 +152,10 @@ class Sessions:
 
     async def _run(self, session: Session) -> None:
         try:
+            # Of two that tell the decoder of one session each would make it begin anew.
+            if (telling := self._telling.get(session.id)) is not None:
+                telling.cancel()
+                await asyncio.wait([telling])
             await session.run()
         except Exception:  # the top of a session's task: the others live on
             log.exception("session failed", extra={"fields": {"session": session.id}})
@@ -224,7 +230,7 @@ class Sessions:
         await self.feed(session_id)
         # Nothing is waited for in between: of many that come at once no more are taken.
         if len(self._questions) >= MAX_QUESTIONS:
-            raise OverloadedError(f"{MAX_QUESTIONS} questions are already being answered")
+            raise OverloadedError(TOO_MANY_QUESTIONS)
         # While the answer is made the session may go live, or end: each part goes where people look then.
         task = asyncio.create_task(publish_answer(lambda: self.feed(session_id), question_id, text, parts))
         self._questions.add(task)
@@ -404,13 +410,25 @@ class Sessions:
             # One that went live meanwhile tells the decoder itself; shown again it would lose what comes.
             if stored.id in self._shown or stored.id in self._live:
                 return
-            await self.store.get(stored.id)
-            await _tell_all(self._link(stored))
+            telling = self._telling[stored.id] = asyncio.create_task(self._tell(stored))
             try:
-                await self.store.get(stored.id)
-            except NotFoundError:  # deleted meanwhile
-                await self._forget(stored.id)
-                raise
+                await asyncio.wait([telling])
+            finally:
+                telling.cancel()
+                del self._telling[stored.id]
+            if not telling.cancelled():
+                telling.result()
+
+    async def _tell(self, stored: StoredSession) -> None:
+        """Tell the decoder of a kept session; cancelled when it goes live. Raises NotFoundError, DrainingError."""
+        await self.store.get(stored.id)
+        await _tell_all(self._link(stored))
+        try:
+            await self.store.get(stored.id)
+        except NotFoundError:  # deleted meanwhile
+            await self._forget(stored.id)
+            raise
+        if stored.id not in self._live:
             self._shown.add(stored.id)
 
     async def _reach_decoder(self) -> None:

@@ -20,9 +20,15 @@ from services.runtime.stage import OverloadedError
 
 log = logging.getLogger(__name__)
 
-# A full disk, most of all: whoever has room to make needs some time.
-RETRY_FULL_S = 30.0
-_NOT_KEPT = "this cannot be kept ({}): make room on the disk of SENSORIUM_DATA, then try again"
+# Whoever has room to make, or another program to close, needs some time.
+RETRY_NOT_KEPT_S = 30.0
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "another program holds the file of SENSORIUM_DATA: close it",
+    sqlite3.SQLITE_LOCKED: "another program holds the file of SENSORIUM_DATA: close it",
+    sqlite3.SQLITE_READONLY: "allow this user to write into SENSORIUM_DATA",
+    sqlite3.SQLITE_FULL: "make room on the disk of SENSORIUM_DATA",
+}
+_ANY_REMEDY = "look at the disk of SENSORIUM_DATA"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -85,11 +91,22 @@ def make_private(path: Path) -> None:
         os.close(descriptor)
 
 
-class Store:
-    """All sessions of one gateway. Every write is committed when its method returns."""
+def not_kept(error: sqlite3.OperationalError) -> OverloadedError:
+    """What a failed write means to a user: why, and what to do before the next try."""
+    # The low byte tells the kind of error, the rest its variety.
+    remedy = _REMEDIES.get(error.sqlite_errorcode & 0xFF, _ANY_REMEDY)
+    return OverloadedError(f"this cannot be kept ({error}): {remedy}, then try again", RETRY_NOT_KEPT_S)
 
-    def __init__(self, database: aiosqlite.Connection) -> None:
+
+class Store:
+    """All sessions of one gateway. Every write is committed when its method returns; reads see nothing else.
+
+    `database` writes, `reader` is a second connection to its file.
+    """
+
+    def __init__(self, database: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
         self._database = database
+        self._reader = reader
         self._writing = asyncio.Lock()
 
     @classmethod
@@ -106,10 +123,14 @@ class Store:
         # A process that was killed could not forget them itself.
         await database.execute("DELETE FROM sessions WHERE id IN (SELECT session_id FROM passing)")
         await database.commit()
-        return cls(database)
+        # What is being written is not seen before its commit by others than the connection that writes.
+        reader = await aiosqlite.connect(path)
+        await reader.execute("PRAGMA query_only=ON")
+        return cls(database, reader)
 
     async def close(self) -> None:
         """Close the file."""
+        await self._reader.close()
         await self._database.close()
 
     async def create(self, session_id: str, config: pb.LiveConfig, *, is_passing: bool = False) -> StoredSession:
@@ -149,7 +170,7 @@ class Store:
 
     async def get(self, session_id: str) -> StoredSession:
         """One session. Raises NotFoundError."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT id, title, config, started_unix_ms, received_sample, ended FROM sessions WHERE id = ?",
             (session_id,),
         ) as rows:
@@ -174,7 +195,7 @@ class Store:
 
     async def last_seq(self, session_id: str) -> int:
         """Newest number kept, 0 for none."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT COALESCE(MAX(seq), 0) FROM events WHERE session_id = ?", (session_id,)
         ) as rows:
             row = await rows.fetchone()
@@ -184,7 +205,7 @@ class Store:
         """Kept events after a number, in order, read page by page. Raises NotFoundError."""
         await self.get(session_id)
         while True:
-            async with self._database.execute(
+            async with self._reader.execute(
                 "SELECT seq, event FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (session_id, after_seq, _PAGE),
             ) as rows:
@@ -215,16 +236,23 @@ class Store:
         )
 
     async def spans(self, session_id: str) -> AsyncIterator[media_pb2.TokenSpan]:
-        """All that adapters made of a session, in order of time of their keeping."""
-        async with self._database.execute(
-            "SELECT span FROM token_spans WHERE session_id = ? ORDER BY rowid", (session_id,)
-        ) as rows:
-            async for (span,) in rows:
-                yield media_pb2.TokenSpan.FromString(span)
+        """All that adapters made of a session, in order of time of their keeping, read page by page."""
+        after_row = 0
+        while True:
+            async with self._reader.execute(
+                "SELECT rowid, span FROM token_spans WHERE session_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+                (session_id, after_row, _PAGE),
+            ) as rows:
+                page = list(await rows.fetchall())
+            for row, blob in page:
+                after_row = row
+                yield media_pb2.TokenSpan.FromString(blob)
+            if len(page) < _PAGE:
+                return
 
     async def checkpoints(self, session_id: str) -> dict[str, Checkpoint]:
         """Newest restart position by expert."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT expert, resume_sample, state FROM checkpoints WHERE session_id = ?", (session_id,)
         ) as rows:
             return {row[0]: Checkpoint(row[1], row[2]) async for row in rows}
@@ -232,7 +260,7 @@ class Store:
     async def list(self, limit: int, after: tuple[int, str] | None = None) -> list[StoredSession]:
         """Sessions, newest first, those of one millisecond by their ids; those that come after a (unix_ms, id)."""
         unix_ms, session_id = after if after is not None else (2**62, "")
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT id FROM sessions WHERE (started_unix_ms < ? OR started_unix_ms = ? AND id > ?) "
             "AND id NOT IN (SELECT session_id FROM passing) ORDER BY started_unix_ms DESC, id LIMIT ?",
             (unix_ms, unix_ms, session_id, limit),
@@ -244,7 +272,7 @@ class Store:
         """What a list shows of one session. Raises NotFoundError."""
         session = await self.get(session_id)
         newest: dict[str, pb.Event] = {}
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT subject, event FROM events WHERE session_id = ? AND kind IN ('utterance', 'ended') ORDER BY seq",
             (session_id,),
         ) as rows:
@@ -272,10 +300,10 @@ class Store:
         """Forget a session; its bytes are overwritten. Raises NotFoundError."""
         await self.get(session_id)
         await self._write("DELETE FROM sessions WHERE id = ?", (session_id,))
-        try:
-            await self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.OperationalError:
-            # Somebody reads just now; the next checkpoint takes the deleted bytes out of the log.
+        async with self._writing, self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)") as rows:
+            row = await rows.fetchone()
+        if row is None or row[0]:
+            # Another program reads just now; the next checkpoint takes the deleted bytes out of the log.
             log.info("checkpoint put off")
 
     async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
@@ -284,7 +312,7 @@ class Store:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """All that is written in the block is kept when it ends, or nothing of it. Raises OverloadedError: no room."""
+        """All that is written in the block is kept when it ends, or nothing of it. Raises OverloadedError: not kept."""
         async with self._writing:
             try:
                 yield self._database
@@ -292,5 +320,5 @@ class Store:
             except BaseException as error:
                 await self._database.rollback()
                 if isinstance(error, sqlite3.OperationalError):
-                    raise OverloadedError(_NOT_KEPT.format(error), RETRY_FULL_S) from error
+                    raise not_kept(error) from error
                 raise

@@ -5,6 +5,7 @@ overwritten. Nothing of it goes to a client or another service: matching is done
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import aiosqlite
 import numpy as np
 from numpy.typing import NDArray
 
-from services.gateway.store import make_private
+from services.gateway.store import make_private, not_kept
 from services.runtime.errors import ConflictError, NotFoundError
 from services.runtime.percept import SpeakerVoice
 from services.runtime.stage import MediaError, OverloadedError
@@ -108,7 +109,7 @@ class Voices:
         return name
 
     async def add(self, name: str, voice: SpeakerVoice, consent_by: str, *, replace: bool = False) -> KnownVoice:
-        """Remember a voice. Raises what `check` raises."""
+        """Remember a voice. Raises what `check` raises, OverloadedError: not kept."""
         async with self._writing:
             name = self.check(name, consent_by, replace=replace)
             vector = np.asarray(voice.embedding, "<f4")
@@ -116,17 +117,25 @@ class Voices:
             now = int(time.time() * 1000)
             known = KnownVoice(name, unit, voice.space_id, voice.speech_s, " ".join(consent_by.split()), now)
             row = (name.casefold(), name, unit.tobytes(), known.space_id, known.speech_s, known.consent_by, now)
-            await self._database.execute("INSERT OR REPLACE INTO voices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            await self._database.commit()
+            await self._write("INSERT OR REPLACE INTO voices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             self._known[name.casefold()] = known
             return known
 
     async def delete(self, name: str) -> None:
-        """Forget a voice; its bytes are overwritten. Raises NotFoundError."""
+        """Forget a voice; its bytes are overwritten. Raises NotFoundError, OverloadedError: not kept."""
         key = " ".join(name.split()).casefold()
         async with self._writing:
             if key not in self._known:
                 raise NotFoundError(f"no voice is remembered as {name!r}; `sensorium voices list` shows those that are")
-            await self._database.execute("DELETE FROM voices WHERE key = ?", (key,))
-            await self._database.commit()
+            await self._write("DELETE FROM voices WHERE key = ?", (key,))
             del self._known[key]
+
+    async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
+        try:
+            await self._database.execute(statement, parameters)
+            await self._database.commit()
+        except BaseException as error:
+            await self._database.rollback()
+            if isinstance(error, sqlite3.OperationalError):
+                raise not_kept(error) from error
+            raise

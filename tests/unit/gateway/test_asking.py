@@ -29,6 +29,7 @@ class Decoder(decoder_pb2_grpc.DecoderServiceServicer):
 
     def __init__(self, refusal: Exception | None = None) -> None:
         self.observed: list[str] = []
+        self.observing = 0
         self.forgotten: list[str] = []
         self.was_observed, self.was_asked = asyncio.Event(), asyncio.Event()
         self.may_observe, self.may_answer = asyncio.Event(), asyncio.Event()
@@ -37,11 +38,15 @@ class Decoder(decoder_pb2_grpc.DecoderServiceServicer):
         self._refusal = refusal
 
     async def Observe(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[decoder_pb2.ObserveResponse]:
-        async for request in requests:
-            if request.HasField("config"):
-                self.observed.append(request.config.session_id)
-                self.was_observed.set()
-        await self.may_observe.wait()
+        self.observing += 1
+        try:
+            async for request in requests:
+                if request.HasField("config"):
+                    self.observed.append(request.config.session_id)
+                    self.was_observed.set()
+            await self.may_observe.wait()
+        finally:
+            self.observing -= 1
         for _ in ():
             yield decoder_pb2.ObserveResponse()
 
@@ -115,6 +120,22 @@ async def test_a_session_that_went_live_is_not_shown_to_the_decoder_beside_itsel
             decoder.may_observe.set()
             await told
         assert decoder.observed.count(session_id) == 1
+        await gateway.sessions.release(session)
+
+
+async def test_a_session_that_goes_live_while_it_is_shown_tells_the_decoder_alone(gateway: Gateway) -> None:
+    async with serving(gateway, Decoder()) as decoder, asyncio.timeout(20):
+        session_id = await unended(gateway)
+        decoder.may_observe.clear()
+        await gateway.sessions.question(session_id, "q", "Who owns it?")
+        await decoder.was_observed.wait()
+        decoder.was_observed.clear()
+        session = await gateway.sessions.open(pb.LiveConfig(session_id=session_id))
+        await decoder.was_observed.wait()  # now by the session itself
+        assert decoder.observing == 1
+        decoder.may_observe.set()
+        # Its end could come before the decoder has all of it: what was shown before counts no more.
+        assert session_id not in gateway.sessions._shown
         await gateway.sessions.release(session)
 
 

@@ -12,6 +12,7 @@ import pytest
 from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
 from services.gateway.service import SessionSkin
+from services.gateway.session import MAX_QUESTIONS
 from services.gateway.sessions import Sessions
 from services.gateway.store import Store
 from services.runtime import wire
@@ -167,3 +168,21 @@ async def test_pages_of_the_list_hold_every_session_once_also_those_of_one_milli
     assert listed == ["s0", "s1", "s2", "s3", "s4"]
     with pytest.raises(MediaError, match="must come from the last response"):
         await skin._list(pb.ListSessionsRequest(page_token="yesterday"))
+
+
+async def test_a_question_too_many_is_refused_in_its_answer_and_the_meeting_goes_on(gateway: Gateway) -> None:
+    async with serving(gateway) as stub, asyncio.timeout(20):
+        call = stub.Live()
+        await call.write(pb.LiveRequest(config=pb.LiveConfig(experts=["asr"])))
+        # no decoder answers here: the first ones wait for it
+        for number in range(MAX_QUESTIONS + 1):
+            await call.write(pb.LiveRequest(question={"question_id": f"q{number}", "text": "Who owns it?"}))
+        while not (event := (await call.read()).event).HasField("answer"):
+            pass
+        assert event.answer.question_id == f"q{MAX_QUESTIONS}" and event.answer.question == "Who owns it?"
+        assert event.answer.part.answer.abstained and "already being answered" in event.answer.part.answer.text
+        await call.write(pb.LiveRequest(audio={"pcm": bytes(32_000)}))
+        while not (event := (await call.read()).event).HasField("progress"):
+            pass
+        assert event.progress.received_sample == 16_000
+        call.cancel()

@@ -1,6 +1,8 @@
-"""The store on a disk without room: SQLite's own limit of pages stands for it."""
+"""The store when it cannot write (SQLite's own limit of pages stands for a full disk), and while it writes."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import aiosqlite
@@ -8,22 +10,58 @@ import pytest
 
 from protos.session.v1 import session_pb2 as pb
 from services.gateway.store import Store
+from services.runtime.errors import NotFoundError
 from services.runtime.stage import OverloadedError
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """The connection that the store writes with."""
     path = tmp_path / "sessions.db"
     await (await Store.open(path)).close()
-    async with aiosqlite.connect(path) as opened:
+    async with aiosqlite.connect(path, timeout=0.1) as opened:
         yield opened
 
 
-async def test_without_room_one_is_told_what_to_do_and_nothing_is_kept_in_part(database: aiosqlite.Connection) -> None:
-    store, long_title = Store(database), "x" * 100_000
+@pytest.fixture
+async def store(database: aiosqlite.Connection, tmp_path: Path) -> AsyncIterator[Store]:
+    async with aiosqlite.connect(tmp_path / "sessions.db") as reader:
+        yield Store(database, reader)
+
+
+async def test_without_room_one_is_told_what_to_do_and_nothing_is_kept_in_part(
+    database: aiosqlite.Connection, store: Store
+) -> None:
+    long_title = "x" * 100_000
     await database.execute("PRAGMA max_page_count=1")  # no more than there are
     with pytest.raises(OverloadedError, match="database or disk is full.*make room on the disk of SENSORIUM_DATA"):
         await store.create("s", pb.LiveConfig(title=long_title), is_passing=True)
     await database.execute("PRAGMA max_page_count=1000")
     await store.create("s", pb.LiveConfig(title=long_title), is_passing=True)
     assert (await store.get("s")).title == long_title
+
+
+async def test_what_keeps_a_write_from_being_kept_is_called_what_it_is(
+    database: aiosqlite.Connection, store: Store, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "sessions.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OverloadedError, match="locked.*another program holds the file of SENSORIUM_DATA: close it"):
+            await store.create("s", pb.LiveConfig())
+    await database.execute("PRAGMA query_only=ON")  # as a disk that became read-only
+    with pytest.raises(OverloadedError, match="readonly.*allow this user to write into SENSORIUM_DATA"):
+        await store.create("s", pb.LiveConfig())
+    await database.execute("PRAGMA query_only=OFF")
+    await store.create("s", pb.LiveConfig())
+
+
+async def test_a_read_does_not_see_what_is_only_being_written(store: Store) -> None:
+    await store.create("s", pb.LiveConfig())
+    with pytest.raises(RuntimeError, match="stopped"):
+        async with store._transaction() as database:
+            await database.execute("DELETE FROM sessions WHERE id = 's'")
+            assert (await store.get("s")).id == "s"
+            raise RuntimeError("stopped")
+    await store.delete("s")
+    with pytest.raises(NotFoundError):
+        await store.get("s")
