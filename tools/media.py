@@ -82,10 +82,18 @@ def read(
     """
     info = probe(path)
     parts: list[Iterator[Item]] = []
+    told: set[str] = set()
+
+    def tell_once(sentence: str) -> None:
+        # Sound and pictures are read apart: both meet the end of a file that was cut off.
+        if sentence not in told:
+            told.add(sentence)
+            on_damage(sentence)
+
     if info.has_audio:
-        parts.append(_read_audio(path, chunk_samples, on_damage))
+        parts.append(_read_audio(path, chunk_samples, tell_once))
     if info.has_video and video:
-        parts.append(_read_pictures(path, on_damage))
+        parts.append(_read_pictures(path, tell_once))
     if not parts:
         raise MediaFileError(f"{path} has no sound, and its pictures are switched off")
     return _something(path, heapq.merge(*parts, key=lambda item: item.end_sample))

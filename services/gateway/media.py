@@ -27,6 +27,11 @@ MAX_GAP_S = 3_600.0
 MAX_SILENCE_S = 3_600.0
 MAX_OVERLAP_S = 1.0
 
+# A file that holds so much less than its header says was cut off.
+MIN_LOST_S = 1.0
+# Formats whose header says how long the whole is; others tell what is there, or guess from its first part.
+_KNOW_THEIR_LENGTH = ("matroska", "flac")
+
 Samples = NDArray[np.float32]
 Report = Callable[[str], None]
 
@@ -115,10 +120,13 @@ def _is_cover(stream: Any) -> bool:
 
 
 def decoded(name: str, container: Any, stream: Any, on_damage: Report) -> Iterator[Any]:
-    """All frames that can be decoded; what cannot is skipped and reported once."""
+    """All frames that can be decoded; what cannot is skipped and reported once, and that the file was cut off."""
     failures = 0
+    knows_length = container.format.name.startswith(_KNOW_THEIR_LENGTH)
+    # A film may well end before its sound: the file ends where both have.
+    packets = container.demux() if knows_length else container.demux(stream)
+    end_s = 0.0
     try:
-        packets = container.demux(stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -126,7 +134,13 @@ def decoded(name: str, container: Any, stream: Any, on_damage: Report) -> Iterat
                 on_damage(f"{name}: the {stream.type} ends early ({_reason(error)})")
                 break
             if packet is None:
+                if knows_length:
+                    _tell_if_cut(name, container, end_s, on_damage)
                 break
+            if packet.pts is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is not stream:
+                continue
             try:
                 yield from packet.decode()
             except av.FFmpegError:
@@ -134,6 +148,15 @@ def decoded(name: str, container: Any, stream: Any, on_damage: Report) -> Iterat
     finally:
         if failures:
             on_damage(f"{name}: {failures} damaged pieces of {stream.type} were left out")
+
+
+def _tell_if_cut(name: str, container: Any, end_s: float, on_damage: Report) -> None:
+    """Report a file whose header says more than it holds up to `end_s` on its own clock."""
+    if container.duration is None:
+        return
+    whole_s, held_s = container.duration / av.time_base, end_s - origin_s(container)
+    if whole_s - held_s >= MIN_LOST_S:
+        on_damage(f"{name}: the file ends early, {held_s:.0f} s of the {whole_s:.0f} s that it says it has")
 
 
 def origin_s(container: Any) -> float:

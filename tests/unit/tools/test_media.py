@@ -248,8 +248,22 @@ def test_a_truncated_file_gives_what_is_there_and_says_so(tmp_path):
     _write_audio(tmp_path / "a.mka", _tone(4, 16_000), 16_000, "pcm_s16le")
     whole = (tmp_path / "a.mka").read_bytes()
     (tmp_path / "cut.mka").write_bytes(whole[: len(whole) // 2])
-    sound = _sound(read(tmp_path / "cut.mka"))
+    told = []
+    sound = _sound(read(tmp_path / "cut.mka", on_damage=told.append))
     assert 1.5 < len(sound) / SAMPLE_RATE < 2.5
+    assert told == ["cut.mka: the file ends early, 2 s of the 4 s that it says it has"]
+
+
+def test_a_truncated_film_is_told_once_and_a_film_shorter_than_its_sound_is_whole(tmp_path):
+    pictures = [np.random.default_rng(i).integers(0, 256, (120, 160, 3), np.uint8) for i in range(30)]
+    _write_video(tmp_path / "a.webm", pictures, codec="libvpx", sound=_tone(8, 48_000))
+    told = []
+    assert len(_sound(read(tmp_path / "a.webm", on_damage=told.append))) / SAMPLE_RATE == pytest.approx(8, abs=0.1)
+    assert told == []
+    whole = (tmp_path / "a.webm").read_bytes()
+    (tmp_path / "cut.webm").write_bytes(whole[: len(whole) // 2])
+    list(read(tmp_path / "cut.webm", on_damage=told.append))
+    assert len(told) == 1 and "ends early" in told[0] and "of the 8 s" in told[0]
 
 
 def test_damage_in_the_middle_is_left_out_and_told(tmp_path):
