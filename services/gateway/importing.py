@@ -23,6 +23,7 @@ from services.gateway.subtitles import MAX_HOURS, LineError, read_srt, read_vtt,
 from services.gateway.transcript import MIN_SCREEN_SAMPLES, Document, Screen, Segment, plain
 from services.gateway.voices import MAX_NAME_CHARS
 from services.runtime import wire
+from services.runtime.language import language_of
 from services.runtime.percept import SAMPLE_RATE, Correction, ScreenState, SpeakerTurn, TextRegion, Transcript, Word
 from services.runtime.stage import MediaError
 
@@ -147,7 +148,7 @@ def read(file: bytes, *, title: str = "", language: str = "") -> Document:
         raise LineError(1, f"the file is none of those that can be imported: {KINDS}")
     if not document.segments and not document.screens:
         raise MediaError("nothing is said or shown in the file; there is nothing to import")
-    return _checked(document)
+    return _in_a_language(_checked(document))
 
 
 def events_of(document: Document) -> Events:
@@ -199,6 +200,15 @@ def _checked(document: Document) -> Document:
         screens=tuple(sorted(document.screens, key=lambda s: s.start_sample)),
         end_sample=max([document.end_sample, *ends]),
     )
+
+
+def _in_a_language(document: Document) -> Document:
+    """Where no segment says its language: the document's, else the one that its words tell."""
+    if any(segment.language for segment in document.segments):
+        return document
+    language = document.language or language_of(" ".join(segment.text for segment in document.segments))
+    segments = tuple(replace(segment, language=language) for segment in document.segments)
+    return replace(document, language=language, segments=segments)
 
 
 def _at_most(number: int, limit: int, what: str) -> None:

@@ -37,6 +37,33 @@ def refusal(text: str | bytes) -> str:
     return str(caught.value)
 
 
+def srt(text: str) -> str:
+    return f"1\n00:00:01,000 --> 00:00:09,000\n{text}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("So the release moves to Friday. Who can look at the checklist before that?", "en"),
+        ("Also, der Termin wird auf Freitag verschoben. Wir brauchen noch jemanden für den Kunden.", "de"),
+        ("Donc la sortie est repoussée à vendredi. Il nous faut encore quelqu'un pour le client.", "fr"),
+        ("Så lanseringen flyttas till fredag. Kan du kontrollera listan innan dess? Ja, i kväll.", ""),
+        ("Així doncs l'entrega es mou a divendres. Ens cal algú per a la trucada amb el client.", ""),
+        ("Так что релиз переносится на пятницу. Кто может проверить список до этого?", ""),
+        ("To the lab.", ""),
+    ],
+)
+def test_where_nobody_says_the_language_the_words_tell_it_or_it_stays_unknown(text: str, language: str) -> None:
+    document = imported(srt(text))
+    assert document.language == language and {s.language for s in document.segments} == {language}
+    assert imported(srt(text), language="pl").segments[0].language == "pl"
+
+
+def test_the_language_of_a_whole_document_is_that_of_its_segments() -> None:
+    document = imported(json.dumps({"language": "de", "segments": [SAID]}))
+    assert [s.language for s in document.segments] == ["de"]
+
+
 # -- WebVTT ---------------------------------------------------------------------------------------
 
 
