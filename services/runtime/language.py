@@ -26,16 +26,8 @@ _SMALL = {
     "hoeveel en of niet geen met voor op van naar bij over er ze we ik dat die",
 }
 _WORDS = {name: frozenset(words.split()) for name, words in _SMALL.items()}
-CODES = {
-    "English": "en",
-    "German": "de",
-    "French": "fr",
-    "Spanish": "es",
-    "Italian": "it",
-    "Portuguese": "pt",
-    "Dutch": "nl",
-}
-# Of running text in one of these languages a third or more are such words; of their kin's, a fifth (Catalan as Spanish).
+CODES = dict(zip(_SMALL, ("en", "de", "fr", "es", "it", "pt", "nl"), strict=True))
+# Of running text in one of these languages about a third are such words; of their kin's, a fifth (Catalan as Spanish).
 _MIN_SHARE, _MIN_LEAD, _MIN_COUNT = 0.25, 1.5, 5
 _LETTERS = re.compile(r"[^\W\d_]+")
 
