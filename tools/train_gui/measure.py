@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def average_precision(found: Sequence[Sequence[Control]], wanted: Sequence[NDArr
     for page, boxes in zip(found, wanted, strict=True):
         free = np.ones(len(boxes), bool)
         for control in sorted(page, key=lambda c: -c.confidence):
-            overlap = _iou(np.array(control.box), boxes)
+            overlap = iou(np.array(control.box), boxes)
             best = int(overlap.argmax()) if len(boxes) else -1
             is_hit = best >= 0 and bool(overlap[best] >= _IOU and free[best])
             if is_hit:
@@ -84,7 +85,7 @@ def _states(found: Sequence[Sequence[Control]], truths: Sequence[Truth]) -> dict
     counts = {name: [0, 0, 0] for name in STATE_NAMES}  # right, said, there
     for page, truth in zip(found, truths, strict=True):
         for control in page:
-            overlap = _iou(np.array(control.box), truth.boxes)
+            overlap = iou(np.array(control.box), truth.boxes)
             if control.confidence < 0.3 or not len(overlap) or overlap.max() < _IOU:
                 continue
             there = truth.states[int(overlap.argmax())]
@@ -96,7 +97,8 @@ def _states(found: Sequence[Sequence[Control]], truths: Sequence[Truth]) -> dict
     return {name: (right / max(1, said), right / max(1, true)) for name, (right, said, true) in counts.items()}
 
 
-def _iou(box: NDArray[np.float64], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+def iou(box: NDArray[Any], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Of one box (4,) with each of (n, 4), xyxy."""
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     both = np.prod(np.maximum(high - low, 0), axis=1)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])

@@ -32,13 +32,20 @@ _SIZES = (
 )
 
 
-def page(seed: int, packages: Path, *, held_out: bool = False, size: tuple[int, int] | None = None) -> Page:
+def page(
+    seed: int,
+    packages: Path,
+    *,
+    held_out: bool = False,
+    size: tuple[int, int] | None = None,
+    disabled_share: float = 0.06,
+) -> Page:
     """The page of this seed; `held_out` draws it with the framework and the icons kept for measuring.
 
     The same seed and packages give the same page. Raises FileNotFoundError where packages are missing.
     """
     rng = random.Random(f"gui-{seed}-{held_out}")
-    pen = Pen(rng, packages, held_out=held_out)
+    pen = Pen(rng, packages, held_out=held_out, disabled_share=disabled_share)
     width, height = size or rng.choice(_SIZES)
     scale = 1.0 if size else rng.choice((1.0, 1.0, 1.0, 1.0, 1.25, 1.5))
     if rng.random() < 0.27:

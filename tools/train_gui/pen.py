@@ -58,10 +58,13 @@ def photos(packages: Path) -> tuple[Path, ...]:
 class Pen:
     """Elements of one page in one look, one language, one icon set."""
 
-    def __init__(self, rng: random.Random, packages: Path, *, held_out: bool = False) -> None:
+    def __init__(
+        self, rng: random.Random, packages: Path, *, held_out: bool = False, disabled_share: float = 0.06
+    ) -> None:
         """Choose the look; `held_out` takes the framework and the icons that are never trained on."""
         self.rng = rng
         self._packages = packages
+        self._disabled_share = disabled_share
         self._count = 0
         self.is_dark = rng.random() < 0.35
         self.accent = f"hsl({rng.randrange(360)} {rng.randrange(35, 100)}% {rng.randrange(32, 62)}%)"
@@ -154,7 +157,7 @@ class Pen:
 
     def disabled(self) -> str:
         """The word "disabled" for a few elements."""
-        return "disabled" if self.chance(0.06) else ""
+        return "disabled" if self.chance(self._disabled_share) else ""
 
     def button(self, text: str | None = None) -> str:
         """A button of the look."""

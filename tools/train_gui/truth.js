@@ -2,6 +2,9 @@
 // cut to what scrolling ancestors and the window show. An element counts when at least half of it, and 5 px each
 // way, is on the screen and not covered.
 () => {
+  // Frameworks let clicks through what is disabled: elementFromPoint would not see it either.
+  const solid = document.head.appendChild(document.createElement("style"));
+  solid.textContent = "[data-e] { pointer-events: auto !important }";
   const shown = [];
   for (const element of document.querySelectorAll("[data-e]")) {
     const full = boxOf(element);
@@ -27,6 +30,7 @@
     if (element === document.activeElement) states.add("focused");
     shown.push([element.dataset.e, x0, y0, x1, y1, [...states].sort()]);
   }
+  solid.remove();
   return shown;
 
   // Frameworks draw their check boxes as an absolutely placed ::before or ::after of the label.
