@@ -111,9 +111,19 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
-        """Open or create the database file, for its owner alone. Raises OSError, sqlite3.Error."""
+        """Open or create the database file, for its owner alone. Raises OSError: not writable, locked or damaged."""
         make_private(path)
         database = await aiosqlite.connect(path)
+        try:
+            return await cls._prepared(database, path)
+        except BaseException as error:
+            await database.close()
+            if isinstance(error, sqlite3.Error):
+                raise OSError(f"the sessions cannot be opened in {path}: {error}") from error
+            raise
+
+    @classmethod
+    async def _prepared(cls, database: aiosqlite.Connection, path: Path) -> "Store":
         await database.execute("PRAGMA journal_mode=WAL")
         # In WAL mode NORMAL survives the death of the process; FULL would also survive the machine's.
         await database.execute("PRAGMA synchronous=NORMAL")

@@ -65,3 +65,11 @@ async def test_a_read_does_not_see_what_is_only_being_written(store: Store) -> N
     await store.delete("s")
     with pytest.raises(NotFoundError):
         await store.get("s")
+
+
+async def test_a_file_that_is_no_database_is_told_with_its_name_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    path.write_bytes(b"not a database " * 500)
+    with pytest.raises(OSError, match="cannot be opened in .*sessions.db: file is not a database"):
+        await Store.open(path)
+    assert path.read_bytes() == b"not a database " * 500
