@@ -70,12 +70,16 @@ class Residents:
         """Close what is idle longest until the rest is within the budget; the caller holds `lock`."""
         if self.budget_bytes is None:
             return
+        has_closed = False
         for key, resident in list(self._open.items()):
             if self.open_bytes <= self.budget_bytes:
-                return
+                break
             if not resident.users:
                 del self._open[key]
                 resident.close()
+                has_closed = True
+        if has_closed:
+            give_back()
 
 
 class Resident(Generic[Opened]):
@@ -153,7 +157,9 @@ class ResidentEngine:
 
 
 def give_back() -> None:
-    """Return what was freed to the system, in some ms: opening a graph leaves as much as a third of its file."""
+    """Return what was freed to the system, in some ms: opening a graph leaves as much as a third of its file, and one
+    that is closed leaves what lay between pieces in use.
+    """
     if (trim := _trim()) is not None:
         trim(0)
 

@@ -76,7 +76,7 @@ class Session:
         self._waiting_entries: deque[str | Float] = deque(maxlen=MAX_WAITING_ENTRIES)
         self._changed = asyncio.Event()
         self._caught_up = asyncio.Condition()
-        self._is_busy = False
+        self._is_busy = self._has_failed = False
         self._worker = asyncio.create_task(self._work(), name=f"decoder-{session_id}")
 
     def close(self) -> None:
@@ -188,9 +188,9 @@ class Session:
             yield
 
     async def caught_up(self) -> None:
-        """Return when nothing waits for the index or the live context."""
+        """Return when nothing waits for the index or the live context, or nobody works on it any more."""
         async with self._caught_up:
-            await self._caught_up.wait_for(lambda: not (self._has_work() or self._is_busy))
+            await self._caught_up.wait_for(lambda: self._has_failed or not (self._has_work() or self._is_busy))
 
     def _has_work(self) -> bool:
         return self._changed.is_set() or bool(self._waiting_lines)
@@ -246,6 +246,9 @@ class Session:
                     self._caught_up.notify_all()
         except Exception:  # the top of a task: the session goes on without index and context
             log.exception("work behind a session failed", extra={"fields": {"session": self.id}})
+            self._has_failed = True
+            async with self._caught_up:
+                self._caught_up.notify_all()
 
     async def _catch_up(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Graphs open at their first use and close, idle longest first, beyond the memory budget."""
 
+import ctypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from engines.engine import EngineError
 from engines.fetch import fetch
 from engines.models import open_engine
 from engines.residency import Resident, Residents, parse_budget
+from services.runtime.describe import resident_bytes
 
 
 def resident(name: str, nbytes: int, residents: Residents) -> Resident[list[str]]:
@@ -113,3 +115,33 @@ def test_a_real_graph_gives_the_same_after_it_was_closed(monkeypatch: pytest.Mon
     first, second = (engine.run(feeds)["last_hidden_state"] for _ in range(2))
     assert np.array_equal(first, second)
     assert residents.opened == {"minilm/minilm.onnx": 2} and residents.open_bytes == 0
+
+
+class Pieces:
+    """Memory of the C library's heap whose last piece is never freed, so what is before it does not end the heap."""
+
+    SIZE, COUNT = 64 << 10, 1_000
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None)
+        self._libc.malloc.restype, self._libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        self._libc.free.argtypes = [ctypes.c_void_p]
+        *self._pieces, _ = [self._libc.malloc(self.SIZE) for _ in range(self.COUNT)]
+        for piece in self._pieces:
+            ctypes.memset(piece, 1, self.SIZE)
+
+    def __del__(self) -> None:
+        for piece in self._pieces:
+            self._libc.free(piece)
+
+
+def test_what_a_closed_graph_held_goes_back_to_the_system() -> None:
+    residents = Residents(10)
+    a: Resident[object] = Resident("a/g", 10, Pieces, residents)
+    b: Resident[object] = Resident("b/g", 10, object, residents)
+    with a.use():
+        pass
+    full = resident_bytes()
+    with b.use():
+        pass
+    assert residents.is_closed("a") and full - resident_bytes() > Pieces.SIZE * Pieces.COUNT // 2
