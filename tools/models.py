@@ -13,7 +13,7 @@ from engines.manifest import Manifest, imported, manifest, manifests
 from tools.errors import InputError
 
 # For queries in meetings, beside the sentence encoder; they lie in this repository: fetching them downloads nothing.
-QUERIES = ("gui-elements", "icon-encoder")
+QUERIES = ("gui-elements", "control-states", "icon-encoder")
 ENGLISH = (
     "silero-vad",
     "moonshine-tiny-en",

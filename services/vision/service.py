@@ -9,9 +9,10 @@ from services.runtime import sentence
 from services.runtime.queries import checked_queries, parse_queries
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, StageConfig
-from services.vision import brought_detector, gui, icons, objects, scripts
+from services.vision import brought_detector, control_states, gui, icons, objects, scripts
 from services.vision.adapter import VisionAdapter
 from services.vision.brought_detector import BroughtDetector, check_task
+from services.vision.control_states import ControlStates
 from services.vision.gui import GuiDetector
 from services.vision.icons import IconEncoder
 from services.vision.objects import ObjectDetector
@@ -51,6 +52,7 @@ class VisionExpert:
         self._tesseract = TesseractReader()
         self._objects: ObjectDetector | None = None
         self._gui: GuiDetector | None = None
+        self._control_states: ControlStates | None = None
         self._sentences: SentenceEncoder | None = None
         self._icons: IconEncoder | None = None
         self._brought: BroughtDetector | None = None
@@ -96,6 +98,13 @@ class VisionExpert:
             if self._gui is None:
                 self._gui = GuiDetector(threads=self._threads)
             return self._gui
+
+    def control_states(self) -> ControlStates:
+        """Tells which controls are disabled and which is focused. Raises ModelMissingError."""
+        with self._lock:
+            if self._control_states is None:
+                self._control_states = ControlStates(threads=self._threads)
+            return self._control_states
 
     def sentences(self) -> SentenceEncoder:
         """Puts words into MiniLM's space. Raises ModelMissingError."""
@@ -150,6 +159,7 @@ class VisionExpert:
                 self.objects()
             case "gui":
                 self.gui()
+                self.control_states()
 
     def open_stage(self, config: StageConfig) -> VisionStage:
         """Begin a stream; the option `queries` has one a line, in the place of the config's own.
@@ -191,6 +201,7 @@ class VisionExpert:
             *(ModelInfo(name, *_TESSERACT, name in self._tesseract.used, ("ocr",)) for name in installed_models()),
             ModelInfo(objects.MODEL, *runs_as(objects.MODEL), self._objects is not None, ("objects",)),
             ModelInfo(gui.MODEL, *runs_as(gui.MODEL), self._gui is not None, ("gui",)),
+            ModelInfo(control_states.MODEL, *runs_as(control_states.MODEL), self._control_states is not None, ("gui",)),
             ModelInfo(icons.MODEL, *runs_as(icons.MODEL), self._icons is not None, ("queries",)),
             ModelInfo(sentence.NAME, *runs_as(sentence.NAME), self._sentences is not None, ("queries",)),
             *(ModelInfo(name, *runs_as(name), self._brought is not None, ("queries",)) for name in _BROUGHT),

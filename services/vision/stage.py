@@ -25,6 +25,7 @@ from services.runtime.queries import parse_queries
 from services.runtime.stage import Frame, MediaError, StageConfig
 from services.vision.adapter import VisionAdapter
 from services.vision.change import Change, ReferenceFrame
+from services.vision.control_states import ControlStates
 from services.vision.gui import GuiDetector
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, TextLine, are_shown
@@ -61,6 +62,9 @@ class Models(Protocol):
 
     def gui(self) -> GuiDetector:
         """Finds controls."""
+
+    def control_states(self) -> ControlStates:
+        """Tells which of them are disabled and which is focused."""
 
     def vocabulary(self) -> OpenVocabulary:
         """Finds what queries ask for among the rest."""
@@ -241,7 +245,8 @@ class VisionStage:
         if "objects" in tasks:
             self._objects = self._tracks.update(self._models.objects().detect(frame.pixels))
         if "gui" in tasks:
-            self._elements.update(self._models.gui().detect(frame.pixels))
+            found = self._models.gui().detect(frame.pixels)
+            self._elements.update(self._models.control_states().add(frame.pixels, found))
         self._blind = set()
 
     def _first(self, frame: Frame, change: Change) -> list[Percept]:

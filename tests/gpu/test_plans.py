@@ -72,6 +72,7 @@ OTHER_SIZES = {
     "moonshine-tiny-en/encoder.onnx": {"b": 2, "n": 30_000},
     "whisper-base/encoder.onnx": {"b": 1, "t": 1_000},
     "moonshine-tiny-en/decoder.onnx": {"b": 2, "n": 3, "p": 5, "q": 8, "s": 21},
+    "control-states/control-states.onnx": {"n": 7},
 }
 
 

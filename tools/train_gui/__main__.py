@@ -42,6 +42,24 @@ def main() -> None:
     measure = steps.add_parser("measure", help="average precision of the installed weights on drawn pages")
     measure.add_argument("--pages", type=Path, required=True)
     measure.add_argument("--limit", type=int)
+    draw_states = steps.add_parser("draw-states", help="draw pages again and again with controls disabled and focused")
+    draw_states.add_argument("--packages", type=Path, required=True)
+    draw_states.add_argument("--out", type=Path, required=True)
+    draw_states.add_argument("--first", type=int, required=True)
+    draw_states.add_argument("--count", type=int, required=True)
+    draw_states.add_argument("--held-out", action="store_true", help="the framework and icons never trained on")
+    train_states = steps.add_parser("train-states", help="train the network that compares controls")
+    train_states.add_argument("--drawings", type=Path, required=True)
+    train_states.add_argument("--checkpoint", type=Path, required=True)
+    train_states.add_argument("--minutes", type=float, required=True, help="of processor time")
+    export_states = steps.add_parser("export-states", help="write its graph and its recorded run")
+    export_states.add_argument("--checkpoint", type=Path, required=True)
+    export_states.add_argument("--graph", type=Path, required=True)
+    export_states.add_argument("--golden", type=Path, required=True)
+    measure_states = steps.add_parser("measure-states", help="choose thresholds on the first drawings, report on all")
+    measure_states.add_argument("--graph", type=Path, required=True)
+    measure_states.add_argument("--drawings", type=Path, nargs="+", required=True)
+    measure_states.add_argument("--right", type=float, default=0.9, help="part of what is said on the first")
     chosen = parser.parse_args()
     # Each step needs other packages: none is loaded before it is known that it is wanted.
     if chosen.step == "fetch":
@@ -79,6 +97,23 @@ def main() -> None:
 
         count = write(chosen.checkpoint, chosen.graph, chosen.golden, second=chosen.second, share=chosen.share)
         print(count, "parameters")
+    elif chosen.step == "draw-states":
+        from tools.train_gui.states import draw as draw_in_states
+
+        seeds = range(chosen.first, chosen.first + chosen.count)
+        print(draw_in_states(chosen.out, seeds, chosen.packages, held_out=chosen.held_out), "pages drawn")
+    elif chosen.step == "train-states":
+        from tools.train_gui.state_train import train as fit_states
+
+        fit_states(chosen.drawings, chosen.checkpoint, minutes=chosen.minutes)
+    elif chosen.step == "export-states":
+        from tools.train_gui.state_train import export as write_states
+
+        print(write_states(chosen.checkpoint, chosen.graph, chosen.golden), "parameters")
+    elif chosen.step == "measure-states":
+        from tools.train_gui.state_measure import report
+
+        print(*report(chosen.graph, chosen.drawings, chosen.right), sep="\n")
     else:
         from tools.train_gui.measure import measure as figures_of
 

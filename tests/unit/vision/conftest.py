@@ -17,7 +17,7 @@ Draw = Callable[[Sequence[tuple[str, int, int]]], Pixels]
 @pytest.fixture(scope="session")
 def expert() -> VisionExpert:
     """The expert; its models load with the first test that needs them."""
-    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script", "nanodet-g", "gui-elements"])
+    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script", "nanodet-g", "gui-elements", "control-states"])
     return new_expert()
 
 

@@ -278,7 +278,11 @@ def test_only_the_models_of_the_asked_tasks_are_opened(draw: Draw, expert: Visio
     screen(lone.open_stage(FAST).push_frame(Frame(draw(SLIDE), 0)))
     assert {model.name for model in lone.models() if model.is_loaded} == read | {"nanodet-g"}
     screen(lone.open_stage(StageConfig(tasks=("gui",))).push_frame(Frame(draw(SLIDE), 0)))
-    assert {model.name for model in lone.models() if model.is_loaded} == read | {"nanodet-g", "gui-elements"}
+    assert {model.name for model in lone.models() if model.is_loaded} == read | {
+        "nanodet-g",
+        "gui-elements",
+        "control-states",
+    }
 
 
 @pytest.mark.parametrize(
