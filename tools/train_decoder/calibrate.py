@@ -1,7 +1,7 @@
 """How sure the index is of a line: the curves of services/decoder/retrieval.py, fitted on meetings for development."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from tools.train_decoder.groups import filled, readers
 from tools.train_decoder.meetings import Meeting, Question, make
 from tools.train_decoder.slides import make_with_slides
 from tools.train_decoder.talk import make_with_talk
+from tools.train_decoder.written import written
 
 # Dev meetings beyond those that the training was watched on.
 _SEEDS = range(16, 28)
@@ -42,7 +43,8 @@ def calibrate() -> None:
         "made": list(_made(make, "")),
         "slides": list(_made(make_with_slides, "slide")),
         "talk": list(_made(make_with_talk, "talk")),
-        "by hand": list(_written()),
+        "by hand": list(_by_hand()),
+        "written": list(_of(written("dev", _SEEDS.start))),
     }
     cases = [case for part in parts.values() for case in part]
     weights = np.array([1 / len(part) for part in parts.values() for _ in part])
@@ -110,11 +112,16 @@ def _is_right(best: Scored, gold: set[str], part: str) -> bool:
 
 def _made(made: Callable[[str, int], Meeting], kind: str) -> Iterator[Case]:
     """The questions that begin with `kind` in their kind, of made meetings for development."""
-    encoder, reader = readers()
     for seed in _SEEDS:
         meeting = made("dev", seed)
+        yield from _of([replace(meeting, questions=list(_new(meeting, seed, kind)))])
+
+
+def _of(meetings: Iterable[Meeting]) -> Iterator[Case]:
+    encoder, reader = readers()
+    for meeting in meetings:
         index = filled(LineIndex(encoder), meeting)
-        for question in _new(meeting, seed, kind):
+        for question in meeting.questions:
             gold = {f"{'screen' if meeting.lines[i].who == 'screen' else 'speech'}:{i}" for i in question.gold}
             yield _case(index, reader, question.text, meeting.speakers, gold, "")
 
@@ -126,7 +133,7 @@ def _new(meeting: Meeting, seed: int, kind: str) -> Sequence[Question]:
     return [question for question in meeting.questions if question.kind.startswith(kind)]
 
 
-def _written() -> Iterator[Case]:
+def _by_hand() -> Iterator[Case]:
     encoder, reader = readers()
     for lines, meeting in written_meetings("development"):
         index = LineIndex(encoder)

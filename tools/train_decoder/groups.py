@@ -1,6 +1,7 @@
 """Questions with the lines that retrieval finds for them, tokenised: what the reader is trained and measured on."""
 
 import random
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,18 +9,22 @@ import numpy as np
 import onnx
 
 from engines.export.reader import base_weights
-from services.decoder.lineindex import LineIndex
+from services.decoder.lineindex import Candidate, LineIndex
 from services.decoder.lines import Line
 from services.decoder.reader import Passage, Reader, Tokens
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
+from tools.train_decoder.changes import make_with_changes
 from tools.train_decoder.meetings import Meeting, make
 from tools.train_decoder.slides import make_with_slides
 from tools.train_decoder.talk import make_with_talk
+from tools.train_decoder.written import written
 
 # Lines that the reader compares in training, the right ones among them.
 _LINES_A_GROUP = 4
 _MAX_RIGHT = 1
+# Lines after a right one of which one is compared with it.
+_AFTER = 4
 SomeIndex = TypeVar("SomeIndex", bound=LineIndex)
 
 
@@ -52,7 +57,10 @@ def filled(index: SomeIndex, meeting: Meeting) -> SomeIndex:
 
 
 def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = False) -> None:
-    """Tokenise the groups of some meetings, "spoken" alone, with "slides" or also with "talk", into one npz.
+    """Tokenise the groups of some meetings into one npz.
+
+    They are "spoken" alone, with "slides", also with "talk", with talk and "changes", or all that were "written" by
+    hand, with the errors of each seed.
 
     `is_wide`: as the wide reader sees them.
     """
@@ -61,9 +69,7 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
     rows = []
     sizes = []
     ranks = []
-    made = {"spoken": make, "slides": make_with_slides, "talk": make_with_talk}[kind]
-    for seed in seeds:
-        meeting = made(split, seed)
+    for meeting in _meetings(kind, split, seeds):
         index = filled(LineIndex(encoder), meeting)
         for question in meeting.questions:
             found = index.candidates(question.text, meeting.speakers, is_wide=is_wide)
@@ -72,8 +78,13 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
                 ranks.append(next((i for i, c in enumerate(found) if int(c.line.source_id) in question.gold), 99))
                 if not gold:
                     continue
-            wrong = [c for c in found[: _LINES_A_GROUP * 2] if int(c.line.source_id) not in question.gold]
+            neither = question.gold.keys() | question.outdated
+            wrong = [c for c in found[: _LINES_A_GROUP * 2] if int(c.line.source_id) not in neither]
             right = rng.sample(gold, min(_MAX_RIGHT, len(gold)))
+            if kind in ("changes", "written") and right:
+                # what is said next may be another answer, and mostly is none
+                after = _after(index, right[0], found, neither, rng)
+                wrong = after + [c for c in wrong if c.line not in [other.line for other in after]]
             hard = wrong[: rng.randint(1, 3)]
             easy = [c for c in wrong if c not in hard]
             wrong = (hard + rng.sample(easy, min(len(easy), _LINES_A_GROUP)))[: _LINES_A_GROUP - len(right)]
@@ -100,6 +111,23 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
     print(f"{kind}, {split}: {len(sizes)} questions, {len(rows)} lines, {len(ids) / len(rows):.1f} tokens a line")
     for k in (1, 4, 8, 12, 16):
         print(f"recall@{k} {np.mean(np.array(ranks) < k):.3f}")
+
+
+def _meetings(kind: str, split: str, seeds: range) -> Iterator[Meeting]:
+    made = {"spoken": make, "slides": make_with_slides, "talk": make_with_talk, "changes": make_with_changes}
+    for seed in seeds:
+        yield from written(split, seed) if kind == "written" else [made[kind](split, seed)]
+
+
+def _after(
+    index: LineIndex, right: Candidate, found: Sequence[Candidate], neither: Collection[int], rng: random.Random
+) -> list[Candidate]:
+    """One of the next lines of speech that do not answer, where the right one is speech."""
+    if right.line.kind != "speech":
+        return []
+    next_ids = index.spoken_after(right.line, _AFTER)
+    said = [c for c in found if c.line.line_id in next_ids and int(c.line.source_id) not in neither]
+    return rng.sample(said, min(1, len(said)))
 
 
 def write_base(package: Path, out: Path) -> None:

@@ -138,12 +138,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Question:
-    """A question; `gold` maps lines to the answer's place in it: a span, "speaker" or None for all of it."""
+    """A question; `gold` maps lines to the answer's place in it: a span, "speaker" or None for all of it.
+
+    `outdated` lines answered it until something else was said.
+    """
 
     text: str
     kind: str
     gold: dict[int, tuple[int, int] | str | None]
     answer: str = ""
+    outdated: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,14 @@ _Place = tuple[int, int] | str | None
 
 def make_with_talk(split: str, seed: int) -> Meeting:
     """One meeting with slides and such talk. The same split and seed give the same meeting."""
-    return _TalkMaker(split, seed).make()
+    return TalkMaker(split, seed).make()
 
 
-class _TalkMaker(SlideMaker):
+class TalkMaker(SlideMaker):
+    """Makes one meeting, `make` once."""
+
     def make(self) -> Meeting:
+        """The meeting."""
         before = super().make()
         self.rng = random.Random(f"{self.split}-{self.seed}-talk")  # noqa: S311  # not for secrets
         self.forms = table("talk.toml")
