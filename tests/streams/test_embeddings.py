@@ -63,4 +63,4 @@ async def test_a_word_that_was_recognised_wrong_is_found_in_the_sound(house: Hou
 async def test_without_embeddings_it_is_a_guess(house: House, sound: bytes) -> None:
     heard = _answer(house, await _meeting(house, sound, embeddings="on"))
     guessed = _answer(house, await _meeting(house, sound))
-    assert heard["confidence"] > 0.9 and (guessed["abstained"] or guessed["confidence"] < 0.7)
+    assert heard["confidence"] > 0.75 and (guessed["abstained"] or guessed["confidence"] < 0.7)
