@@ -3,9 +3,8 @@
 `python -m benchmarks.answers` asks the questions of 24 meetings made from seeds (tools/train_decoder, split "test",
 with recognition errors), those that slides add to the same meetings, and of the held-out ones written by hand
 (answers_by_hand.json, answers_changed.jsonl and the unit tests'), and prints: right line first, answer contained in
-what is quoted, wrongly
-and rightly refused, calibration error, processor milliseconds a question; and the same among many lines of other
-meetings.
+what is quoted, wrongly and rightly refused, calibration error, processor milliseconds a question; and the same among
+many lines of other meetings.
 """
 
 import argparse

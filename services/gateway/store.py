@@ -98,6 +98,19 @@ def not_kept(error: sqlite3.OperationalError) -> OverloadedError:
     return OverloadedError(f"this cannot be kept ({error}): {remedy}, then try again", RETRY_NOT_KEPT_S)
 
 
+@asynccontextmanager
+async def kept(database: aiosqlite.Connection) -> AsyncIterator[None]:
+    """All that is written in the block is kept when it ends, or nothing of it. Raises OverloadedError: not kept."""
+    try:
+        yield
+        await database.commit()
+    except BaseException as error:
+        await database.rollback()
+        if isinstance(error, sqlite3.OperationalError):
+            raise not_kept(error) from error
+        raise
+
+
 class Store:
     """All sessions of one gateway. Every write is committed when its method returns; reads see nothing else.
 
@@ -322,13 +335,6 @@ class Store:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """All that is written in the block is kept when it ends, or nothing of it. Raises OverloadedError: not kept."""
-        async with self._writing:
-            try:
-                yield self._database
-                await self._database.commit()
-            except BaseException as error:
-                await self._database.rollback()
-                if isinstance(error, sqlite3.OperationalError):
-                    raise not_kept(error) from error
-                raise
+        """As `kept`, one after the other."""
+        async with self._writing, kept(self._database):
+            yield self._database

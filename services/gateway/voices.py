@@ -5,7 +5,6 @@ overwritten. Nothing of it goes to a client or another service: matching is done
 """
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import aiosqlite
 import numpy as np
 from numpy.typing import NDArray
 
-from services.gateway.store import make_private, not_kept
+from services.gateway.store import kept, make_private
 from services.runtime.errors import ConflictError, NotFoundError
 from services.runtime.percept import SpeakerVoice
 from services.runtime.stage import MediaError, OverloadedError
@@ -131,11 +130,5 @@ class Voices:
             del self._known[key]
 
     async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
-        try:
+        async with kept(self._database):
             await self._database.execute(statement, parameters)
-            await self._database.commit()
-        except BaseException as error:
-            await self._database.rollback()
-            if isinstance(error, sqlite3.OperationalError):
-                raise not_kept(error) from error
-            raise

@@ -37,7 +37,8 @@ class ControlStates:
         said = list(controls)
         for index, off, lit in zip(chosen, disabled, focused, strict=True):
             new = ("disabled",) * bool(off >= LEAST_DISABLED) + ("focused",) * bool(lit >= LEAST_FOCUSED)
-            said[index] = replace(said[index], states=(*said[index].states, *new))
+            # the detector may say so itself
+            said[index] = replace(said[index], states=tuple(dict.fromkeys((*said[index].states, *new))))
         return said
 
     def probabilities(

@@ -159,7 +159,7 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int, st
             torch.nn.utils.clip_grad_norm_(params, 1.0)
             optimiser.step()
             step, place = step + 1, number + 1
-            mean += np.array([float(listed), float(line), float(span)])
+            mean += np.array([listed.item(), line.item(), span.item()])
             if step % _SAVE_STEPS == 0:
                 spent = before + time.process_time() - begun
                 mean /= _SAVE_STEPS

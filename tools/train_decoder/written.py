@@ -22,7 +22,11 @@ _EVERY = 8
 def written(split: str, seed: int) -> list[Meeting]:
     """The meetings of one split, with the errors of a recogniser and an OCR that a seed gives."""
     records = [each for number, each in enumerate(_records()) if (number % _EVERY == _EVERY - 1) == (split == "dev")]
-    return [_noisy(meeting_of(record, split), random.Random(f"{seed}-{i}")) for i, record in enumerate(records)]  # noqa: S311  # not for secrets
+    meetings = []
+    for number, record in enumerate(records):
+        rng = random.Random(f"{seed}-{number}")  # noqa: S311  # not for secrets
+        meetings.append(_noisy(meeting_of(record, split), rng))
+    return meetings
 
 
 @cache

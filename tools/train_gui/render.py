@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tools.train_gui.page import page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 # Held-out pages are as large as a shared screen mostly is.
 HELD_OUT_SIZE = (1280, 720)
@@ -69,6 +69,14 @@ def changed_px(change: NDArray[np.bool_], box: Sequence[float], scale: float, ri
     return int(change[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)].sum())
 
 
+def launched(playwright: "Playwright") -> "Browser":
+    """Chromium as pages are drawn with. Raises FileNotFoundError where it is missing."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise FileNotFoundError("Chromium is not installed (Debian: apt-get install chromium)")
+    return playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+
+
 def seen_states(tab: "Page", elements: list[Any], scale: float) -> list[Any]:
     """The elements of truth.js with the states disabled and focused only where they can be seen.
 
@@ -97,14 +105,11 @@ def render(
     """
     from playwright.sync_api import Error, Page, sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        raise FileNotFoundError("Chromium is not installed (Debian: apt-get install chromium)")
     out.mkdir(parents=True, exist_ok=True)
     drawn, began = 0, time.monotonic()
     with sync_playwright() as playwright:
         tabs: dict[float, Page] = {}
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        browser = launched(playwright)
         for seed in seeds:
             target = out / f"{seed:06d}"
             if target.with_suffix(".json").exists():

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 
 from tools.train_gui.page import page
-from tools.train_gui.render import ARGUMENTS, HELD_OUT_SIZE, RING_PX, TRUTH, changed, changed_px, picture
+from tools.train_gui.render import HELD_OUT_SIZE, RING_PX, TRUTH, changed, changed_px, launched, picture
 
 _SIZES = ((1280, 720), (1024, 768), (960, 720), (960, 640))
 SCRIPT = (Path(__file__).parent / "states.js").read_text()
@@ -54,17 +53,17 @@ def style(rng: random.Random) -> str:
 
 
 def draw(out: Path, seeds: Iterable[int], packages: Path, *, held_out: bool = False) -> int:
-    """Draw every page of these seeds DRAWINGS times with states and return how many pages."""
+    """Draw every page of these seeds DRAWINGS times with states and return how many pages.
+
+    Raises FileNotFoundError where Chromium or a package is missing.
+    """
     from playwright.sync_api import Error, Page, sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        raise FileNotFoundError("Chromium is not installed (Debian: apt-get install chromium)")
     out.mkdir(parents=True, exist_ok=True)
     drawn, began = 0, time.monotonic()
     with sync_playwright() as playwright:
         tabs: dict[float, Page] = {}
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        browser = launched(playwright)
         for seed in seeds:
             if (out / f"{seed:06d}-0.json").exists():
                 continue

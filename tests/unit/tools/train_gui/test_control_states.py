@@ -1,18 +1,14 @@
 """What a page of a form shows of its controls' states is told of the picture of it alone."""
 
-import shutil
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from engines.fetch import fetch
 from services.vision.control_states import ControlStates
 from services.vision.gui import Control, GuiDetector
-from tools.train_gui.render import ARGUMENTS
 
 FORM = """<!doctype html><style>body { margin: 40px; font: 16px sans-serif; background: #fff }
 h1 { font-size: 24px } input { display: block; width: 300px; height: 24px; margin: 14px 0; padding: 6px 12px;
@@ -24,13 +20,10 @@ button { padding: 9px 18px; margin-right: 12px; font: inherit; color: #fff; back
 <button>Check</button><button>Reserve</button><button>Print plan</button><button>Cancel</button>"""
 
 
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
+@pytest.fixture(scope="module", autouse=True)
+def ready(tab: Page) -> None:
     fetch(["gui-elements", "control-states"])
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        yield browser.new_page(viewport={"width": 900, "height": 500})
-        browser.close()
+    tab.set_viewport_size({"width": 900, "height": 500})
 
 
 def seen(tab: Page) -> NDArray[np.uint8]:

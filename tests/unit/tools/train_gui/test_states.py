@@ -2,28 +2,17 @@
 
 import json
 import random
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tools.train_gui.render import ARGUMENTS, TRUTH, seen_states
+from tools.train_gui.render import TRUTH, seen_states
 from tools.train_gui.states import SCRIPT, one_page
 
 STYLE = """<!doctype html><style>body { margin: 0 }
 button { position: absolute; outline: none; color: #000; background: #eee; border: 1px solid #000 }
 .pale:disabled { opacity: .4; pointer-events: none } .same:disabled { color: #000 }
 .ring:focus { outline: 2px solid #06f }</style>"""
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        yield browser.new_page(viewport={"width": 400, "height": 300})
-        browser.close()
 
 
 def button(y: int, name: str, off: bool = False) -> str:

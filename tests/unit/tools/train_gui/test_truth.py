@@ -1,26 +1,15 @@
 """The boxes that the detector learns are those of the pixels that Chromium drew."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tools.train_gui.render import ARGUMENTS, TRUTH
+from tools.train_gui.render import TRUTH
 
 PAGE = """<!doctype html><style>
 body { margin: 0 } [data-e], .at { position: absolute; box-sizing: border-box }
 </style>%s"""
 Found = dict[str, list[tuple[list[float], list[str]]]]
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        yield browser.new_page(viewport={"width": 400, "height": 300})
-        browser.close()
 
 
 def truth(tab: Page, body: str) -> Found:
