@@ -193,13 +193,13 @@ class Store:
 
     async def get(self, session_id: str) -> StoredSession:
         """One session. Raises NotFoundError."""
-        async with self._reader.execute(
+        rows = await self._rows(
             "SELECT id, title, config, started_unix_ms, received_sample, ended FROM sessions WHERE id = ?",
             (session_id,),
-        ) as rows:
-            row = await rows.fetchone()
-        if row is None:
+        )
+        if not rows:
             raise NotFoundError(f"no session {session_id!r}; `sensorium sessions` lists those that are kept")
+        (row,) = rows
         return StoredSession(row[0], row[1], pb.LiveConfig.FromString(row[2]), row[3], row[4], bool(row[5]))
 
     async def append(self, session_id: str, event: pb.Event, subject: str = "") -> None:
@@ -218,21 +218,17 @@ class Store:
 
     async def last_seq(self, session_id: str) -> int:
         """Newest number kept, 0 for none."""
-        async with self._reader.execute(
-            "SELECT COALESCE(MAX(seq), 0) FROM events WHERE session_id = ?", (session_id,)
-        ) as rows:
-            row = await rows.fetchone()
-        return int(row[0]) if row else 0
+        ((seq,),) = await self._rows("SELECT COALESCE(MAX(seq), 0) FROM events WHERE session_id = ?", (session_id,))
+        return int(seq)
 
     async def events(self, session_id: str, after_seq: int = 0) -> AsyncIterator[pb.Event]:
         """Kept events after a number, in order, read page by page. Raises NotFoundError."""
         await self.get(session_id)
         while True:
-            async with self._reader.execute(
+            page = await self._rows(
                 "SELECT seq, event FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
                 (session_id, after_seq, _PAGE),
-            ) as rows:
-                page = list(await rows.fetchall())
+            )
             for seq, blob in page:
                 after_seq = seq
                 yield pb.Event.FromString(blob)
@@ -262,11 +258,10 @@ class Store:
         """All that adapters made of a session, in order of time of their keeping, read page by page."""
         after_row = 0
         while True:
-            async with self._reader.execute(
+            page = await self._rows(
                 "SELECT rowid, span FROM token_spans WHERE session_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
                 (session_id, after_row, _PAGE),
-            ) as rows:
-                page = list(await rows.fetchall())
+            )
             for row, blob in page:
                 after_row = row
                 yield media_pb2.TokenSpan.FromString(blob)
@@ -275,32 +270,30 @@ class Store:
 
     async def checkpoints(self, session_id: str) -> dict[str, Checkpoint]:
         """Newest restart position by expert."""
-        async with self._reader.execute(
+        rows = await self._rows(
             "SELECT expert, resume_sample, state FROM checkpoints WHERE session_id = ?", (session_id,)
-        ) as rows:
-            return {row[0]: Checkpoint(row[1], row[2]) async for row in rows}
+        )
+        return {expert: Checkpoint(resume_sample, state) for expert, resume_sample, state in rows}
 
     async def list(self, limit: int, after: tuple[int, str] | None = None) -> list[StoredSession]:
         """Sessions, newest first, those of one millisecond by their ids; those that come after a (unix_ms, id)."""
         unix_ms, session_id = after if after is not None else (2**62, "")
-        async with self._reader.execute(
+        rows = await self._rows(
             "SELECT id FROM sessions WHERE (started_unix_ms < ? OR started_unix_ms = ? AND id > ?) "
             "AND id NOT IN (SELECT session_id FROM passing) ORDER BY started_unix_ms DESC, id LIMIT ?",
             (unix_ms, unix_ms, session_id, limit),
-        ) as rows:
-            ids = [row[0] async for row in rows]
-        return [await self.get(session_id) for session_id in ids]
+        )
+        return [await self.get(session_id) for (session_id,) in rows]
 
     async def summary(self, session_id: str) -> pb.SessionSummary:
         """What a list shows of one session. Raises NotFoundError."""
         session = await self.get(session_id)
         newest: dict[str, pb.Event] = {}
-        async with self._reader.execute(
+        for subject, blob in await self._rows(
             "SELECT subject, event FROM events WHERE session_id = ? AND kind IN ('utterance', 'ended') ORDER BY seq",
             (session_id,),
-        ) as rows:
-            async for subject, blob in rows:
-                newest[subject] = pb.Event.FromString(blob)
+        ):
+            newest[subject] = pb.Event.FromString(blob)
         languages: dict[str, int] = {}
         end_sample = session.received_sample
         for event in newest.values():
@@ -323,11 +316,18 @@ class Store:
         """Forget a session; its bytes are overwritten. Raises NotFoundError."""
         await self.get(session_id)
         await self._write("DELETE FROM sessions WHERE id = ?", (session_id,))
-        async with self._writing, self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)") as rows:
-            row = await rows.fetchone()
-        if row is None or row[0]:
+        async with self._writing:
+            ((is_busy, *_),) = await self._database.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        if is_busy:
             # Another program reads just now; the next checkpoint takes the deleted bytes out of the log.
             log.info("checkpoint put off")
+
+    async def _rows(self, query: str, parameters: tuple[object, ...]) -> Sequence[sqlite3.Row]:
+        """All rows that a query gives, of what is committed.
+
+        Read in one go: rows that somebody who was cancelled left unread would keep every later read at that moment.
+        """
+        return tuple(await self._reader.execute_fetchall(query, parameters))
 
     async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
         async with self._transaction() as database:

@@ -1,5 +1,6 @@
 """The store when it cannot write (SQLite's own limit of pages stands for a full disk), and while it writes."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -73,3 +74,24 @@ async def test_a_file_that_is_no_database_is_told_with_its_name_and_left_alone(t
     with pytest.raises(OSError, match="cannot be opened in .*sessions.db: file is not a database"):
         await Store.open(path)
     assert path.read_bytes() == b"not a database " * 500
+
+
+async def test_a_read_that_is_given_up_hides_nothing_that_is_written_later(store: Store) -> None:
+    await store.create("s0", pb.LiveConfig())
+    await store.append("s0", pb.Event(ended=pb.Ended()), "ended")
+
+    async def read() -> None:
+        await store.get("s0")
+        async for _ in store.events("s0", 0):
+            pass
+        await store.summary("s0")
+        await store.list(10)
+
+    for steps in range(60):
+        reading = asyncio.create_task(read())
+        for _ in range(steps):
+            await asyncio.sleep(0.0001)
+        reading.cancel()
+        await asyncio.wait([reading])
+        await store.create(f"s{steps + 1}", pb.LiveConfig())
+        assert (await store.get(f"s{steps + 1}")).id == f"s{steps + 1}"
