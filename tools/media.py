@@ -121,7 +121,7 @@ def _something(path: Path, items: Iterator[Item]) -> Iterator[Item]:
 
 def _read_audio(path: Path, chunk_samples: int, on_damage: Report) -> Iterator[Item]:
     with open_media(path) as container:
-        yield from read_sound(container, path.name, chunk_samples=chunk_samples, on_damage=on_damage)
+        yield from read_sound(container, path, chunk_samples=chunk_samples, on_damage=on_damage)
 
 
 def _read_pictures(path: Path, on_damage: Report) -> Iterator[Item]:
@@ -133,7 +133,7 @@ def _read_pictures(path: Path, on_damage: Report) -> Iterator[Item]:
         due = 0
         skipped: tuple[Any, int] | None = None
         count = 0
-        for frame in decoded(path.name, container, stream, on_damage):
+        for frame in decoded(path, container, stream, on_damage):
             start = due if frame.time is None else max(0, round((frame.time - begin_s) * SAMPLE_RATE))
             if start < due:
                 skipped = (frame, start)

@@ -87,10 +87,11 @@ def long_enough(voice: SpeakerVoice) -> SpeakerVoice:
 def _decode(data: bytes) -> bytes:
     """At most a little more than `MAX_FILE_S` of mono s16le at 16 kHz. Raises MediaFileError."""
     pcm = bytearray()
-    with open_media(Upload(io.BytesIO(data), "the file")) as container:
+    file = Upload(io.BytesIO(data), "the file")
+    with open_media(file) as container:
         if streams(container)[0] is None:
             raise MediaFileError("the file has no sound")
-        for piece in read_sound(container, "the file", chunk_samples=SAMPLE_RATE):
+        for piece in read_sound(container, file, chunk_samples=SAMPLE_RATE):
             pcm += piece.pcm
             if len(pcm) > 2 * MAX_FILE_S * SAMPLE_RATE:
                 break

@@ -5,7 +5,9 @@
 Positions are samples since the file began. Memory does not grow with the length of the file.
 """
 
+import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +17,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from services.gateway import endings
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.stage import MediaError
 
@@ -29,8 +32,8 @@ MAX_OVERLAP_S = 1.0
 
 # A file that holds so much less than its header says was cut off.
 MIN_LOST_S = 1.0
-# Formats whose header says how long the whole is; others tell what is there, or guess from its first part.
-_KNOW_THEIR_LENGTH = ("matroska", "flac")
+# Formats whose header may say how long all streams together are.
+_WHOLE_LENGTH = ("matroska", "flac")
 
 Samples = NDArray[np.float32]
 Report = Callable[[str], None]
@@ -119,12 +122,12 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def decoded(name: str, container: Any, stream: Any, on_damage: Report) -> Iterator[Any]:
+def decoded(source: Source, container: Any, stream: Any, on_damage: Report) -> Iterator[Any]:
     """All frames that can be decoded; what cannot is skipped and reported once, and that the file was cut off."""
+    name = source.name
     failures = 0
-    knows_length = container.format.name.startswith(_KNOW_THEIR_LENGTH)
     # A film may well end before its sound: the file ends where both have.
-    packets = container.demux() if knows_length else container.demux(stream)
+    packets = container.demux() if container.format.name.startswith(_WHOLE_LENGTH) else container.demux(stream)
     end_s = 0.0
     try:
         while True:
@@ -134,8 +137,7 @@ def decoded(name: str, container: Any, stream: Any, on_damage: Report) -> Iterat
                 on_damage(f"{name}: the {stream.type} ends early ({_reason(error)})")
                 break
             if packet is None:
-                if knows_length:
-                    _tell_if_cut(name, container, end_s, on_damage)
+                _tell_if_cut(source, container, end_s - origin_s(container), on_damage)
                 break
             if packet.pts is not None:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -150,13 +152,36 @@ def decoded(name: str, container: Any, stream: Any, on_damage: Report) -> Iterat
             on_damage(f"{name}: {failures} damaged pieces of {stream.type} were left out")
 
 
-def _tell_if_cut(name: str, container: Any, end_s: float, on_damage: Report) -> None:
-    """Report a file whose header says more than it holds up to `end_s` on its own clock."""
-    if container.duration is None:
-        return
-    whole_s, held_s = container.duration / av.time_base, end_s - origin_s(container)
-    if whole_s - held_s >= MIN_LOST_S:
-        on_damage(f"{name}: the file ends early, {held_s:.0f} s of the {whole_s:.0f} s that it says it has")
+def _tell_if_cut(source: Source, container: Any, held_s: float, on_damage: Report) -> None:
+    """Report a file that holds less than it says, or does not end as its container does."""
+    whole_s = _whole_s(source, container, held_s)
+    if math.isinf(whole_s):
+        on_damage(f"{source.name}: the file ends early, after {held_s:.0f} s")
+    elif whole_s - held_s >= MIN_LOST_S:
+        on_damage(f"{source.name}: the file ends early, {held_s:.0f} s of the {whole_s:.0f} s that it says it has")
+
+
+def _whole_s(source: Source, container: Any, held_s: float) -> float:
+    """How long a file says it is; `held_s` where it says nothing, infinity where it breaks off and nobody knows."""
+    said_s = held_s if container.duration is None else container.duration / av.time_base
+    with _bytes(source) as file:
+        match container.format.name.partition(",")[0]:
+            case "matroska" if container.duration is None:
+                return math.inf if endings.webm_is_cut(file) else held_s
+            case "matroska" | "flac":
+                return said_s
+            case "mp3" if endings.mp3_knows_its_length(file):
+                return said_s
+            case "ogg":
+                return math.inf if endings.ogg_is_cut(file) else held_s
+            case "wav":
+                return held_s / (1 - endings.lost_wav_share(file))
+    # Other lengths are guessed from what is there.
+    return held_s
+
+
+def _bytes(source: Source) -> AbstractContextManager[BinaryIO]:
+    return source.open("rb") if isinstance(source, Path) else nullcontext(source.file)
 
 
 def origin_s(container: Any) -> float:
@@ -165,12 +190,12 @@ def origin_s(container: Any) -> float:
 
 
 def read_sound(
-    container: Any, name: str, *, chunk_samples: int = CHUNK_SAMPLES, on_damage: Report = lambda sentence: None
+    container: Any, source: Source, *, chunk_samples: int = CHUNK_SAMPLES, on_damage: Report = lambda sentence: None
 ) -> Iterator[Audio]:
-    """Decode the sound of an open container; damaged parts are left out and told to `on_damage` under `name`."""
+    """Decode the sound of a container that was opened from `source`; damage is left out and told to `on_damage`."""
     start = 0
     pending = np.zeros(0, np.int16)
-    for samples in _resampled(container, name, on_damage):
+    for samples in _resampled(container, source, on_damage):
         # Rounding to the nearest; a full-scale +1.0 has no s16 value of its own.
         pending = np.concatenate([pending, np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)])
         while len(pending) >= chunk_samples:
@@ -181,7 +206,7 @@ def read_sound(
         yield Audio(pending.astype("<i2").tobytes(), start)
 
 
-def _resampled(container: Any, name: str, on_damage: Report) -> Iterator[Samples]:
+def _resampled(container: Any, source: Source, on_damage: Report) -> Iterator[Samples]:
     """Gapless mono float32 at 16 kHz.
 
     A gap in the file's times becomes silence, one of MAX_GAP_S or more does not; neither does what is more than the
@@ -194,7 +219,7 @@ def _resampled(container: Any, name: str, on_damage: Report) -> Iterator[Samples
     clock_s = 0.0  # how much sound has been passed on, silence in gaps included
     silence_s = 0.0
     has_jumped = False
-    for frame in decoded(name, container, stream, on_damage):
+    for frame in decoded(source, container, stream, on_damage):
         if frame.sample_rate != rate:
             if resampler is not None:
                 yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -221,7 +246,8 @@ def _resampled(container: Any, name: str, on_damage: Report) -> Iterator[Samples
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
     if has_jumped:
         on_damage(
-            f"{name}: its times jump; sound after a jump follows the sound before it, so times from there on differ"
+            f"{source.name}: its times jump; sound after a jump follows the sound before it, "
+            "so times from there on differ"
         )
 
 

@@ -4,6 +4,7 @@ What is served, what does nothing and what is refused stands in docs/openai.md. 
 {"error": {"message", "type", "param", "code"}}.
 """
 
+import json
 import math
 import re
 import zlib
@@ -42,6 +43,8 @@ SERVED = ("file", "language", "response_format", "stream", "timestamp_granularit
 # A prompt's parts that are longer describe a style, not a name or a term.
 MAX_PHRASE_WORDS, MAX_PHRASE_CHARS, MAX_PHRASES = 6, 100, 1_000
 UNKNOWN_SPEAKER = "unknown"
+# Sentences about a damaged file, as JSON, where the answer itself is a text.
+WARNINGS_HEADER = "x-sensorium-warnings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,15 @@ def add_openai_audio(app: FastAPI, sessions: Sessions, max_upload_bytes: int) ->
                     )
                 )
                 wanted, upload = _read(form)
+                damage: list[str] = []
                 container = await in_thread(partial(media.open_media, upload))
                 stack.callback(container.close)
                 events = await stack.enter_async_context(
-                    aclosing(heard(sessions, wanted.config(), pcm(container, upload.name)))
+                    aclosing(heard(sessions, wanted.config(), pcm(container, upload, damage.append)))
                 )
                 if not wanted.is_streamed:
-                    return _answer(wanted, await unless_gone(request, _collected(events)))
-                stream = _stream(wanted, events, stack.pop_all())
+                    return _answer(wanted, await unless_gone(request, _collected(events)), damage)
+                stream = _stream(wanted, events, stack.pop_all(), damage)
                 # What is wrong shows before the first words, and then gets a status of its own.
                 return StreamingResponse(await begun(stream), media_type="text/event-stream", headers=FRESH)
         except Exception as error:  # the top of a call: every failure becomes a status
@@ -188,7 +192,7 @@ async def _collected(events: AsyncIterator[session_pb2.Event]) -> Document:
 
 
 async def _stream(
-    wanted: Wanted, events: AsyncIterator[session_pb2.Event], stack: AsyncExitStack
+    wanted: Wanted, events: AsyncIterator[session_pb2.Event], stack: AsyncExitStack, damage: Sequence[str]
 ) -> AsyncGenerator[str]:
     """Every utterance as a delta as soon as it is final, then speakers where asked for, then the whole."""
     kept: list[session_pb2.Event] = []
@@ -209,28 +213,31 @@ async def _stream(
         if wanted.has_speakers:
             for segment in _diarized(document):
                 yield sse(segment)
-        yield sse({"type": "transcript.text.done", "text": text, "usage": _usage(document)})
+        yield sse({"type": "transcript.text.done", "text": text, "usage": _usage(document), **_warnings(damage)})
         yield "data: [DONE]\n\n"
 
 
 # -- the answer -------------------------------------------------------------------------------------
 
 
-def _answer(wanted: Wanted, document: Document) -> Response:
+def _answer(wanted: Wanted, document: Document, damage: Sequence[str]) -> Response:
+    """The whole answer; what was wrong with the file is told in it, beside a text in a header."""
+    headers = {WARNINGS_HEADER: json.dumps(damage)} if damage else None
     match wanted.format:
         case "text":
-            return PlainTextResponse(_joined(document.segments) + "\n")
+            return PlainTextResponse(_joined(document.segments) + "\n", headers=headers)
         case "srt" | "vtt" as name:
             kind = formats.FORMATS[name].media_type
-            return Response(formats.render(document, name), media_type=f"{kind}; charset=utf-8")
+            return Response(formats.render(document, name), media_type=f"{kind}; charset=utf-8", headers=headers)
         case "verbose_json":
-            return JSONResponse(_verbose(document, wanted.granularities))
+            return JSONResponse({**_verbose(document, wanted.granularities), **_warnings(damage)})
         case "diarized_json":
             text, duration_s = _joined(document.segments), formats.seconds(document.end_sample)
             whole = {"task": "transcribe", "duration": duration_s, "text": text, "usage": _usage(document)}
+            whole |= _warnings(damage)
             return JSONResponse({**whole, "segments": list(_diarized(document))})
         case _:
-            return JSONResponse({"text": _joined(document.segments), "usage": _usage(document)})
+            return JSONResponse({"text": _joined(document.segments), "usage": _usage(document), **_warnings(damage)})
 
 
 def _verbose(document: Document, granularities: Sequence[str]) -> dict[str, Any]:
@@ -302,6 +309,10 @@ def _joined(segments: Sequence[Segment]) -> str:
 
 def _joint(before: str, language: str) -> str:
     return " " if before and not language.startswith(formats.UNSPACED) else ""
+
+
+def _warnings(damage: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": damage} if damage else {}
 
 
 def _usage(document: Document) -> dict[str, Any]:

@@ -489,7 +489,7 @@ async def _hear(sessions: Sessions, attachment: Attachment, experts: Sequence[st
     upload = media.Upload(io.BytesIO(attachment.data), attachment.param)
     container = await in_thread(partial(media.open_media, upload))
     try:
-        async with aclosing(heard(sessions, config, pcm(container, upload.name))) as events:
+        async with aclosing(heard(sessions, config, pcm(container, upload))) as events:
             return [event async for event in events if event.seq and event.HasField("utterance")]
     finally:
         container.close()

@@ -65,17 +65,19 @@ async def _write(session: Session, sound: AsyncIterator[bytes], failures: list[E
         session.feed.close()
 
 
-async def pcm(container: Any, name: str) -> AsyncIterator[bytes]:
-    """The file's sound, decoded off the event loop. Raises MediaFileError where there is none."""
+async def pcm(
+    container: Any, upload: media.Upload, on_damage: media.Report = lambda sentence: None
+) -> AsyncIterator[bytes]:
+    """The sound of an opened upload, decoded off the event loop. Raises MediaFileError where there is none."""
     if media.streams(container)[0] is None:
-        raise media.MediaFileError(f"{name} has no sound")
-    sound = media.read_sound(container, name, chunk_samples=CHUNK_SAMPLES)
+        raise media.MediaFileError(f"{upload} has no sound")
+    sound = media.read_sound(container, upload, chunk_samples=CHUNK_SAMPLES, on_damage=on_damage)
     is_empty = True
     while (piece := await in_thread(partial(next, sound, None))) is not None:
         is_empty = False
         yield piece.pcm
     if is_empty:
-        raise media.MediaFileError(f"nothing in {name} could be decoded; is it damaged or empty?")
+        raise media.MediaFileError(f"nothing in {upload} could be decoded; is it damaged or empty?")
 
 
 async def in_thread(job: Callable[[], T]) -> T:

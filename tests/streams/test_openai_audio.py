@@ -140,6 +140,20 @@ def test_the_containers_that_openai_names_are_heard(
     assert jiwer.wer(SPOKEN, words(answer.text)) < 0.3
 
 
+def test_a_file_that_was_cut_off_is_heard_and_said_to_end_early(client: openai.OpenAI) -> None:
+    whole = SPEECH.read_bytes()
+    cut = ("cut.wav", whole[: len(whole) // 2])
+    early = "'cut.wav': the file ends early, 3 s of the 5 s that it says it has"
+    request = {"file": cut, "model": "whisper-1", "language": "en"}
+    answer = client.audio.transcriptions.create(**request)
+    assert answer.text and answer.warnings == [early]
+    *_, done = client.audio.transcriptions.create(**request, stream=True)
+    assert done.type == "transcript.text.done" and done.warnings == [early]
+    text = client.audio.transcriptions.with_raw_response.create(**request, response_format="srt")
+    assert json.loads(text.headers["x-sensorium-warnings"]) == [early]
+    assert "warnings" not in create(client).model_dump()
+
+
 def test_hints_of_other_models_change_nothing(client: openai.OpenAI) -> None:
     plain = create(client)
     hinted = create(client, temperature=0.2, chunking_strategy={"type": "server_vad"})

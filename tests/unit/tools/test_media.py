@@ -266,6 +266,60 @@ def test_a_truncated_film_is_told_once_and_a_film_shorter_than_its_sound_is_whol
     assert len(told) == 1 and "ends early" in told[0] and "of the 8 s" in told[0]
 
 
+def _streamed(path, codec, rate_hz, options=None):
+    """Four seconds written as to a pipe: nothing at the beginning is filled in at the end."""
+
+    class Pipe:
+        def __init__(self, file):
+            self.write = file.write
+
+    with path.open("wb") as file, av.open(Pipe(file), "w", format=path.suffix[1:], options=options or {}) as container:
+        stream = container.add_stream(codec, rate=rate_hz, layout="mono")
+        frame = av.AudioFrame.from_ndarray((_tone(4, rate_hz)[None] * 9999).astype(np.int16), "s16", "mono")
+        frame.rate = rate_hz
+        resampler = av.AudioResampler(stream.format, "mono", rate_hz, frame_size=stream.frame_size or None)
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.5, 0.61])
+@pytest.mark.parametrize(
+    ("name", "codec", "is_streamed", "sentence"),
+    [
+        ("a.wav", "pcm_s16le", False, "{} s of the 4 s that it says it has"),
+        ("a.mp3", "libmp3lame", False, "{} s of the 4 s that it says it has"),
+        ("a.ogg", "libopus", True, "after {} s"),
+        ("a.webm", "libopus", True, "after {} s"),
+    ],
+)
+def test_what_was_cut_off_while_it_came_says_so(tmp_path, name, codec, is_streamed, sentence, share):
+    path = tmp_path / name
+    if is_streamed:
+        _streamed(path, codec, 48_000)
+    else:
+        _write_audio(path, _tone(4, 16_000), 16_000, codec)
+    told = []
+    list(read(path, on_damage=told.append))
+    assert told == []
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    held_s = len(_sound(read(path, on_damage=told.append))) / SAMPLE_RATE
+    assert 0.9 < held_s < 3
+    # The container's times and the sound's differ by what a codec needs to begin.
+    assert told[0] in [f"{name}: the file ends early, {sentence.format(round(held_s + e))}" for e in (-0.1, 0, 0.1)]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"), [("a.wav", "pcm_s16le", {}), ("a.mp3", "libmp3lame", {"write_xing": "0"})]
+)
+def test_what_was_written_before_its_length_was_known_is_whole(tmp_path, name, codec, options):
+    _streamed(tmp_path / name, codec, 16_000, options)
+    told = []
+    sound = _sound(read(tmp_path / name, on_damage=told.append))
+    assert len(sound) / SAMPLE_RATE == pytest.approx(4, abs=0.2) and told == []
+
+
 def test_damage_in_the_middle_is_left_out_and_told(tmp_path):
     _write_audio(tmp_path / "a.m4a", _tone(10, 48_000), 48_000, "aac")
     data = bytearray((tmp_path / "a.m4a").read_bytes())
