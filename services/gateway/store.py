@@ -5,10 +5,12 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import aiosqlite
 
@@ -17,6 +19,8 @@ from protos.session.v1 import session_pb2 as pb
 from services.runtime.errors import NotFoundError
 from services.runtime.percept import Checkpoint
 from services.runtime.stage import OverloadedError
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,8 @@ _REMEDIES = {
     sqlite3.SQLITE_LOCKED: "another program holds the file of SENSORIUM_DATA: close it",
     sqlite3.SQLITE_READONLY: "allow this user to write into SENSORIUM_DATA",
     sqlite3.SQLITE_FULL: "make room on the disk of SENSORIUM_DATA",
+    sqlite3.SQLITE_NOTADB: "put it aside, or a whole one of before in its place",
+    sqlite3.SQLITE_CORRUPT: "put it aside, or a whole one of before in its place",
 }
 _ANY_REMEDY = "look at the disk of SENSORIUM_DATA"
 
@@ -91,11 +97,36 @@ def make_private(path: Path) -> None:
         os.close(descriptor)
 
 
+def _remedy(error: sqlite3.Error) -> str:
+    # The low byte tells the kind of error, the rest its variety; what SQLite itself did not raise has no code.
+    return _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _ANY_REMEDY)
+
+
 def not_kept(error: sqlite3.OperationalError) -> OverloadedError:
     """What a failed write means to a user: why, and what to do before the next try."""
-    # The low byte tells the kind of error, the rest its variety.
-    remedy = _REMEDIES.get(error.sqlite_errorcode & 0xFF, _ANY_REMEDY)
-    return OverloadedError(f"this cannot be kept ({error}): {remedy}, then try again", RETRY_NOT_KEPT_S)
+    return OverloadedError(f"this cannot be kept ({error}): {_remedy(error)}, then try again", RETRY_NOT_KEPT_S)
+
+
+async def opened(what: str, path: Path, prepare: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+    """Open or create a database file for its owner alone, and what `prepare` makes of it.
+
+    Raises OSError with what is in it, the file, and what to do: not writable, locked, damaged, or no room.
+    """
+    try:
+        make_private(path)
+        database = await aiosqlite.connect(path)
+        try:
+            return await prepare(database)
+        except BaseException:
+            await database.close()
+            raise
+    except sqlite3.Error as error:
+        raise OSError(f"{what} cannot be opened in {path}: {error}; {_remedy(error)}") from error
+    except OSError as error:
+        why = error.strerror or error
+        raise OSError(
+            f"{what} cannot be opened in {path}: {why}; let this user write there (SENSORIUM_DATA)"
+        ) from error
 
 
 @asynccontextmanager
@@ -124,16 +155,8 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
-        """Open or create the database file, for its owner alone. Raises OSError: not writable, locked or damaged."""
-        make_private(path)
-        database = await aiosqlite.connect(path)
-        try:
-            return await cls._prepared(database, path)
-        except BaseException as error:
-            await database.close()
-            if isinstance(error, sqlite3.Error):
-                raise OSError(f"the sessions cannot be opened in {path}: {error}") from error
-            raise
+        """Open or create the database file. Raises OSError as `opened`."""
+        return await opened("the sessions", path, partial(cls._prepared, path=path))
 
     @classmethod
     async def _prepared(cls, database: aiosqlite.Connection, path: Path) -> "Store":

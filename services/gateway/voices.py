@@ -14,7 +14,7 @@ import aiosqlite
 import numpy as np
 from numpy.typing import NDArray
 
-from services.gateway.store import kept, make_private
+from services.gateway.store import kept, opened
 from services.runtime.errors import ConflictError, NotFoundError
 from services.runtime.percept import SpeakerVoice
 from services.runtime.stage import MediaError, OverloadedError
@@ -66,9 +66,11 @@ class Voices:
 
     @classmethod
     async def open(cls, path: Path) -> "Voices":
-        """Open or create the file, for its owner alone. Raises OSError, sqlite3.Error."""
-        make_private(path)
-        database = await aiosqlite.connect(path)
+        """Open or create the file. Raises OSError as `opened`."""
+        return await opened("the voices", path, cls._prepared)
+
+    @classmethod
+    async def _prepared(cls, database: aiosqlite.Connection) -> "Voices":
         await database.execute("PRAGMA secure_delete=ON")
         await database.executescript(_SCHEMA)
         await database.commit()

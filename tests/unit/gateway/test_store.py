@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import aiosqlite
 import pytest
 
 from protos.session.v1 import session_pb2 as pb
-from services.gateway.store import Store
+from services.gateway.store import Store, opened
+from services.gateway.voices import Voices
 from services.runtime.errors import NotFoundError
 from services.runtime.stage import OverloadedError
 
@@ -68,12 +69,65 @@ async def test_a_read_does_not_see_what_is_only_being_written(store: Store) -> N
         await store.get("s")
 
 
-async def test_a_file_that_is_no_database_is_told_with_its_name_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "sessions.db"
+OPENERS = pytest.mark.parametrize(("open_", "what"), [(Store.open, "sessions"), (Voices.open, "voices")])
+
+
+@OPENERS
+async def test_a_file_that_is_no_database_is_told_with_its_name_and_left_alone(
+    tmp_path: Path, open_: Callable[[Path], Awaitable[object]], what: str
+) -> None:
+    path = tmp_path / "kept.db"
     path.write_bytes(b"not a database " * 500)
-    with pytest.raises(OSError, match="cannot be opened in .*sessions.db: file is not a database"):
-        await Store.open(path)
+    with pytest.raises(OSError, match=f"the {what} cannot be opened in .*kept.db: file is not a database; put it"):
+        await open_(path)
     assert path.read_bytes() == b"not a database " * 500
+
+
+@OPENERS
+async def test_a_damaged_database_is_told_with_its_name(
+    tmp_path: Path, open_: Callable[[Path], Awaitable[Store | Voices]], what: str
+) -> None:
+    path = tmp_path / "kept.db"
+    await (await open_(path)).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
+    with pytest.raises(OSError, match=f"the {what} cannot be opened in .*kept.db: .*malformed.*; put it aside"):
+        await open_(path)
+
+
+@OPENERS
+async def test_a_file_that_another_program_holds_is_told_with_its_name(
+    tmp_path: Path, open_: Callable[[Path], Awaitable[object]], what: str
+) -> None:
+    path = tmp_path / "kept.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match=f"the {what} cannot be opened in .*kept.db: database is locked; another"):
+            await open_(path)
+
+
+@OPENERS
+async def test_a_folder_that_cannot_be_made_is_told_with_the_file(
+    tmp_path: Path, open_: Callable[[Path], Awaitable[object]], what: str
+) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    with pytest.raises(OSError, match=f"the {what} cannot be opened in .*kept.db: .*; let this user write there"):
+        await open_(tmp_path / "data" / "kept.db")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "sentence"),
+    [("max_page_count=1", "disk is full; make room"), ("query_only=ON", "readonly database; allow this user to write")],
+)
+async def test_no_room_and_a_disk_that_is_read_only_are_told_when_a_file_is_opened(
+    tmp_path: Path, pragma: str, sentence: str
+) -> None:
+    async def prepare(database: aiosqlite.Connection) -> None:
+        await database.execute(f"PRAGMA {pragma}")
+        await database.execute("CREATE TABLE kept (id)")
+
+    with pytest.raises(OSError, match=f"the voices cannot be opened in .*kept.db: .*{sentence}"):
+        await opened("the voices", tmp_path / "kept.db", prepare)
 
 
 async def test_a_read_that_is_given_up_hides_nothing_that_is_written_later(store: Store) -> None:
