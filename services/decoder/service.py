@@ -270,6 +270,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                     message = wire.transcript_to_proto(fused)
                     await context.write(pb.ObserveResponse(utterance=message))
                 await _tell_names(session, context)
+                if request.HasField("mark"):
+                    await context.write(pb.ObserveResponse(mark=request.mark))
                 if (terms := session.terms()) is not None:
                     await context.write(pb.ObserveResponse(context_terms=_terms_message(terms)))
             session.flush()
@@ -288,6 +290,8 @@ class DecoderSkin(decoder_pb2_grpc.DecoderServiceServicer):
                 if len(name.name) > MAX_NAME_CHARS:
                     raise MediaError(f"a name has {len(name.name)} characters, must have {MAX_NAME_CHARS} or fewer")
                 session.add_name(name.speaker, name.name)
+                return []
+            case "mark":
                 return []
             case "config":
                 raise MediaError("a second config; send config once, first")

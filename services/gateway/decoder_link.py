@@ -54,6 +54,8 @@ class DecoderLink:
         escalation: decoder_pb2.Escalation = decoder_pb2.ESCALATION_UNSPECIFIED,
     ) -> None:
         self.is_available = True
+        # Set while the decoder has all that was kept before its stream began.
+        self.is_caught_up = asyncio.Event()
         self._escalation = escalation
         self._session_id = session_id
         self._stub = decoder_pb2_grpc.DecoderServiceStub(channel)
@@ -112,8 +114,11 @@ class DecoderLink:
                         await self._on_terms(response.context_terms.terms)
                     case "speaker_name":
                         await self._on_name(response.speaker_name)
+                    case "mark":
+                        self.is_caught_up.set()
             return await sender
         finally:
+            self.is_caught_up.clear()
             sender.cancel()
             call.cancel()
 
@@ -142,6 +147,7 @@ class DecoderLink:
         if self._spans is not None:
             async for span in self._spans():
                 await call.write(Request(token_span=span))
+        await call.write(Request(mark=decoder_pb2.Mark()))
 
     async def ask(
         self,

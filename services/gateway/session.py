@@ -64,6 +64,8 @@ DECODER_AWAY = "the decoder does not answer now; ask again in a moment, or see `
 PROGRESS_SAMPLES = SAMPLE_RATE // 2
 # A session without a writer is finished after this long.
 ABANDONED_S = 120.0
+# A question waits this long until the decoder has read what was kept before.
+CATCH_UP_S = 60.0
 # Finishing waits this long for experts that are away.
 FINISH_S = 90.0
 
@@ -314,6 +316,17 @@ class Session:
             for start, end in link.missing(end_sample)
         ]
         return pb.Ended(end_sample=end_sample, missing=missing)
+
+    async def until_caught_up(self) -> None:
+        """Return once the decoder has what was kept before, or the session is over. Raises DrainingError."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._decoder.is_caught_up, self._over)]
+        try:
+            done, _ = await asyncio.wait(waits, timeout=CATCH_UP_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not done:
+            raise DrainingError(DECODER_AWAY)
 
     def close(self) -> None:
         """Let go of everybody who waits; without `run` having finished the session stays resumable."""

@@ -372,6 +372,10 @@ class Sessions:
         fields: Sequence[decoder_pb2.Field] = (),
     ) -> AsyncIterator[decoder_pb2.AskResponse]:
         stored = await self.store.get(session_id)
+        if (session := self._live.get(session_id)) is not None:
+            await self._reach_decoder()
+            # Just gone live, or after its decoder began anew, it would be answered from less.
+            await session.until_caught_up()
         was_shown = session_id in self._live or session_id in self._shown
         link = self._link(stored)
         try:

@@ -26,63 +26,65 @@ from protos.expert.v1 import expert_pb2 as protos_dot_expert_dot_v1_dot_expert__
 from protos.media.v1 import media_pb2 as protos_dot_media_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/decoder/v1/decoder.proto\x12\x14sensorium.decoder.v1\x1a\x1dprotos/expert/v1/expert.proto\x1a\x1bprotos/media/v1/media.proto\"h\n\rObserveConfig\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05reset\x18\x02 \x01(\x08\x12\x34\n\nescalation\x18\x03 \x01(\x0e\x32 .sensorium.decoder.v1.Escalation\"\xf2\x01\n\x0eObserveRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32#.sensorium.decoder.v1.ObserveConfigH\x00\x12.\n\x07percept\x18\x02 \x01(\x0b\x32\x1b.sensorium.media.v1.PerceptH\x00\x12\x33\n\ntoken_span\x18\x03 \x01(\x0b\x32\x1d.sensorium.media.v1.TokenSpanH\x00\x12\x39\n\x0cspeaker_name\x18\x04 \x01(\x0b\x32!.sensorium.decoder.v1.SpeakerNameH\x00\x42\t\n\x07request\"\xc1\x01\n\x0bSpeakerName\x12\x0f\n\x07speaker\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\ris_recognised\x18\x03 \x01(\x08\x12\x0b\n\x03how\x18\x04 \x01(\t\x12\x11\n\tsource_id\x18\x05 \x01(\t\x12\x17\n\nconfidence\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x34\n\x08outlined\x18\x07 \x03(\x0b\x32\".sensorium.decoder.v1.OutlinedNameB\r\n\x0b_confidence\"o\n\x0cOutlinedName\x12\x11\n\tsource_id\x18\x01 \x01(\t\x12$\n\x03\x62ox\x18\x02 \x01(\x0b\x32\x17.sensorium.media.v1.Box\x12\x10\n\x08\x66rame_id\x18\x03 \x01(\t\x12\x14\n\x0cstart_sample\x18\x04 \x01(\x03\"\xc7\x01\n\x0fObserveResponse\x12\x33\n\tutterance\x18\x01 \x01(\x0b\x32\x1e.sensorium.media.v1.TranscriptH\x00\x12;\n\rcontext_terms\x18\x02 \x01(\x0b\x32\".sensorium.decoder.v1.ContextTermsH\x00\x12\x39\n\x0cspeaker_name\x18\x03 \x01(\x0b\x32!.sensorium.decoder.v1.SpeakerNameH\x00\x42\x07\n\x05\x65vent\"@\n\x0c\x43ontextTerms\x12\x30\n\x05terms\x18\x01 \x03(\x0b\x32!.sensorium.decoder.v1.ContextTerm\"\x8b\x01\n\x0b\x43ontextTerm\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x02\x12\x11\n\tsource_id\x18\x03 \x01(\t\x12$\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x17.sensorium.media.v1.Box\x12\x10\n\x08\x66rame_id\x18\x05 \x01(\t\x12\x13\n\x0bis_everyday\x18\x06 \x01(\x08\"\xa9\x01\n\nAskRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x34\n\nescalation\x18\x04 \x01(\x0e\x32 .sensorium.decoder.v1.Escalation\x12+\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x1b.sensorium.decoder.v1.Field\"I\n\x05\x46ield\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x0f\n\x07\x63hoices\x18\x03 \x03(\t\x12\x0f\n\x07is_list\x18\x04 \x01(\x08\"\xa8\x01\n\x0b\x46ieldAnswer\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x30\n\x08\x65vidence\x18\x02 \x03(\x0b\x32\x1e.sensorium.decoder.v1.Evidence\x12\x0f\n\x07\x63hoices\x18\x03 \x03(\x02\x12\r\n\x05value\x18\x04 \x01(\t\x12\x11\n\tabstained\x18\x05 \x01(\x08\x12\x17\n\nconfidence\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"\x8e\x01\n\x0b\x41skResponse\x12\x36\n\x08\x65vidence\x18\x01 \x01(\x0b\x32\".sensorium.decoder.v1.EvidenceListH\x00\x12\x0f\n\x05\x64\x65lta\x18\x02 \x01(\tH\x00\x12.\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x1c.sensorium.decoder.v1.AnswerH\x00\x42\x06\n\x04part\"@\n\x0c\x45videnceList\x12\x30\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x1e.sensorium.decoder.v1.Evidence\"\xe0\x01\n\x08\x45vidence\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07speaker\x18\x03 \x01(\t\x12\x14\n\x0cstart_sample\x18\x04 \x01(\x03\x12\x12\n\nend_sample\x18\x05 \x01(\x03\x12$\n\x03\x62ox\x18\x06 \x01(\x0b\x32\x17.sensorium.media.v1.Box\x12\x10\n\x08\x66rame_id\x18\x07 \x01(\t\x12\x11\n\tsource_id\x18\x08 \x01(\t\x12\r\n\x05score\x18\t \x01(\x02\x12\x14\n\x0cspeaker_name\x18\n \x01(\t\x12\r\n\x05words\x18\x0b \x01(\t\"\x9a\x02\n\nActivation\x12\x0f\n\x07\x65xperts\x18\x01 \x03(\t\x12\x12\n\nparameters\x18\x02 \x01(\x03\x12\x19\n\x11\x66irst_evidence_ms\x18\x03 \x01(\x02\x12\x16\n\x0e\x66irst_token_ms\x18\x04 \x01(\x02\x12\x10\n\x08total_ms\x18\x05 \x01(\x02\x12\x16\n\x0e\x63ontext_tokens\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nbytes_read\x18\x08 \x01(\x03\x12*\n\x05route\x18\t \x01(\x0b\x32\x1b.sensorium.decoder.v1.Route\x12:\n\nescalation\x18\n \x01(\x0b\x32&.sensorium.decoder.v1.EscalationReport\"\xbe\x01\n\x05Route\x12\x0f\n\x07\x65xperts\x18\x01 \x03(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12\x19\n\x0cstart_sample\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nend_sample\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07speaker\x18\x06 \x01(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x12\n\nconfidence\x18\x08 \x01(\x02\x42\x0f\n\r_start_sampleB\r\n\x0b_end_sample\"\x8c\x01\n\x10\x45scalationReport\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x12\n\nbytes_sent\x18\x04 \x01(\x03\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\x10\n\x08\x61udit_id\x18\x06 \x01(\t\x12\x14\n\x0cis_evidenced\x18\x07 \x01(\x08\"\xfa\x01\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tabstained\x18\x02 \x01(\x08\x12\x17\n\nconfidence\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x30\n\x08\x65vidence\x18\x04 \x03(\x0b\x32\x1e.sensorium.decoder.v1.Evidence\x12\x0c\n\x04tier\x18\x05 \x01(\t\x12\x34\n\nactivation\x18\x06 \x01(\x0b\x32 .sensorium.decoder.v1.Activation\x12\x31\n\x06\x66ields\x18\x07 \x03(\x0b\x32!.sensorium.decoder.v1.FieldAnswerB\r\n\x0b_confidence\"\x1e\n\rTopicsRequest\x12\r\n\x05lines\x18\x01 \x03(\t\"F\n\x05Topic\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\ntitle_line\x18\x04 \x01(\x05\"=\n\x0eTopicsResponse\x12+\n\x06topics\x18\x01 \x03(\x0b\x32\x1b.sensorium.decoder.v1.Topic\"#\n\rForgetRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x10\n\x0e\x46orgetResponse\"\x11\n\x0f\x44\x65scribeRequest\"\x81\x01\n\x10\x44\x65scribeResponse\x12\x36\n\x07service\x18\x01 \x01(\x0b\x32%.sensorium.expert.v1.DescribeResponse\x12\x10\n\x08sessions\x18\x02 \x01(\x05\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x10\n\x08space_id\x18\x04 \x01(\t*j\n\nEscalation\x12\x1a\n\x16\x45SCALATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45SCALATION_NEVER\x10\x01\x12\x12\n\x0e\x45SCALATION_ASK\x10\x02\x12\x16\n\x12\x45SCALATION_ALLOWED\x10\x03\x32\xbf\x03\n\x0e\x44\x65\x63oderService\x12Z\n\x07Observe\x12$.sensorium.decoder.v1.ObserveRequest\x1a%.sensorium.decoder.v1.ObserveResponse(\x01\x30\x01\x12L\n\x03\x41sk\x12 .sensorium.decoder.v1.AskRequest\x1a!.sensorium.decoder.v1.AskResponse0\x01\x12S\n\x06Topics\x12#.sensorium.decoder.v1.TopicsRequest\x1a$.sensorium.decoder.v1.TopicsResponse\x12S\n\x06\x46orget\x12#.sensorium.decoder.v1.ForgetRequest\x1a$.sensorium.decoder.v1.ForgetResponse\x12Y\n\x08\x44\x65scribe\x12%.sensorium.decoder.v1.DescribeRequest\x1a&.sensorium.decoder.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/decoder/v1/decoder.proto\x12\x14sensorium.decoder.v1\x1a\x1dprotos/expert/v1/expert.proto\x1a\x1bprotos/media/v1/media.proto\"h\n\rObserveConfig\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05reset\x18\x02 \x01(\x08\x12\x34\n\nescalation\x18\x03 \x01(\x0e\x32 .sensorium.decoder.v1.Escalation\"\x9e\x02\n\x0eObserveRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32#.sensorium.decoder.v1.ObserveConfigH\x00\x12.\n\x07percept\x18\x02 \x01(\x0b\x32\x1b.sensorium.media.v1.PerceptH\x00\x12\x33\n\ntoken_span\x18\x03 \x01(\x0b\x32\x1d.sensorium.media.v1.TokenSpanH\x00\x12\x39\n\x0cspeaker_name\x18\x04 \x01(\x0b\x32!.sensorium.decoder.v1.SpeakerNameH\x00\x12*\n\x04mark\x18\x05 \x01(\x0b\x32\x1a.sensorium.decoder.v1.MarkH\x00\x42\t\n\x07request\"\x06\n\x04Mark\"\xc1\x01\n\x0bSpeakerName\x12\x0f\n\x07speaker\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\ris_recognised\x18\x03 \x01(\x08\x12\x0b\n\x03how\x18\x04 \x01(\t\x12\x11\n\tsource_id\x18\x05 \x01(\t\x12\x17\n\nconfidence\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x34\n\x08outlined\x18\x07 \x03(\x0b\x32\".sensorium.decoder.v1.OutlinedNameB\r\n\x0b_confidence\"o\n\x0cOutlinedName\x12\x11\n\tsource_id\x18\x01 \x01(\t\x12$\n\x03\x62ox\x18\x02 \x01(\x0b\x32\x17.sensorium.media.v1.Box\x12\x10\n\x08\x66rame_id\x18\x03 \x01(\t\x12\x14\n\x0cstart_sample\x18\x04 \x01(\x03\"\xf3\x01\n\x0fObserveResponse\x12\x33\n\tutterance\x18\x01 \x01(\x0b\x32\x1e.sensorium.media.v1.TranscriptH\x00\x12;\n\rcontext_terms\x18\x02 \x01(\x0b\x32\".sensorium.decoder.v1.ContextTermsH\x00\x12\x39\n\x0cspeaker_name\x18\x03 \x01(\x0b\x32!.sensorium.decoder.v1.SpeakerNameH\x00\x12*\n\x04mark\x18\x04 \x01(\x0b\x32\x1a.sensorium.decoder.v1.MarkH\x00\x42\x07\n\x05\x65vent\"@\n\x0c\x43ontextTerms\x12\x30\n\x05terms\x18\x01 \x03(\x0b\x32!.sensorium.decoder.v1.ContextTerm\"\x8b\x01\n\x0b\x43ontextTerm\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x02\x12\x11\n\tsource_id\x18\x03 \x01(\t\x12$\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x17.sensorium.media.v1.Box\x12\x10\n\x08\x66rame_id\x18\x05 \x01(\t\x12\x13\n\x0bis_everyday\x18\x06 \x01(\x08\"\xa9\x01\n\nAskRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x34\n\nescalation\x18\x04 \x01(\x0e\x32 .sensorium.decoder.v1.Escalation\x12+\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x1b.sensorium.decoder.v1.Field\"I\n\x05\x46ield\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x0f\n\x07\x63hoices\x18\x03 \x03(\t\x12\x0f\n\x07is_list\x18\x04 \x01(\x08\"\xa8\x01\n\x0b\x46ieldAnswer\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x30\n\x08\x65vidence\x18\x02 \x03(\x0b\x32\x1e.sensorium.decoder.v1.Evidence\x12\x0f\n\x07\x63hoices\x18\x03 \x03(\x02\x12\r\n\x05value\x18\x04 \x01(\t\x12\x11\n\tabstained\x18\x05 \x01(\x08\x12\x17\n\nconfidence\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"\x8e\x01\n\x0b\x41skResponse\x12\x36\n\x08\x65vidence\x18\x01 \x01(\x0b\x32\".sensorium.decoder.v1.EvidenceListH\x00\x12\x0f\n\x05\x64\x65lta\x18\x02 \x01(\tH\x00\x12.\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x1c.sensorium.decoder.v1.AnswerH\x00\x42\x06\n\x04part\"@\n\x0c\x45videnceList\x12\x30\n\x08\x65vidence\x18\x01 \x03(\x0b\x32\x1e.sensorium.decoder.v1.Evidence\"\xe0\x01\n\x08\x45vidence\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07speaker\x18\x03 \x01(\t\x12\x14\n\x0cstart_sample\x18\x04 \x01(\x03\x12\x12\n\nend_sample\x18\x05 \x01(\x03\x12$\n\x03\x62ox\x18\x06 \x01(\x0b\x32\x17.sensorium.media.v1.Box\x12\x10\n\x08\x66rame_id\x18\x07 \x01(\t\x12\x11\n\tsource_id\x18\x08 \x01(\t\x12\r\n\x05score\x18\t \x01(\x02\x12\x14\n\x0cspeaker_name\x18\n \x01(\t\x12\r\n\x05words\x18\x0b \x01(\t\"\x9a\x02\n\nActivation\x12\x0f\n\x07\x65xperts\x18\x01 \x03(\t\x12\x12\n\nparameters\x18\x02 \x01(\x03\x12\x19\n\x11\x66irst_evidence_ms\x18\x03 \x01(\x02\x12\x16\n\x0e\x66irst_token_ms\x18\x04 \x01(\x02\x12\x10\n\x08total_ms\x18\x05 \x01(\x02\x12\x16\n\x0e\x63ontext_tokens\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nbytes_read\x18\x08 \x01(\x03\x12*\n\x05route\x18\t \x01(\x0b\x32\x1b.sensorium.decoder.v1.Route\x12:\n\nescalation\x18\n \x01(\x0b\x32&.sensorium.decoder.v1.EscalationReport\"\xbe\x01\n\x05Route\x12\x0f\n\x07\x65xperts\x18\x01 \x03(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12\x19\n\x0cstart_sample\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nend_sample\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07speaker\x18\x06 \x01(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x12\n\nconfidence\x18\x08 \x01(\x02\x42\x0f\n\r_start_sampleB\r\n\x0b_end_sample\"\x8c\x01\n\x10\x45scalationReport\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x12\n\nbytes_sent\x18\x04 \x01(\x03\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\x10\n\x08\x61udit_id\x18\x06 \x01(\t\x12\x14\n\x0cis_evidenced\x18\x07 \x01(\x08\"\xfa\x01\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\tabstained\x18\x02 \x01(\x08\x12\x17\n\nconfidence\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x30\n\x08\x65vidence\x18\x04 \x03(\x0b\x32\x1e.sensorium.decoder.v1.Evidence\x12\x0c\n\x04tier\x18\x05 \x01(\t\x12\x34\n\nactivation\x18\x06 \x01(\x0b\x32 .sensorium.decoder.v1.Activation\x12\x31\n\x06\x66ields\x18\x07 \x03(\x0b\x32!.sensorium.decoder.v1.FieldAnswerB\r\n\x0b_confidence\"\x1e\n\rTopicsRequest\x12\r\n\x05lines\x18\x01 \x03(\t\"F\n\x05Topic\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\ntitle_line\x18\x04 \x01(\x05\"=\n\x0eTopicsResponse\x12+\n\x06topics\x18\x01 \x03(\x0b\x32\x1b.sensorium.decoder.v1.Topic\"#\n\rForgetRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x10\n\x0e\x46orgetResponse\"\x11\n\x0f\x44\x65scribeRequest\"\x81\x01\n\x10\x44\x65scribeResponse\x12\x36\n\x07service\x18\x01 \x01(\x0b\x32%.sensorium.expert.v1.DescribeResponse\x12\x10\n\x08sessions\x18\x02 \x01(\x05\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x10\n\x08space_id\x18\x04 \x01(\t*j\n\nEscalation\x12\x1a\n\x16\x45SCALATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45SCALATION_NEVER\x10\x01\x12\x12\n\x0e\x45SCALATION_ASK\x10\x02\x12\x16\n\x12\x45SCALATION_ALLOWED\x10\x03\x32\xbf\x03\n\x0e\x44\x65\x63oderService\x12Z\n\x07Observe\x12$.sensorium.decoder.v1.ObserveRequest\x1a%.sensorium.decoder.v1.ObserveResponse(\x01\x30\x01\x12L\n\x03\x41sk\x12 .sensorium.decoder.v1.AskRequest\x1a!.sensorium.decoder.v1.AskResponse0\x01\x12S\n\x06Topics\x12#.sensorium.decoder.v1.TopicsRequest\x1a$.sensorium.decoder.v1.TopicsResponse\x12S\n\x06\x46orget\x12#.sensorium.decoder.v1.ForgetRequest\x1a$.sensorium.decoder.v1.ForgetResponse\x12Y\n\x08\x44\x65scribe\x12%.sensorium.decoder.v1.DescribeRequest\x1a&.sensorium.decoder.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.decoder.v1.decoder_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ESCALATION']._serialized_start=3290
-  _globals['_ESCALATION']._serialized_end=3396
+  _globals['_ESCALATION']._serialized_start=3386
+  _globals['_ESCALATION']._serialized_end=3492
   _globals['_OBSERVECONFIG']._serialized_start=117
   _globals['_OBSERVECONFIG']._serialized_end=221
   _globals['_OBSERVEREQUEST']._serialized_start=224
-  _globals['_OBSERVEREQUEST']._serialized_end=466
-  _globals['_SPEAKERNAME']._serialized_start=469
-  _globals['_SPEAKERNAME']._serialized_end=662
-  _globals['_OUTLINEDNAME']._serialized_start=664
-  _globals['_OUTLINEDNAME']._serialized_end=775
-  _globals['_OBSERVERESPONSE']._serialized_start=778
-  _globals['_OBSERVERESPONSE']._serialized_end=977
-  _globals['_CONTEXTTERMS']._serialized_start=979
-  _globals['_CONTEXTTERMS']._serialized_end=1043
-  _globals['_CONTEXTTERM']._serialized_start=1046
-  _globals['_CONTEXTTERM']._serialized_end=1185
-  _globals['_ASKREQUEST']._serialized_start=1188
-  _globals['_ASKREQUEST']._serialized_end=1357
-  _globals['_FIELD']._serialized_start=1359
-  _globals['_FIELD']._serialized_end=1432
-  _globals['_FIELDANSWER']._serialized_start=1435
-  _globals['_FIELDANSWER']._serialized_end=1603
-  _globals['_ASKRESPONSE']._serialized_start=1606
-  _globals['_ASKRESPONSE']._serialized_end=1748
-  _globals['_EVIDENCELIST']._serialized_start=1750
-  _globals['_EVIDENCELIST']._serialized_end=1814
-  _globals['_EVIDENCE']._serialized_start=1817
-  _globals['_EVIDENCE']._serialized_end=2041
-  _globals['_ACTIVATION']._serialized_start=2044
-  _globals['_ACTIVATION']._serialized_end=2326
-  _globals['_ROUTE']._serialized_start=2329
-  _globals['_ROUTE']._serialized_end=2519
-  _globals['_ESCALATIONREPORT']._serialized_start=2522
-  _globals['_ESCALATIONREPORT']._serialized_end=2662
-  _globals['_ANSWER']._serialized_start=2665
-  _globals['_ANSWER']._serialized_end=2915
-  _globals['_TOPICSREQUEST']._serialized_start=2917
-  _globals['_TOPICSREQUEST']._serialized_end=2947
-  _globals['_TOPIC']._serialized_start=2949
-  _globals['_TOPIC']._serialized_end=3019
-  _globals['_TOPICSRESPONSE']._serialized_start=3021
-  _globals['_TOPICSRESPONSE']._serialized_end=3082
-  _globals['_FORGETREQUEST']._serialized_start=3084
-  _globals['_FORGETREQUEST']._serialized_end=3119
-  _globals['_FORGETRESPONSE']._serialized_start=3121
-  _globals['_FORGETRESPONSE']._serialized_end=3137
-  _globals['_DESCRIBEREQUEST']._serialized_start=3139
-  _globals['_DESCRIBEREQUEST']._serialized_end=3156
-  _globals['_DESCRIBERESPONSE']._serialized_start=3159
-  _globals['_DESCRIBERESPONSE']._serialized_end=3288
-  _globals['_DECODERSERVICE']._serialized_start=3399
-  _globals['_DECODERSERVICE']._serialized_end=3846
+  _globals['_OBSERVEREQUEST']._serialized_end=510
+  _globals['_MARK']._serialized_start=512
+  _globals['_MARK']._serialized_end=518
+  _globals['_SPEAKERNAME']._serialized_start=521
+  _globals['_SPEAKERNAME']._serialized_end=714
+  _globals['_OUTLINEDNAME']._serialized_start=716
+  _globals['_OUTLINEDNAME']._serialized_end=827
+  _globals['_OBSERVERESPONSE']._serialized_start=830
+  _globals['_OBSERVERESPONSE']._serialized_end=1073
+  _globals['_CONTEXTTERMS']._serialized_start=1075
+  _globals['_CONTEXTTERMS']._serialized_end=1139
+  _globals['_CONTEXTTERM']._serialized_start=1142
+  _globals['_CONTEXTTERM']._serialized_end=1281
+  _globals['_ASKREQUEST']._serialized_start=1284
+  _globals['_ASKREQUEST']._serialized_end=1453
+  _globals['_FIELD']._serialized_start=1455
+  _globals['_FIELD']._serialized_end=1528
+  _globals['_FIELDANSWER']._serialized_start=1531
+  _globals['_FIELDANSWER']._serialized_end=1699
+  _globals['_ASKRESPONSE']._serialized_start=1702
+  _globals['_ASKRESPONSE']._serialized_end=1844
+  _globals['_EVIDENCELIST']._serialized_start=1846
+  _globals['_EVIDENCELIST']._serialized_end=1910
+  _globals['_EVIDENCE']._serialized_start=1913
+  _globals['_EVIDENCE']._serialized_end=2137
+  _globals['_ACTIVATION']._serialized_start=2140
+  _globals['_ACTIVATION']._serialized_end=2422
+  _globals['_ROUTE']._serialized_start=2425
+  _globals['_ROUTE']._serialized_end=2615
+  _globals['_ESCALATIONREPORT']._serialized_start=2618
+  _globals['_ESCALATIONREPORT']._serialized_end=2758
+  _globals['_ANSWER']._serialized_start=2761
+  _globals['_ANSWER']._serialized_end=3011
+  _globals['_TOPICSREQUEST']._serialized_start=3013
+  _globals['_TOPICSREQUEST']._serialized_end=3043
+  _globals['_TOPIC']._serialized_start=3045
+  _globals['_TOPIC']._serialized_end=3115
+  _globals['_TOPICSRESPONSE']._serialized_start=3117
+  _globals['_TOPICSRESPONSE']._serialized_end=3178
+  _globals['_FORGETREQUEST']._serialized_start=3180
+  _globals['_FORGETREQUEST']._serialized_end=3215
+  _globals['_FORGETRESPONSE']._serialized_start=3217
+  _globals['_FORGETRESPONSE']._serialized_end=3233
+  _globals['_DESCRIBEREQUEST']._serialized_start=3235
+  _globals['_DESCRIBEREQUEST']._serialized_end=3252
+  _globals['_DESCRIBERESPONSE']._serialized_start=3255
+  _globals['_DESCRIBERESPONSE']._serialized_end=3384
+  _globals['_DECODERSERVICE']._serialized_start=3495
+  _globals['_DECODERSERVICE']._serialized_end=3942
 # @@protoc_insertion_point(module_scope)

@@ -31,16 +31,22 @@ class ObserveConfig(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., reset: _Optional[bool] = ..., escalation: _Optional[_Union[Escalation, str]] = ...) -> None: ...
 
 class ObserveRequest(_message.Message):
-    __slots__ = ("config", "percept", "token_span", "speaker_name")
+    __slots__ = ("config", "percept", "token_span", "speaker_name", "mark")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     PERCEPT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_SPAN_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_NAME_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
     config: ObserveConfig
     percept: _media_pb2.Percept
     token_span: _media_pb2.TokenSpan
     speaker_name: SpeakerName
-    def __init__(self, config: _Optional[_Union[ObserveConfig, _Mapping]] = ..., percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
+    mark: Mark
+    def __init__(self, config: _Optional[_Union[ObserveConfig, _Mapping]] = ..., percept: _Optional[_Union[_media_pb2.Percept, _Mapping]] = ..., token_span: _Optional[_Union[_media_pb2.TokenSpan, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ..., mark: _Optional[_Union[Mark, _Mapping]] = ...) -> None: ...
+
+class Mark(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class SpeakerName(_message.Message):
     __slots__ = ("speaker", "name", "is_recognised", "how", "source_id", "confidence", "outlined")
@@ -73,14 +79,16 @@ class OutlinedName(_message.Message):
     def __init__(self, source_id: _Optional[str] = ..., box: _Optional[_Union[_media_pb2.Box, _Mapping]] = ..., frame_id: _Optional[str] = ..., start_sample: _Optional[int] = ...) -> None: ...
 
 class ObserveResponse(_message.Message):
-    __slots__ = ("utterance", "context_terms", "speaker_name")
+    __slots__ = ("utterance", "context_terms", "speaker_name", "mark")
     UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_TERMS_FIELD_NUMBER: _ClassVar[int]
     SPEAKER_NAME_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
     utterance: _media_pb2.Transcript
     context_terms: ContextTerms
     speaker_name: SpeakerName
-    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., context_terms: _Optional[_Union[ContextTerms, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ...) -> None: ...
+    mark: Mark
+    def __init__(self, utterance: _Optional[_Union[_media_pb2.Transcript, _Mapping]] = ..., context_terms: _Optional[_Union[ContextTerms, _Mapping]] = ..., speaker_name: _Optional[_Union[SpeakerName, _Mapping]] = ..., mark: _Optional[_Union[Mark, _Mapping]] = ...) -> None: ...
 
 class ContextTerms(_message.Message):
     __slots__ = ("terms",)

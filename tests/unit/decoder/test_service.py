@@ -157,6 +157,18 @@ async def test_fused_utterances_come_at_once_and_again_when_their_speaker_is_kno
         assert await call.code() is grpc.StatusCode.OK
 
 
+async def test_a_mark_comes_back_when_what_was_sent_before_it_can_be_asked_about(running: Running) -> None:
+    async with running() as (_, stub):
+        call = stub.Observe()
+        await call.write(config())
+        await call.write(utterance("u1", 1, "Lena owns the checklist."))
+        await call.write(Request(mark=pb.Mark()))
+        assert [(await call.read()).WhichOneof("event") for _ in range(2)] == ["utterance", "mark"]
+        assert "Lena" in (await ask(stub, "Who owns the checklist?"))[-1].answer.text
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
 async def test_the_answer_comes_after_its_evidence_and_says_who_and_when(running: Running, meeting: dict) -> None:
     async with running() as (skin, stub):
         await observe(stub, [config(), *percepts(meeting)])

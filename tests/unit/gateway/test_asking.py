@@ -44,11 +44,12 @@ class Decoder(decoder_pb2_grpc.DecoderServiceServicer):
                 if request.HasField("config"):
                     self.observed.append(request.config.session_id)
                     self.was_observed.set()
+                elif request.HasField("mark"):
+                    await self.may_observe.wait()
+                    yield decoder_pb2.ObserveResponse(mark=request.mark)
             await self.may_observe.wait()
         finally:
             self.observing -= 1
-        for _ in ():
-            yield decoder_pb2.ObserveResponse()
 
     async def Ask(self, request: Any, context: Any) -> AsyncIterator[decoder_pb2.AskResponse]:
         self.was_asked.set()
@@ -137,6 +138,41 @@ async def test_a_session_that_goes_live_while_it_is_shown_tells_the_decoder_alon
         # Its end could come before the decoder has all of it: what was shown before counts no more.
         assert session_id not in gateway.sessions._shown
         await gateway.sessions.release(session)
+
+
+async def test_a_session_that_just_went_live_is_asked_when_the_decoder_has_what_was_kept(gateway: Gateway) -> None:
+    async with serving(gateway, Decoder()) as decoder, asyncio.timeout(20):
+        session_id = await unended(gateway)
+        decoder.may_observe.clear()
+        session = await gateway.sessions.open(pb.LiveConfig(session_id=session_id))
+        heard = answers(gateway, session_id)
+        told = asyncio.ensure_future(anext(heard))
+        await gateway.sessions.question(session_id, "q", "Who owns it?")
+        await decoder.was_observed.wait()
+        # Long enough for a question that does not wait.
+        asked = asyncio.ensure_future(decoder.was_asked.wait())
+        await asyncio.wait([asked], timeout=0.5)
+        assert not asked.done()
+        decoder.may_observe.set()
+        await asked
+        assert (await told).answer.part.answer.text == "Priya does."
+        await gateway.sessions.release(session)
+
+
+async def test_who_asks_a_session_that_breaks_off_before_the_decoder_has_it_is_answered_from_what_is_kept(
+    gateway: Gateway,
+) -> None:
+    async with serving(gateway, Decoder()) as decoder, asyncio.timeout(20):
+        session_id = await unended(gateway)
+        decoder.may_observe.clear()
+        await gateway.sessions.open(pb.LiveConfig(session_id=session_id))
+        await decoder.was_observed.wait()
+        asked = asyncio.ensure_future(gateway.client.post(f"/api/sessions/{session_id}/ask", json={"text": "Who?"}))
+        await gateway.sessions._channels["decoder"].channel_ready()
+        gateway.sessions._runs[session_id].cancel()
+        decoder.may_observe.set()
+        assert (await asked).json()["answer"] == "Priya does."
+        assert decoder.observed == [session_id, session_id]
 
 
 async def test_whoever_waits_for_an_answer_is_told_whatever_goes_wrong(gateway: Gateway, kept: str) -> None:
