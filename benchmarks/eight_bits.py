@@ -1,9 +1,10 @@
 """What eight-bit products cost and save: `python -m benchmarks.eight_bits --media DIR [MODEL...]`.
 
-For each graph of tools/calibrate.py, on the odd rows of DIR's manifests (ranges are of the even ones), one thread: the
-error of the service with the graph as it is, with the eight-bit one for TensorRT (run here on ONNX Runtime) and with
-ONNX Runtime's own static quantisation (unsigned activations with zero points, weights by channel); and the least
-processor milliseconds of a run of each. Prints entries for the manifests. Needs pyannote.metrics, whisper-normalizer.
+For each graph of tools/calibrate.py, on the odd rows of DIR's manifests, one thread: the error of the service with the
+graph as it is, with the eight-bit one for TensorRT (run here on ONNX Runtime) and with ONNX Runtime's own static
+quantisation (unsigned activations with zero points, weights by channel); and the least processor milliseconds of a run
+of each. Ranges are of the even rows, or those that are kept. Prints entries for the manifests. Needs pyannote.metrics,
+whisper-normalizer.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from engines.export import eight_bits
 from engines.export.qdq import in_eight_bits
 from engines.fetch import fetch
 from engines.manifest import manifest
-from engines.plain_graphs import Feeds, in_float_of, plain_graph, profile_of, ranges_file
+from engines.plain_graphs import Feeds, in_float_of, plain_graph, profile_of, ranges_file, spans_file
 from services.diarization.service import new_expert as new_diarization
 from services.runtime.percept import BoxXyxy, ScreenState, SpeakerTurn
 from services.runtime.stage import Frame, StageConfig
@@ -221,8 +222,9 @@ def measure(graph: str, media: Path) -> None:
             {key: value for key, value in one.items() if key not in fixed}
             for one in feeds_of([graph], media, CALIBRATED_PART)[graph]
         ]
-        in_float = in_float_of(manifest(name), file)
-        onnx.save(eight_bits.in_eight_bits(onnx.load(floats), eight_bits.spans(floats, calibrating), in_float), own)
+        in_float, kept = in_float_of(manifest(name), file), spans_file(name, file)
+        spans = json.loads(kept.read_text()) if kept.exists() else eight_bits.spans(floats, calibrating)
+        onnx.save(eight_bits.in_eight_bits(onnx.load(floats), spans, in_float), own)
         files = (source, tensorrt, own)
         ms = least_cpu_ms([OnnxRuntimeEngine(path) for path in files], calibrating[:2])
         found = []

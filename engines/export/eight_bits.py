@@ -69,7 +69,7 @@ def in_eight_bits(
         raise ValueError(f"{min(unknown)!r} is no node of {model.graph.name}")
     known = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
     quantiser = QDQQuantizer(
-        _with_gelu(model),
+        with_gelu(model),
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
@@ -104,7 +104,7 @@ def _best(low: float, high: float, values: NDArray[np.float32]) -> list[float]:
     return [float(f"{end:.6g}") for end in ends]
 
 
-def _with_gelu(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_gelu(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph, in which x / sqrt(2), Erf, + 1, * x, / 2 are one operator.
 
     ONNX Runtime puts them together itself, but not where a quantised value lies between them.

@@ -166,7 +166,7 @@ async def test_a_replay_from_any_checkpoint_gives_the_same_results_after_it(
 async def test_a_live_picture_is_read_better_while_nothing_comes(running: Running) -> None:
     if not running.expert.takes_frames:
         return
-    pixels, wanted = np.full((360, 640, 3), 255, np.uint8), "[can_]write_eof(), write()"
+    pixels, wanted = np.full((360, 640, 3), 255, np.uint8), "std::vector<int>"
     for row, text in enumerate(("Quarterly review", "Revenue grew in March", "Questions to Priya", wanted)):
         cv2.putText(pixels, text, (40, 60 + 80 * row), (0, 0, 0), cv2.FontFace("sans"), 20, 500)
     call = running.stub.Perceive()

@@ -131,16 +131,16 @@ def test_codec_noise_is_no_change(expert: VisionExpert, draw: Draw) -> None:
 
 
 def test_rest_and_end_bring_the_accurate_reading_under_the_same_ids(expert: VisionExpert, draw: Draw) -> None:
-    pixels = draw((*SLIDE, ("[can_]write_eof(), write()", 40, 300)))
+    pixels = draw((*SLIDE, ("std::vector<int>", 40, 300)))
     stage = expert.open_stage(StageConfig())
     first = screen(stage.push_frame(Frame(pixels, 0)))
-    assert "[can_]write_eof(), write()" not in texts(first)
+    assert "std::vector<int>" not in texts(first)
     final = [percept for percept in stage.flush() if isinstance(percept, ScreenState)]
     last = final[-1] if final else first
     assert [r.region_id for r in first.regions] == [r.region_id for r in last.regions]
     assert last.changes == () and last.slide_id == first.slide_id
     assert stage.flush() == []
-    assert "[can_]write_eof(), write()" in texts(last)
+    assert "std::vector<int>" in texts(last)
     rested = expert.open_stage(StageConfig())
     rested.push_frame(Frame(pixels, 0))
     (said,) = rest_of(rested)
@@ -160,7 +160,7 @@ def test_a_picture_that_comes_while_lines_are_read_again_is_read_at_once(expert:
 
 
 def test_a_re_reading_that_is_broken_off_is_as_if_it_had_not_begun(expert: VisionExpert, draw: Draw) -> None:
-    pixels = draw((*SLIDE, ("[can_]write_eof(), write()", 40, 300)))
+    pixels = draw((*SLIDE, ("std::vector<int>", 40, 300)))
     broken, whole = expert.open_stage(StageConfig()), expert.open_stage(StageConfig())
     for stage in (broken, whole):
         stage.push_frame(Frame(pixels, 0))
