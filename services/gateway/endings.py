@@ -7,13 +7,13 @@ AAC without a header, a WAV file that was written before its length was known.
 import io
 from typing import BinaryIO
 
+from services.runtime.encodings import UNKNOWN_WAV_BYTES
+
 # A whole Ogg page has 27 bytes, 255 lengths and what these say.
 _MAX_PAGE_BYTES = 27 + 255 + 255 * 255
 # The first frame of an MP3 file follows its tags; it tells the length, where anything does.
 _MAX_FRAME_BYTES = 2_881
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
-# Lengths that writers put down while they do not know: a stream's.
-_UNKNOWN_WAV = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
 def lost_wav_share(file: BinaryIO) -> float:
@@ -28,7 +28,7 @@ def lost_wav_share(file: BinaryIO) -> float:
         name, size = file.read(4), int.from_bytes(file.read(4), "little")
         if name == b"data":
             held = end - at - 8
-            return 0.0 if size in _UNKNOWN_WAV or held >= size else 1 - held / size
+            return 0.0 if size in UNKNOWN_WAV_BYTES or held >= size else 1 - held / size
         at += 8 + size + size % 2
     return 0.0
 

@@ -24,6 +24,8 @@ MAX_CHANNELS = 8
 MAX_HEADER_BYTES = 17 * 1024 * 1024
 MAX_OPUS_PACKET_BYTES = 64 * 1024
 OPUS_RATE_HZ = 48_000
+# What stands for the length of a WAV file that is being written while it is sent.
+UNKNOWN_WAV_BYTES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 
 Samples = NDArray[np.float32]
 
@@ -50,6 +52,10 @@ class Sound:
 class _Reader(Protocol):
     """Takes bytes, gives sound."""
 
+    @property
+    def is_cut(self) -> bool:
+        """After `flush`: the bytes ended before the file does; False where it does not say."""
+
     def push(self, data: bytes) -> Iterator[Sound]:
         """Take the next bytes. Raises MediaError."""
 
@@ -68,6 +74,11 @@ class AudioDecoder:
         self._reader = _reader(encoding, rate_hz, channels)
         self._rate_hz = 0
         self._resampler: Any = None
+
+    @property
+    def is_cut(self) -> bool:
+        """After `flush`: a WAV file has less sound than it says, or an Ogg file no end; others do not say."""
+        return self._reader.is_cut
 
     def push(self, data: bytes) -> Samples:
         """Take the next bytes and give what can be told by now, (n,). Raises MediaError."""
@@ -123,6 +134,10 @@ class _Detecting:
         self._raw = raw
         self._head = b""
         self._found: _Reader | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        return self._found is not None and self._found.is_cut
 
     def push(self, data: bytes) -> Iterator[Sound]:
         if self._found is None:
@@ -192,6 +207,8 @@ _RAW: dict[Encoding, tuple[int, Callable[[bytes], Samples]]] = {
 class _Raw:
     """Interleaved samples without a header; half a frame at the end is left out."""
 
+    is_cut = False
+
     def __init__(self, encoding: Encoding, rate_hz: int, channels: int) -> None:
         _check_format(rate_hz, channels)
         width, self._convert = _RAW[encoding]
@@ -214,6 +231,10 @@ class _File:
     """Collects the bytes before the sound until `_sound_at` finds where it begins."""
 
     name = ""
+
+    @property
+    def is_cut(self) -> bool:
+        return False
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -249,7 +270,7 @@ class _File:
 
 
 class _Wav(_File):
-    """RIFF: blocks of a name and a length until `data`, whose length is not believed: streams do not know it."""
+    """RIFF: blocks of a name and a length until `data`, whose length ends nothing: streams do not know it."""
 
     name = "WAV"
     _FORMATS = {1: Encoding.PCM_S16LE, 6: Encoding.ALAW, 7: Encoding.MULAW}
@@ -258,6 +279,12 @@ class _Wav(_File):
         super().__init__()
         self._at = 12
         self._raw: _Raw | None = None
+        # Bytes of sound that are still to come, negative where more came or nobody knows.
+        self._missing = 0
+
+    @property
+    def is_cut(self) -> bool:
+        return self._missing > 0
 
     def _sound_at(self, head: bytearray) -> int | None:
         while len(head) >= self._at + 8:
@@ -268,6 +295,7 @@ class _Wav(_File):
             if name == b"data":
                 if self._raw is None:
                     raise MediaError("the WAV file says nothing of its format before its sound")
+                self._missing = 0 if size in UNKNOWN_WAV_BYTES else size
                 return self._at + 8
             end = self._at + 8 + size
             if name == b"fmt ":
@@ -293,6 +321,7 @@ class _Wav(_File):
 
     def _decode(self, data: bytes) -> Iterator[Sound]:
         assert self._raw is not None
+        self._missing -= len(data)
         yield from self._raw.push(data)
 
 
@@ -352,6 +381,11 @@ class _OggOpus:
         self._packet = bytearray()
         self._packets = 0
         self._codec: Any = None
+        self._has_last_page = False
+
+    @property
+    def is_cut(self) -> bool:
+        return not self._has_last_page or bool(self._pages)
 
     def push(self, data: bytes) -> Iterator[Sound]:
         self._pages += data
@@ -378,6 +412,7 @@ class _OggOpus:
             self._serial = page[14:18]
         if page[14:18] != self._serial:
             return
+        self._has_last_page = bool(page[5] & 4)
         if not page[5] & 1:
             # What the page before left open was never finished.
             self._packet.clear()

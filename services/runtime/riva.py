@@ -32,6 +32,8 @@ SLICE_SAMPLES = SAMPLE_RATE
 # What a client is told of words that may still change, and of those that will not.
 UNSTABLE, STABLE = 0.1, 0.9
 UNKNOWN_SPEAKER = -1
+# Where a call tells that it was answered from less than there should be.
+WARNING_KEY = "sensorium-warning"
 # The recogniser's largest weight of a phrase.
 MAX_BOOST = 100.0
 
@@ -91,11 +93,11 @@ class RivaSkin(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):
         """One recording in one message."""
         try:
             with self._streams.admit():
-                return await self._recognize(request)
+                return await self._recognize(request, context)
         except Exception as error:  # the top of a call: every failure becomes a status
             await fail(context, error)
 
-    async def _recognize(self, request: Any) -> Any:
+    async def _recognize(self, request: Any, context: "Context[Any, Any]") -> Any:
         _refuse_unknown(request)
         wanted, decoder = self._read(request.config)
         if not request.audio:
@@ -106,6 +108,7 @@ class RivaSkin(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):
             async for transcript in heard:
                 if transcript.is_final:
                     finals[transcript.utterance_id] = transcript
+        _tell_if_cut(decoder, context)
         response = riva_asr_pb2.RecognizeResponse(id=_id(request))
         writer = _Writer(wanted)
         for final in sorted(finals.values(), key=lambda final: final.start_sample):
@@ -134,6 +137,7 @@ class RivaSkin(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):
             async for transcript in heard:
                 if results := writer.streaming(transcript):
                     await context.write(riva_asr_pb2.StreamingRecognizeResponse(results=results, id=_id(first)))
+        _tell_if_cut(decoder, context)
 
     async def GetRivaSpeechRecognitionConfig(self, request: Any, context: "Context[Any, Any]") -> Any:
         """The one model, once for each way to call it, as Riva lists its models."""
@@ -212,6 +216,12 @@ def _refuse_unknown(message: Any) -> None:
 def _id(request: Any) -> Any:
     """The caller's name for the call, to be echoed; None where it gave none."""
     return request.id if request.HasField("id") else None
+
+
+def _tell_if_cut(decoder: AudioDecoder, context: "Context[Any, Any]") -> None:
+    """Riva's messages have no place for it."""
+    if decoder.is_cut:
+        context.set_trailing_metadata(((WARNING_KEY, "the sound ends early: its file is not whole"),))
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

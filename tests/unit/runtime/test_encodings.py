@@ -90,7 +90,19 @@ def test_a_header_whose_length_is_not_known_yet_is_no_end() -> None:
     file = bytearray((DATA / "speech.wav").read_bytes())
     at = file.index(b"data") + 4
     file[at : at + 4] = b"\0\0\0\0"
-    assert len(decoded(AudioDecoder(Encoding.DETECT), bytes(file), [])) > 60_000
+    decoder = AudioDecoder(Encoding.DETECT)
+    assert len(decoded(decoder, bytes(file), [])) > 60_000
+    assert not decoder.is_cut
+
+
+@pytest.mark.parametrize(("codec", "container"), [("pcm_s16le", "wav"), ("libopus", "ogg")])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.999])
+def test_a_file_that_was_cut_off_while_it_came_is_told(codec: str, container: str, share: float) -> None:
+    file = _file(codec, container, 48_000, "mono")
+    for data, is_cut in ((file, False), (file[: int(share * len(file))], True)):
+        decoder = AudioDecoder(Encoding.DETECT)
+        decoded(decoder, data, [100, 5_000])
+        assert decoder.is_cut is is_cut
 
 
 def test_a_picture_in_a_flac_file_is_passed_over(speech_s16: NDArray[np.int16]) -> None:
