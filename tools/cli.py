@@ -87,19 +87,20 @@ def _errors() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except ToolError as error:
-        _fail(error, error.exit_code)
+        _fail(error, error.exit_code, error)
     except OSError as error:
-        _fail(error, FAILED)
+        is_of_file = error.filename is not None and error.strerror is not None
+        _fail(f"{error.filename}: {error.strerror}" if is_of_file else error, FAILED, error)
     except Exception as error:  # the top of a command; importing this error would slow every other one
         from engines.engine import EngineError
 
         if not isinstance(error, EngineError):
             raise
-        _fail(error, FAILED)
+        _fail(error, FAILED, error)
 
 
-def _fail(error: Exception, code: int) -> None:
-    print(f"error: {error}", file=sys.stderr)
+def _fail(sentence: object, code: int, error: Exception) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
     raise typer.Exit(code) from error
 
 

@@ -305,3 +305,13 @@ def test_a_question_with_a_schema_escalates_when_it_may_in_every_format(monkeypa
         command = ["ask", "ID", "Who?", "--schema", str(schema), "--escalate", "--format", format]
         assert CliRunner().invoke(app, command).exit_code == 0
     assert asked == [(True, "{}")] * 2
+
+
+def test_a_state_folder_that_cannot_be_made_is_told_with_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("SENSORIUM_STATE", str(tmp_path / "file" / "state"))
+    done = CliRunner().invoke(app, ["up", "--no-fetch", "--only", "decoder"])
+    assert done.exit_code == 1
+    assert done.stderr == f"error: {tmp_path}/file/state: Not a directory\n"
