@@ -116,7 +116,7 @@ class AlikeIndex(LineIndex):
     """The rival without sound: a word that no line holds counts as said where a recognised word is spelled alike."""
 
     def _heard(self, word: str) -> dict[int, float]:
-        return {self._rows[key]: 1.0 for key, line in self._lines.items() if is_alike(word, spelled(line.text))}
+        return {row: 1.0 for row in self._lines if is_alike(word, spelled(self._line(row).text))}
 
 
 def on_screen(clips: Sequence[Clip], lists: dict[str, list[str]]) -> dict[str, dict[str, int]]:

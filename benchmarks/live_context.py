@@ -58,6 +58,8 @@ MOMENTS_S = (600, 3600, 7200, 14400, 28800)
 SPEAKERS = {"S1": "Priya", "S2": "Tom", "S3": "Lena", "S4": "Marek"}
 # A service whose memory did not grow for so long has written everything.
 _SETTLED_S = 15.0
+# Of media, between the times at which `--memory` waits for the index.
+_CAUGHT_UP_EVERY_S = 60.0
 _UTTERANCE_S, _SCREEN_S, _FIRST_FACT_S, _FACT_S = 3.2, 30.0, 60.0, 600.0
 _THINGS = (
     "the invoice export,the night train,the new greenhouse,the payment page,the harbour crane,the spare pump,"
@@ -383,23 +385,29 @@ class _DrawnEmbeddings(SentenceEncoder):
 async def _memory(length_s: float) -> dict[str, Any]:
     with ThreadPoolExecutor(1) as executor:
         session = Session("live", executor, executor, Index(_DrawnEmbeddings()), lambda: None, lambda word: False)
-        coming, rows, before = events(length_s), [], resident_bytes()
-        ahead = next(coming, None)
+        coming, rows, before, caught_up_s = events(length_s), [], resident_bytes(), 0.0
+        ahead, utterances, lines = next(coming, None), 0, 0
         for moment in _moments(length_s):
             while ahead is not None and ahead[0] < moment:
+                if ahead[0] >= caught_up_s + _CAUGHT_UP_EVERY_S:
+                    # as while a meeting runs: what waits for the index would be hours otherwise
+                    await session.caught_up()
+                    caught_up_s = ahead[0]
                 match wire.from_proto(ahead[1]):
                     case Transcript() as said:
                         session.add_transcript(said)
+                        utterances += 1
                     case SpeakerTurn() as turn:
                         session.add_turn(turn)
                     case ScreenState() as state:
                         session.add_screen(state)
+                        lines += len(state.regions)
                 ahead = next(coming, None)
             await session.caught_up()
-            # first: listing all that was said makes objects of it
             grown = round((resident_bytes() - before) / 1e6, 1)
-            utterances, lines = len(session.timeline.utterances()), len(session.timeline.screen_lines())
-            rows.append({"minute": moment / 60, "utterances": utterances, "screen_lines": lines, "grown_mb": grown})
+            row = {"minute": moment / 60, "utterances": utterances, "screen_lines": lines, "grown_mb": grown}
+            print(json.dumps(row), file=sys.stderr, flush=True)
+            rows.append(row)
         session.close()
     return {"hours": length_s / 3600, "cpu_s": round(time.process_time(), 1), "moments": rows}
 

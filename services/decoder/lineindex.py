@@ -19,8 +19,10 @@ Its aim is to have the right line among the first ten; services/decoder/retrieva
 import bisect
 import heapq
 import itertools
+import marshal
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.decoder.kept import File, Order, Records, oldest, put
 from services.decoder.lines import Line
 from services.decoder.listening import Listener, likelihood_ratio
 from services.decoder.moments import mention, speaker_asked
@@ -48,6 +51,11 @@ READ_NOW = 32
 _CANDIDATES = 64
 _K1, _B = 1.2, 0.75
 Float = NDArray[np.float32]
+Rows = NDArray[np.int32]
+# Where the words are in what is kept of a line, which is all but its id.
+_TEXT = Line.__slots__.index("text") - 1
+# Who says a line that is gone.
+_NOBODY = -1
 # Utterances in which a word that nobody wrote may have been said: of more, most have it not. As likely as this it is
 # read as if it had been written.
 _HEARD, _LIKELY = 5, 0.7
@@ -110,21 +118,18 @@ class LineIndex:
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
-        self._lines: dict[str, Line] = {}
-        self._rows: dict[str, int] = {}
-        self._ids: list[str | None] = []
-        self._free: list[int] = []
-        self._vectors = Vectors(encoder.dimension)
+        self._file = File()
+        # Lines by their ids, and the rows of each source's lines.
+        self._lines, self._sources = Records(self._file), Records(self._file)
+        self._vectors = Vectors(encoder.dimension, self._file)
         # Rows that are not embedded yet, in the order in which they came.
         self._unread: dict[int, None] = {}
-        self._lengths = np.zeros(64, np.float32)
         self._postings = Postings()
-        self._of_source: dict[str, list[str]] = {}
-        self._asks = np.zeros(64, np.bool_)
-        self._said_by: dict[str, set[int]] = {}
-        self._spoken: list[tuple[int, str]] = []
-        self._shown: list[tuple[int, float, float, str]] = []
-        self._previous: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None = None
+        # Of every row: its words, whether it is a question, who says it, when it ends.
+        self._lengths, self._asks, self._speakers, self._ends = array("f"), array("b"), array("i"), array("q")
+        self._speaker_numbers: dict[str, int] = {}
+        self._spoken, self._shown = Order(self._lines.name), Order(lambda row: _place_on_screen(self._line(row)))
+        self._previous: tuple[Rows, Rows, Rows] | None = None
         self.listener = Listener()
 
     def __len__(self) -> int:
@@ -137,7 +142,7 @@ class LineIndex:
 
     def _embed(self, rows: Iterable[int]) -> None:
         for row in rows:
-            self._vectors.put(row, self._encoder.encode([self._lines[self._ids[row] or ""].text])[0])
+            self._vectors.put(row, self._encoder.encode([self._line(row).text])[0])
             del self._unread[row]
 
     def replace(self, source: str, lines: Iterable[Line], *, embed: bool = True) -> None:
@@ -146,14 +151,17 @@ class LineIndex:
         `embed`: at once, else `embed()` does it later.
         """
         new = {line.line_id: line for line in lines if line.text}
-        for line_id in self._of_source.pop(source, []):
+        kept = array("i")
+        for row in self._rows_of(source):
+            old = self._line(row)
             # the same words need no new embedding; a new speaker or time is only noted
-            if line_id in new and new[line_id].text == self._lines[line_id].text:
-                self._move(new.pop(line_id), source)
+            if old.line_id in new and new[old.line_id].text == old.text:
+                self._move(old, new.pop(old.line_id), row)
+                kept.append(row)
             else:
-                self._remove(line_id)
-        for line in new.values():
-            self._add(line, source)
+                self._remove(old)
+        kept.extend(self._add(line) for line in new.values())
+        self._set_rows(source, kept)
         if embed:
             self.embed(len(self._unread))
         if len(self._lines) > MAX_LINES:
@@ -161,48 +169,48 @@ class LineIndex:
 
     def spoken_after(self, line: Line, count: int) -> list[str]:
         """The ids of the lines of speech that come next after one."""
-        place = bisect.bisect_right(self._spoken, (line.start_sample, line.line_id))
-        return [line_id for _, line_id in self._spoken[place : place + count]]
+        place = self._spoken.place(line.start_sample, line.line_id)
+        after = (self._lines.name(row) for row in self._spoken.rows[place : place + count + 1])
+        return [line_id for line_id in after if line_id != line.line_id][:count]
 
     def candidates(self, question: str, names: dict[str, str], *, is_wide: bool = False) -> list[Candidate]:
         """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES.
 
         `is_wide`: also those whose subject came two or three utterances before.
         """
-        return self.ranked(self.fit(question, names), question, names, is_wide=is_wide) if self._lines else []
+        return self.ranked(self.fit(question, names), question, names, is_wide=is_wide) if len(self) else []
 
     def fit(self, question: str, names: dict[str, str]) -> Fit:
         """How well the lines, at least one, fit a question by themselves; embeds READ_NOW of those that are not."""
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         asked = self._encoder.encode([question])[0]
         lexical, perhaps, heard = self._lexical(words)
-        similar = self._vectors.near(asked, len(self._ids))
+        similar = self._vectors.near(asked, self._lines.rows)
         if self._unread:
             scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=False)
             waiting = np.fromiter(self._unread, np.int64)
             self._embed(waiting[np.argsort(-scores[waiting], kind="stable")[:READ_NOW]].tolist())
-            similar = self._vectors.near(asked, len(self._ids))
+            similar = self._vectors.near(asked, self._lines.rows)
         return Fit(similar, lexical, perhaps, heard)
 
     def ranked(self, fit: Fit, question: str, names: dict[str, str], *, is_wide: bool) -> list[Candidate]:
         """As `candidates`, of lines that fit so."""
         scores = self._scores(fit.similar + LEXICAL * fit.lexical, question, names, is_wide=is_wide)
-        # a freed row has a zero vector and no postings: it scores 0 and is skipped by its id
+        # a freed row has a zero vector and no postings: it scores 0 and is skipped
         order = scores + LEXICAL * fit.perhaps
-        rows = np.argsort(-order, kind="stable")[: _CANDIDATES + len(self._free)]
+        rows = _best(order, _CANDIDATES + self._lines.free)
         wanted = answer_type(question)
         found = []
-        for row in rows:
-            line_id = self._ids[row]
-            if line_id is None:
+        for row in rows.tolist():
+            if not self._lines.has(row):
                 continue
-            line, kind = self._lines[line_id], 0.0
+            line, kind = self._line(row), 0.0
             if line.text.endswith("?"):
                 kind -= QUESTION
             if wanted is not None:
                 kind += ANSWER_TYPE if wanted.search(line.text) else -ANSWER_TYPE
             fits = (float(scores[row]) + kind, float(fit.similar[row]), float(fit.lexical[row]))
-            candidate = Candidate(line, *self._before(row), *fits, tuple(fit.heard.get(row, ())))
+            candidate = Candidate(line, *self._before(row, line), *fits, tuple(fit.heard.get(row, ())))
             found.append((float(order[row]) + kind, candidate))
         found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
         return [candidate for _, candidate in found[:_CANDIDATES]]
@@ -211,7 +219,8 @@ class LineIndex:
         """The score of every row with the rows before it and its speaker."""
         before, heading, further = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
-        scores = fits + np.where(before >= 0, fits[before], 0) * np.where(self._asks[before], FOLLOWS, CONTINUES)
+        follows = np.where(np.asarray(self._asks)[before], FOLLOWS, CONTINUES)
+        scores = fits + np.where(before >= 0, fits[before], 0) * follows
         if is_wide:
             scores += EARLIER * np.where(further >= 0, fits[further], 0).max(axis=0)
         # what stands under a fitting heading need not repeat it
@@ -219,26 +228,27 @@ class LineIndex:
         whose = speaker_asked(question, names)
         for who, name in names.items():
             if mention(question, name) >= 0:
-                scores[list(self._said_by.get(who, ()))] += OWN_WORDS if who == whose else SPEAKER
+                said = np.asarray(self._speakers) == self._speaker_numbers.get(who, _NOBODY)
+                scores[said] += OWN_WORDS if who == whose else SPEAKER
         found: Float = scores
         return found
 
     def shown_at(self, sample: int) -> list[Line]:
         """The lines of the last picture that came at or before a sample, in reading order."""
-        end = bisect.bisect_right(self._shown, (sample, math.inf))
+        samples = self._shown.samples
+        end = bisect.bisect_right(samples, sample)
         if not end:
             return []
-        start = bisect.bisect_left(self._shown, (self._shown[end - 1][0],))
-        return [self._lines[line_id] for *_, line_id in self._shown[start:end]]
+        return [self._line(row) for row in self._shown.rows[bisect.bisect_left(samples, samples[end - 1]) : end]]
 
     def _lexical(self, words: list[str]) -> tuple[Float, Float, dict[int, list[str]]]:
         """BM25 of every row as a share of the most that these words could give, what words that were perhaps said there
         would add, and the words that were likely said in some rows.
         """
-        total, perhaps = np.zeros((2, len(self._ids)), np.float32)
+        total, perhaps = np.zeros((2, self._lines.rows), np.float32)
         heard: dict[int, list[str]] = {}
-        most, count, listened = 0.0, len(self._lines), 0
-        average = float(self._lengths[: len(self._ids)].sum()) / count
+        most, count, listened, lengths = 0.0, len(self._lines), 0, np.asarray(self._lengths)
+        average = float(lengths.sum()) / count
         for word in words:
             rows, times = self._postings.of(_stem(word))
             is_sure = np.ones(len(rows), np.bool_)
@@ -252,7 +262,7 @@ class LineIndex:
                     heard.setdefault(row, []).append(word)
             idf = math.log(1 + (count - len(rows) + 0.5) / (len(rows) + 0.5))
             most += idf * (_K1 + 1)
-            norm = _K1 * (1 - _B + _B * self._lengths[rows].astype(np.float64) / average)
+            norm = _K1 * (1 - _B + _B * lengths[rows].astype(np.float64) / average)
             gain = (idf * times * (_K1 + 1) / (times + norm)).astype(np.float32)
             total[rows[is_sure]] += gain[is_sure]
             perhaps[rows[~is_sure]] += gain[~is_sure]
@@ -264,126 +274,118 @@ class LineIndex:
         Unheard, it is as likely to have been said in one of all utterances as not at all.
         """
         # the rows of an utterance that was taken back stay, and answer nothing
-        found = {name: score for name, score in self.listener.find(word).items() if f"speech:{name}" in self._of_source}
+        found = {name: score for name, score in self.listener.find(word).items() if self._rows_of(f"speech:{name}")}
         odds: dict[str, float] = {}
         for utterance_id in heapq.nlargest(_HEARD, found, key=found.__getitem__):
-            text = " ".join(self._lines[line_id].text for line_id in self._of_source.get(f"speech:{utterance_id}", ()))
+            text = " ".join(self._line(row).text for row in self._rows_of(f"speech:{utterance_id}"))
             odds[utterance_id] = likelihood_ratio(word, found[utterance_id], text) / len(self.listener)
         total = 1 + sum(odds.values())
         return {
-            self._rows[line_id]: each / total
-            for utterance_id, each in odds.items()
-            for line_id in self._of_source.get(f"speech:{utterance_id}", ())
+            row: each / total for utterance_id, each in odds.items() for row in self._rows_of(f"speech:{utterance_id}")
         }
 
-    def _rows_before(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _rows_before(self) -> tuple[Rows, Rows, Rows]:
         """For every row that of the line before it (what was said before, or what stands above), that of the topmost
         line of its picture, if that is another, and (_WIDE - 1, rows) those of the utterances two, three ... before
         it; -1 for none.
         """
         if self._previous is None:
-            before, heading = np.full((2, len(self._ids)), -1, np.int64)
-            for order in (self._spoken, self._shown):
-                rows = np.array([self._rows[line_id] for *_, line_id in order], np.int64)
+            before, heading = np.full((2, self._lines.rows), -1, np.int32)
+            spoken, shown = np.array(self._spoken.rows), np.array(self._shown.rows)
+            for rows in (spoken, shown):
                 before[rows[1:]] = rows[:-1]
-            for _, picture in itertools.groupby(self._shown, key=lambda shown: shown[0]):
-                top, *others = (self._rows[line_id] for *_, line_id in picture)
-                heading[others] = top
-            spoken = np.array([self._rows[line_id] for _, line_id in self._spoken], np.int64)
-            further = np.full((_WIDE - 1, len(self._ids)), -1, np.int64)
+            places = np.arange(len(shown))
+            tops = np.maximum.accumulate(np.where(np.diff(self._shown.samples, prepend=-1) != 0, places, 0))
+            heading[shown] = np.where(tops != places, shown[tops], -1)
+            further = np.full((_WIDE - 1, self._lines.rows), -1, np.int32)
             for step in range(2, _WIDE + 1):
                 further[step - 2, spoken[step:]] = spoken[:-step]
             self._previous = before, heading, further
         return self._previous
 
-    def _before(self, row: int) -> tuple[str, str]:
+    def _before(self, row: int, line: Line) -> tuple[str, str]:
         """The words that a line may continue: of the line before, and of the _WIDE utterances before; on the screen
         both are of the line above and the topmost of its picture.
         """
-        previous, line = self._rows_before()[0], self._lines[self._ids[row] or ""]
-        above: list[Line] = []
+        previous, heading, _ = self._rows_before()
+        if line.kind == "screen":
+            top, above = int(heading[row]), int(previous[row])
+            if top < 0:
+                return "", ""
+            words = self._text(above) if top == above else f"{self._text(top)} / {self._text(above)}"
+            return words, words
+        said: list[str] = []
         place = int(previous[row])
-        while place >= 0 and len(above) < _WIDE:
-            above.append(self._lines[self._ids[place] or ""])
+        while place >= 0 and len(said) < _WIDE:
+            said.append(self._text(place))
             place = int(previous[place])
-        if not above:
-            return "", ""
-        if line.kind == "speech":
-            return above[0].text, " ".join(other.text for other in reversed(above))
-        if above[0].start_sample != line.start_sample:
-            return "", ""
-        top = self._lines[self._shown[bisect.bisect_left(self._shown, (line.start_sample,))][-1]]
-        words = above[0].text if top is above[0] else f"{top.text} / {above[0].text}"
-        return words, words
+        return (said[0], " ".join(reversed(said))) if said else ("", "")
 
-    def _add(self, line: Line, source: str) -> None:
-        row = self._free.pop() if self._free else self._new_row()
+    def _line(self, row: int) -> Line:
+        line_id, rest = self._lines.item(row)
+        return Line(line_id, *marshal.loads(rest))
+
+    def _text(self, row: int) -> str:
+        text: str = marshal.loads(self._lines.get(row))[_TEXT]
+        return text
+
+    def _rows_of(self, source: str) -> "array[int]":
+        row = self._sources.row(source)
+        return array("i", b"" if row is None else self._sources.get(row))
+
+    def _set_rows(self, source: str, rows: "array[int]") -> None:
+        if rows:
+            self._sources.put(source, rows.tobytes())
+        elif self._sources.row(source) is not None:
+            self._sources.remove(source)
+
+    def _add(self, line: Line) -> int:
         words = [_stem(word) for word in _TOKEN.findall(line.text.lower())]
+        row = self._note(line)
         self._postings.add(row, Counter(words))
-        self._ids[row], self._rows[line.line_id] = line.line_id, row
-        self._lengths[row] = len(words)
+        put(self._lengths, row, len(words))
+        put(self._asks, row, line.text.endswith("?"))
         self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))
         self._unread[row] = None
-        self._lines[line.line_id] = line
-        self._of_source.setdefault(source, []).append(line.line_id)
-        self._asks[row] = line.text.endswith("?")
-        self._said_by.setdefault(line.speaker, set()).add(row)
-        self._place(line)
+        return row
 
-    def _place(self, line: Line) -> None:
-        if line.kind == "speech":
-            bisect.insort(self._spoken, (line.start_sample, line.line_id))
-        else:
-            bisect.insort(self._shown, _reading_order(line))
+    def _note(self, line: Line) -> int:
+        """Keep a line; its row."""
+        _, *rest = (getattr(line, field) for field in line.__slots__)
+        row = self._lines.put(line.line_id, marshal.dumps(rest))
+        put(self._speakers, row, self._speaker_numbers.setdefault(line.speaker, len(self._speaker_numbers)))
+        put(self._ends, row, line.end_sample)
+        self._order(line).insert(line.start_sample, row)
         self._previous = None
+        return row
 
-    def _displace(self, line: Line) -> None:
-        if line.kind == "speech":
-            self._spoken.remove((line.start_sample, line.line_id))
-        else:
-            self._shown.remove(_reading_order(line))
-        self._previous = None
+    def _order(self, line: Line) -> Order:
+        return self._spoken if line.kind == "speech" else self._shown
 
-    def _move(self, line: Line, source: str) -> None:
-        old = self._lines[line.line_id]
-        self._displace(old)
-        self._place(line)
-        row = self._rows[line.line_id]
-        self._said_by[old.speaker].discard(row)
-        self._said_by.setdefault(line.speaker, set()).add(row)
-        self._lines[line.line_id] = line
-        self._of_source.setdefault(source, []).append(line.line_id)
+    def _move(self, old: Line, new: Line, row: int) -> None:
+        self._order(old).remove(old.start_sample, row)
+        self._note(new)
 
-    def _remove(self, line_id: str) -> None:
-        line, row = self._lines.pop(line_id), self._rows.pop(line_id)
+    def _remove(self, line: Line) -> None:
+        row = self._lines.remove(line.line_id)
+        self._order(line).remove(line.start_sample, row)
         self._postings.remove(row, {_stem(word) for word in _TOKEN.findall(line.text.lower())})
-        self._ids[row] = None
         self._unread.pop(row, None)
         self._vectors.put(row, np.zeros(self._encoder.dimension, np.float32))
-        self._lengths[row] = 0
-        self._asks[row] = False
-        self._said_by[line.speaker].discard(row)
-        self._free.append(row)
-        self._displace(line)
+        self._lengths[row], self._asks[row], self._speakers[row] = 0, False, _NOBODY
+        self._previous = None
 
     def _forget(self) -> None:
-        oldest = heapq.nsmallest(
-            _FORGOTTEN_AT_ONCE, self._lines.values(), key=lambda line: (line.end_sample, line.line_id)
-        )
-        for line in oldest:
-            self._remove(line.line_id)
+        rows = self._lines.taken()
+        for row, _ in oldest(rows, np.asarray(self._ends)[rows], _FORGOTTEN_AT_ONCE, self._lines.name):
+            line = self._line(row)
+            self._remove(line)
             source = f"{line.kind}:{line.source_id}"
-            self._of_source[source].remove(line.line_id)
-            if not self._of_source[source]:
-                del self._of_source[source]
+            left = self._rows_of(source)
+            left.remove(row)
+            self._set_rows(source, left)
+            if not left:
                 self.listener.forget(line.source_id)
-
-    def _new_row(self) -> int:
-        self._ids.append(None)
-        if len(self._ids) > len(self._lengths):
-            self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
-            self._asks = np.concatenate([self._asks, np.zeros_like(self._asks)])
-        return len(self._ids) - 1
 
 
 _NUMBER = re.compile(
@@ -435,9 +437,18 @@ def _content(text: str) -> set[str]:
     return {_stem(word) for word in _TOKEN.findall(text.lower()) if word not in _STOP | _ASKING}
 
 
-def _reading_order(line: Line) -> tuple[int, float, float, str]:
+def _best(scores: Float, count: int) -> NDArray[np.int64]:
+    """The rows with the highest scores, (rows,), best first, of equal ones the lower row."""
+    count = min(count, len(scores))
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    rows = np.flatnonzero(scores >= least)
+    return rows[np.argsort(-scores[rows], kind="stable")][:count]
+
+
+def _place_on_screen(line: Line) -> tuple[float, float, str]:
+    """Lines of one picture in reading order."""
     left, top = (line.box[0], line.box[1]) if line.box is not None else (0.0, 0.0)
-    return (line.start_sample, top, left, line.line_id)
+    return (top, left, line.line_id)
 
 
 def _stem(word: str) -> str:

@@ -5,13 +5,15 @@ A name is never a guess: it stands on the utterance in which it was said, or on 
 again, and goes when these turn out to be somebody else's. What is said is read in English only.
 """
 
-import bisect
 import itertools
+import marshal
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
+from services.decoder.kept import File, Order, Records
 from services.decoder.tiles import Framing, Framings
 from services.runtime.percept import SAMPLE_RATE, ScreenState, Transcript
 
@@ -97,8 +99,10 @@ class Naming:
     """The names that one session's own words give its speakers."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
-        self._order: list[tuple[int, str]] = []
+        # All utterances in order, of which only those with names in them are kept as objects.
+        self._lines = Records(File())
+        self._order = Order(self._lines.name)
+        self._named: dict[str, _Line] = {}
         self._found: dict[str, FoundName] = {}
         self._framings = Framings()
         self._waiting: dict[str, Transcript] = {}
@@ -140,30 +144,41 @@ class Naming:
         """Take new or changed utterances with their speakers; returns the names that come, change or go."""
         is_news = False
         for said in utterances:
-            line = self._lines.get(said.utterance_id)
-            if line is not None:
-                self._order.remove((line.start_sample, said.utterance_id))
-            new = self._lines[said.utterance_id] = _line(said)
+            row = self._lines.row(said.utterance_id)
+            line = self._line(row) if row is not None else None
+            if row is not None and line is not None:
+                self._order.remove(line.start_sample, row)
+            new = _line(said)
+            row = self._lines.put(new.utterance_id, marshal.dumps((new.speaker, new.start_sample, new.end_sample)))
+            self._named.pop(new.utterance_id, None)
+            if new.names:
+                self._named[new.utterance_id] = new
             self._waiting[said.utterance_id] = said
-            bisect.insort(self._order, (said.start_sample, said.utterance_id))
+            place = self._order.insert(said.start_sample, row)
             if line is None or (line.speaker, line.named) != (new.speaker, new.named):
-                is_news = is_news or self._matters(said.utterance_id) or (line is not None and line.names)
+                is_news = is_news or self._matters(place) or (line is not None and line.names)
         while len(self._order) > MAX_UTTERANCES:
-            oldest = self._order.pop(0)[1]
-            del self._lines[oldest]
+            oldest = self._lines.name(self._order.rows[0])
+            self._order.remove(self._order.samples[0], self._lines.remove(oldest))
+            self._named.pop(oldest, None)
             self._lay(oldest, -1)
         return self._changes() if is_news else []
 
-    def _matters(self, utterance_id: str) -> bool:
-        """Whether an utterance holds a name, or answers to one or is thanked for: most do not."""
-        line = self._lines[utterance_id]
-        place = bisect.bisect_left(self._order, (line.start_sample, utterance_id))
-        before, after = self._order[max(0, place - 1) : place], self._order[place + 1 : place + 2]
-        return (
-            line.names
-            or any(self._lines[name].addressed for _, name in before)
-            or any(self._lines[name].thanked for _, name in after)
-        )
+    def _matters(self, place: int) -> bool:
+        """Whether the utterance at a place holds a name, or answers to one or is thanked for: most do not."""
+        before, line, after = (self._named_at(place + step) for step in (-1, 0, 1))
+        return line is not None or bool(before and before.addressed) or bool(after and after.thanked)
+
+    def _named_at(self, place: int) -> _Line | None:
+        """The utterance at a place of the order, if there is one and it has names in it."""
+        if not 0 <= place < len(self._order):
+            return None
+        return self._named.get(self._lines.name(self._order.rows[place]))
+
+    def _line(self, row: int) -> _Line:
+        utterance_id, rest = self._lines.item(row)
+        speaker, start_sample, end_sample = marshal.loads(rest)
+        return self._named.get(utterance_id) or _Line(utterance_id, speaker, start_sample, end_sample, (), (), ())
 
     def _changes(self) -> list[FoundName]:
         found = self._introduced()
@@ -185,7 +200,7 @@ class Naming:
     def _introduced(self) -> dict[str, FoundName]:
         """The first name that each speaker gave himself."""
         found: dict[str, FoundName] = {}
-        for line in self._spoken():
+        for _, line in self._with_names():
             if line.speaker and line.introduced and line.speaker not in found:
                 name = line.introduced[0]
                 found[line.speaker] = FoundName(line.speaker, name, "introduced", line.utterance_id, INTRODUCED)
@@ -213,8 +228,12 @@ class Naming:
     def _answering(self, taken: set[str]) -> dict[str, FoundName]:
         """Who answers to a name again and again, and to no other."""
         votes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        spoken = list(self._spoken())
-        for before, said in itertools.pairwise(spoken):
+        # from one with names to the next, and from the one before it
+        firsts = sorted({first for place, _ in self._with_names() for first in (place - 1, place)})
+        for first in firsts:
+            if not 0 <= first < len(self._order) - 1:
+                continue
+            before, said = map(self._line, self._order.rows[first : first + 2])
             if not (before.speaker and said.speaker) or before.speaker == said.speaker:
                 continue
             if said.start_sample - before.end_sample <= ANSWER_SAMPLES:
@@ -237,8 +256,12 @@ class Naming:
                 found[speaker] = FoundName(speaker, name, "addressed", names[name][0], sure)
         return found
 
-    def _spoken(self) -> Iterator[_Line]:
-        return (self._lines[utterance_id] for _, utterance_id in self._order)
+    def _with_names(self) -> list[tuple[int, _Line]]:
+        """The utterances with names in them and their places, in order."""
+        return sorted(
+            ((self._order.place(line.start_sample, line.utterance_id), line) for line in self._named.values()),
+            key=itemgetter(0),
+        )
 
 
 def _line(said: Transcript) -> _Line:

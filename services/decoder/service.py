@@ -50,7 +50,7 @@ MAX_NAME_CHARS = 200
 MAX_REGIONS = 2_000
 MAX_REGION_CHARS = 4_000
 MAX_WORDS = 10_000
-# A span beyond it is a mistake of the sender, and would touch too many slots of time.
+# A span beyond it is a mistake of the sender.
 MAX_SPAN_SAMPLES = 24 * 3600 * 16_000
 MAX_ASKS = 64
 # More than an utterance of 30 s can have.

@@ -5,19 +5,26 @@ arrive; a repeated percept changes nothing. An utterance with a higher revision 
 one; a turn is replaced by the next one of the same id, a final one only by a final one.
 
 Memory for a day: at most MAX_UTTERANCES, MAX_TURNS and MAX_SCREEN_LINES are kept and the oldest
-go first. Utterances are kept packed, since their words as objects take ten times the memory; a line
-on the screen is kept once with its first and last sighting, however often it was seen.
+go first. All of them lie packed in a file (services/decoder/kept.py); a line on the screen is kept
+once with its first and last sighting, however often it was seen.
 """
 
-import heapq
+import marshal
+import sys
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from protos.media.v1 import media_pb2
+from services.decoder.kept import File, Records, oldest, put
 from services.runtime import wire
 from services.runtime.percept import SAMPLE_RATE, BoxXyxy, ScreenState, SpeakerTurn, Transcript, Word
 
+Int = NDArray[np.int64]
 MAX_UTTERANCES = 20_000
 MAX_TURNS = 40_000
 MAX_SCREEN_LINES = 20_000
@@ -45,16 +52,6 @@ class ScreenLine:
     confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An utterance as it came, packed, and what tells whether its words have the speakers that they had."""
-
-    start_sample: int
-    end_sample: int
-    said: bytes
-    speakers: int
-
-
 def _packed(said: Transcript) -> bytes:
     return wire.transcript_to_proto(said).SerializeToString()
 
@@ -63,28 +60,26 @@ def _unpacked(packed: bytes) -> Transcript:
     return wire.transcript_from_proto(media_pb2.Transcript.FromString(packed))
 
 
-class _Slots:
-    """Ids by the slots of time that their spans touch."""
+class _Spans:
+    """Rows by the slots of time that their spans touch."""
 
     def __init__(self) -> None:
-        self._ids: dict[int, list[str]] = {}
+        self._first, self._last = array("q"), array("q")
 
-    def add(self, name: str, start: int, end: int) -> None:
-        for slot in _slots(start, end):
-            self._ids.setdefault(slot, []).append(name)
+    def put(self, row: int, start: int, end: int) -> None:
+        slots = _slots(start, end)
+        put(self._first, row, slots[0])
+        put(self._last, row, slots[-1])
 
-    def remove(self, name: str, start: int, end: int) -> None:
-        for slot in _slots(start, end):
-            self._ids[slot].remove(name)
-            if not self._ids[slot]:
-                del self._ids[slot]
+    def remove(self, row: int) -> None:
+        # near no span
+        self._first[row], self._last[row] = 0, -sys.maxsize
 
-    def near(self, start: int, end: int) -> set[str]:
-        found: set[str] = set()
+    def near(self, start: int, end: int) -> set[int]:
         # one more: a gap of exactly NEAREST_TURN_SAMPLES still counts, seen from either side
-        for slot in _slots(start - NEAREST_TURN_SAMPLES - 1, end + NEAREST_TURN_SAMPLES + 1):
-            found.update(self._ids.get(slot, ()))
-        return found
+        slots = _slots(start - NEAREST_TURN_SAMPLES - 1, end + NEAREST_TURN_SAMPLES + 1)
+        touched = (np.asarray(self._first) <= slots[-1]) & (np.asarray(self._last) >= slots[0])
+        return set(np.flatnonzero(touched).tolist())
 
 
 def _slots(start: int, end: int) -> range:
@@ -98,47 +93,68 @@ class Timeline:
         self.names: OrderedDict[str, str] = OrderedDict()
         # how far the media is known to have come, by any percept, also a superseded one
         self.last_sample = 0
-        self._said: dict[str, _Kept] = {}
-        self._turns: dict[str, SpeakerTurn] = {}
-        self._screen: dict[str, ScreenLine] = {}
-        self._said_slots = _Slots()
-        self._turn_slots = _Slots()
+        file = File()
+        # By id; of every row of what was said its end, and what tells whether its words have the speakers they had.
+        self._said, self._said_spans = Records(file), _Spans()
+        self._said_ends, self._said_by = array("q"), array("q")
+        self._turns, self._turn_spans, self._turn_ends = Records(file), _Spans(), array("q")
+        self._screen, self._first_seen, self._last_seen = Records(file), array("q"), array("q")
 
     def utterances(self) -> list[Transcript]:
         """All utterances with the speakers that the turns give them, in order of time."""
-        fused = (self._fused(_unpacked(kept.said)) for kept in self._said.values())
-        return sorted(fused, key=lambda said: (said.start_sample, said.utterance_id))
+        return self._in_order(self._said)
 
     def utterances_in(self, start_sample: int, end_sample: int) -> list[Transcript]:
         """The utterances of a span of time, with their speakers, in order of time."""
-        near = [self._said[name] for name in self._said_slots.near(start_sample, end_sample)]
-        there = [kept for kept in near if kept.start_sample < end_sample and kept.end_sample > start_sample]
-        fused = (self._fused(_unpacked(kept.said)) for kept in there)
+        near = self._in_order(self._said_spans.near(start_sample, end_sample))
+        return [said for said in near if said.start_sample < end_sample and said.end_sample > start_sample]
+
+    def _in_order(self, rows: Iterable[int]) -> list[Transcript]:
+        fused = (self._fused(_unpacked(self._said.get(row))) for row in rows)
         return sorted(fused, key=lambda said: (said.start_sample, said.utterance_id))
 
     def screen_lines(self) -> list[ScreenLine]:
         """All lines the screen showed, in order of first sighting."""
-        return sorted(self._screen.values(), key=lambda line: (line.first_sample, line.line_id))
+        return self._by_sighting(self._screen)
+
+    def shown_in(self, start_sample: int, end_sample: int) -> list[ScreenLine]:
+        """The lines that came after a sample, until another, in order of first sighting."""
+        rows, first, _ = self._sightings()
+        return self._by_sighting(rows[(first > start_sample) & (first <= end_sample)].tolist())
+
+    def _by_sighting(self, rows: Iterable[int]) -> list[ScreenLine]:
+        return sorted(map(self._screen_line, rows), key=lambda line: (line.first_sample, line.line_id))
 
     def utterance(self, utterance_id: str) -> Transcript | None:
         """One utterance with the speakers that the turns give it."""
-        kept = self._said.get(utterance_id)
-        return self._fused(_unpacked(kept.said)) if kept is not None else None
+        row = self._said.row(utterance_id)
+        return self._fused(_unpacked(self._said.get(row))) if row is not None else None
 
     def screen_line(self, line_id: str) -> ScreenLine | None:
         """One line of the screen."""
-        return self._screen.get(line_id)
+        row = self._screen.row(line_id)
+        return self._screen_line(row) if row is not None else None
 
     def shown_at(self, sample: int) -> list[ScreenLine]:
         """The lines of the picture that came at a sample, also those that stood there before, in reading order."""
-        seen = [line for line in self._screen.values() if line.first_sample <= sample <= line.last_sample]
+        rows, first, last = self._sightings()
+        seen = map(self._screen_line, rows[(first <= sample) & (sample <= last)].tolist())
         return sorted(seen, key=lambda line: (line.box[1], line.box[0], line.line_id))
 
     def picture_at(self, sample: int) -> list[ScreenLine]:
         """The lines that stood on the screen at any sample: those of the last picture by then, in reading order."""
-        seen = (at for line in self._screen.values() for at in (line.first_sample, line.last_sample) if at <= sample)
-        newest = max(seen, default=None)
-        return [] if newest is None else self.shown_at(newest)
+        seen = np.concatenate(self._sightings()[1:])
+        seen = seen[seen <= sample]
+        return self.shown_at(int(seen.max())) if len(seen) else []
+
+    def _sightings(self) -> tuple[Int, Int, Int]:
+        """The rows of all lines of the screen, and their first and last samples."""
+        rows = self._screen.taken()
+        return rows, np.asarray(self._first_seen)[rows], np.asarray(self._last_seen)[rows]
+
+    def _screen_line(self, row: int) -> ScreenLine:
+        line_id, rest = self._screen.item(row)
+        return ScreenLine(line_id, *marshal.loads(rest))
 
     def add_name(self, speaker: str, name: str) -> bool:
         """Name a speaker, or take the name back with an empty one; True when that is new."""
@@ -155,13 +171,9 @@ class Timeline:
     def add_transcript(self, said: Transcript) -> Transcript | None:
         """Take a final; returns the fused utterance when it is new or changed."""
         self.last_sample = max(self.last_sample, said.end_sample)
-        name = said.utterance_id
-        known = self._said.get(name)
-        if known is not None:
-            if _rank(said) <= _rank(_unpacked(known.said)):
-                return None
-            self._said_slots.remove(name, known.start_sample, known.end_sample)
-        self._said_slots.add(name, said.start_sample, said.end_sample)
+        row = self._said.row(said.utterance_id)
+        if row is not None and _rank(said) <= _rank(_unpacked(self._said.get(row))):
+            return None
         fused = self._take(said)
         if len(self._said) > MAX_UTTERANCES:
             self._forget_utterances()
@@ -170,19 +182,24 @@ class Timeline:
     def add_turn(self, turn: SpeakerTurn) -> list[Transcript]:
         """Take a turn; returns the utterances whose speakers it changed, in order of time."""
         self.last_sample = max(self.last_sample, turn.end_sample)
-        known = self._turns.get(turn.turn_id)
+        row = self._turns.row(turn.turn_id)
+        known = self._turn(row) if row is not None else None
         if known == turn or (known is not None and known.is_final and not turn.is_final):
             return []
-        touched = self._said_slots.near(turn.start_sample, turn.end_sample)
+        touched = self._said_spans.near(turn.start_sample, turn.end_sample)
         if known is not None:
-            touched |= self._said_slots.near(known.start_sample, known.end_sample)
-            self._turn_slots.remove(turn.turn_id, known.start_sample, known.end_sample)
-        self._turns[turn.turn_id] = turn
-        self._turn_slots.add(turn.turn_id, turn.start_sample, turn.end_sample)
+            touched |= self._said_spans.near(known.start_sample, known.end_sample)
+        row = self._turns.put(turn.turn_id, _fields(turn))
+        self._turn_spans.put(row, turn.start_sample, turn.end_sample)
+        put(self._turn_ends, row, turn.end_sample)
         if len(self._turns) > MAX_TURNS:
             self._forget_turns()
-        changed = [fused for name in touched if (fused := self._take(_unpacked(self._said[name].said))) is not None]
+        changed = [fused for row in touched if (fused := self._take(_unpacked(self._said.get(row)))) is not None]
         return sorted(changed, key=lambda said: (said.start_sample, said.utterance_id))
+
+    def _turn(self, row: int) -> SpeakerTurn:
+        turn_id, rest = self._turns.item(row)
+        return SpeakerTurn(turn_id, *marshal.loads(rest))
 
     def add_screen(self, state: ScreenState) -> list[ScreenLine]:
         """Take a state; returns the lines that are new or say something else, in reading order."""
@@ -201,9 +218,11 @@ class Timeline:
                 state.frame_id,
                 region.confidence,
             )
-            known = self._screen.get(name)
+            known = self.screen_line(name)
             merged = _merge(known, seen) if known is not None else seen
-            self._screen[name] = merged
+            row = self._screen.put(name, _fields(merged))
+            put(self._first_seen, row, merged.first_sample)
+            put(self._last_seen, row, merged.last_sample)
             if known is None or known.text != merged.text:
                 changed.append(merged)
         if len(self._screen) > MAX_SCREEN_LINES:
@@ -211,39 +230,41 @@ class Timeline:
         return changed
 
     def _forget_utterances(self) -> None:
-        def age(name: str) -> tuple[int, str]:
-            return (self._said[name].end_sample, name)
-
-        for name in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._said, key=age):
-            old = self._said.pop(name)
-            self._said_slots.remove(name, old.start_sample, old.end_sample)
+        rows = self._said.taken()
+        for row, name in oldest(rows, np.asarray(self._said_ends)[rows], _FORGOTTEN_AT_ONCE, self._said.name):
+            self._said.remove(name)
+            self._said_spans.remove(row)
 
     def _forget_turns(self) -> None:
-        for old in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._turns.values(), key=lambda t: (t.end_sample, t.turn_id)):
-            self._turn_slots.remove(old.turn_id, old.start_sample, old.end_sample)
-            del self._turns[old.turn_id]
+        rows = self._turns.taken()
+        for row, name in oldest(rows, np.asarray(self._turn_ends)[rows], _FORGOTTEN_AT_ONCE, self._turns.name):
+            self._turns.remove(name)
+            self._turn_spans.remove(row)
 
     def _forget_screen_lines(self) -> None:
-        def age(line: ScreenLine) -> tuple[int, str]:
-            return (line.last_sample, line.line_id)
-
-        for old in heapq.nsmallest(_FORGOTTEN_AT_ONCE, self._screen.values(), key=age):
-            del self._screen[old.line_id]
+        rows, _, last = self._sightings()
+        for _, name in oldest(rows, last, _FORGOTTEN_AT_ONCE, self._screen.name):
+            self._screen.remove(name)
 
     def _take(self, said: Transcript) -> Transcript | None:
         """Keep an utterance; it with its speakers, or None when it is what it was."""
-        fused, kept = self._fused(said), self._said.get(said.utterance_id)
-        new = _Kept(
-            said.start_sample, said.end_sample, _packed(said), hash(tuple(word.speaker for word in fused.words))
-        )
-        if kept == new:
+        fused, packed = self._fused(said), _packed(said)
+        speakers, row = hash(tuple(word.speaker for word in fused.words)), self._said.row(said.utterance_id)
+        if row is not None and self._said_by[row] == speakers and self._said.get(row) == packed:
             return None
-        self._said[said.utterance_id] = new
+        row = self._said.put(said.utterance_id, packed)
+        self._said_spans.put(row, said.start_sample, said.end_sample)
+        put(self._said_ends, row, said.end_sample)
+        put(self._said_by, row, speakers)
         return fused
 
     def _fused(self, said: Transcript) -> Transcript:
-        near = self._turn_slots.near(said.start_sample, said.end_sample)
-        return fuse(said, [self._turns[turn] for turn in near])
+        return fuse(said, map(self._turn, self._turn_spans.near(said.start_sample, said.end_sample)))
+
+
+def _fields(item: SpeakerTurn | ScreenLine) -> bytes:
+    """All fields but the first, which is the id."""
+    return marshal.dumps([getattr(item, field) for field in item.__slots__[1:]])
 
 
 def fuse(said: Transcript, turns: Iterable[SpeakerTurn]) -> Transcript:

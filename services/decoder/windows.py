@@ -50,9 +50,7 @@ def _shown(timeline: Timeline, window: Window) -> Iterator[Line]:
     """What stood there at the beginning of the window, then what came in it."""
     for line in timeline.picture_at(window.start_sample):
         yield replace(shown_line(line), start_sample=window.start_sample)
-    for line in timeline.screen_lines():
-        if window.start_sample < line.first_sample <= window.end_sample:
-            yield shown_line(line)
+    yield from map(shown_line, timeline.shown_in(window.start_sample, window.end_sample))
 
 
 def _as_said(line: Line, names: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 import numpy as np
 
+from services.decoder.kept import File
 from services.decoder.vectors import Vectors
 
 
@@ -7,7 +8,7 @@ def test_a_cosine_of_eight_bits_is_right_to_some_thousandths_and_a_forgotten_row
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((1_500, 384)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    vectors = Vectors(384)
+    vectors = Vectors(384, File())
     for row, vector in enumerate(rows):
         vectors.put(row, vector)
     near = vectors.near(rows[7], 1_500)
