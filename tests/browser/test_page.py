@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Open
 from tests.house import House
@@ -354,6 +354,45 @@ def test_what_is_missing_of_a_kept_meeting_is_said(open_page: Open) -> None:
     )
     page.evaluate("location.hash = 'cut'")
     expect(page.locator("#banners")).to_contain_text("Missing: words from 1:00 to 1:40.")
+
+
+def test_who_takes_a_word_back_by_keyboard_stays_in_its_line(open_page: Open) -> None:
+    page = open_page("/")
+    asked: list[dict[str, object]] = []
+
+    def events(route: Route) -> None:
+        words = [
+            {
+                "text": text,
+                "start_sample": str(8000 * i),
+                "end_sample": str(8000 * i + 4000),
+                "correction": {"heard": heard},
+            }
+            for i, (text, heard) in enumerate([("Kubernetes", "cuban"), ("Priya", "pray")])
+        ]
+        if asked:
+            words[0] = {**words[0], "text": "cuban", "correction": None}
+        utterance = {"utterance_id": "u1", "is_final": True, "end_sample": "16000", "words": words}
+        seq = 1 + len(asked)
+        body = f"retry: 100\nid: {seq}\ndata: {json.dumps({'seq': str(seq), 'utterance': utterance})}\n\n"
+        route.fulfill(body=body, content_type="text/event-stream")
+
+    def undone(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={})
+
+    page.route("**/api/sessions/kept", lambda route: route.fulfill(json={"session_id": "kept", "title": "Kept"}))
+    page.route("**/api/sessions/kept/events*", events)
+    page.route("**/api/sessions/kept/undo", undone)
+    page.evaluate("location.hash = 'kept'")
+    page.get_by_role("button", name="Kubernetes, heard as cuban: put it back").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#utterances li")).to_contain_text("cuban")
+    assert asked == [{"utterance_id": "u1", "word": 0}]
+    expect(page.locator("#utterances li")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # past the line's time
+    expect(page.get_by_role("button", name="Priya, heard as pray: put it back")).to_be_focused()
 
 
 def test_what_the_page_keeps_is_what_the_store_keeps(open_page: Open, house: House) -> None:

@@ -120,7 +120,7 @@ export class TranscriptView {
         node.dataset.drawn = key;
         node.dataset.id = utterance.id;
         node.utterance = utterance;
-        node.replaceChildren(...this.#paragraphs(utterance, isNewLine));
+        redraw(node, this.#paragraphs(utterance, isNewLine));
         node.classList.toggle("marked", this.#mark?.id === utterance.id);
       }
       nodes.set(utterance.id, node);
@@ -260,6 +260,17 @@ export class TranscriptView {
     const known = this.#meeting.speakers.get(speaker);
     if (known) node.dataset.colour = known.index % 8;
   }
+}
+
+/** New children for a line; whoever was at one of its buttons is at the same one then, or at the line. */
+function redraw(node, children) {
+  const named = (button) => button.getAttribute("aria-label") ?? button.textContent;
+  const focused = document.activeElement !== node && node.contains(document.activeElement) ? named(document.activeElement) : null;
+  node.replaceChildren(...children);
+  if (focused === null) return;
+  const same = [...node.querySelectorAll("button")].find((button) => named(button) === focused);
+  if (!same) node.tabIndex = -1;
+  (same ?? node).focus({ preventScroll: true });
 }
 
 function element(tag, children) {
