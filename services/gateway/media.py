@@ -175,7 +175,8 @@ def _whole_s(source: Source, container: Any, held_s: float) -> float:
             case "ogg":
                 return math.inf if endings.ogg_is_cut(file) else held_s
             case "wav":
-                return held_s / (1 - endings.lost_wav_share(file))
+                lost = endings.lost_wav_share(file)
+                return held_s / (1 - lost) if lost < 1 else math.inf
     # Other lengths are guessed from what is there.
     return held_s
 

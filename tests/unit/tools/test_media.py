@@ -320,6 +320,16 @@ def test_what_was_written_before_its_length_was_known_is_whole(tmp_path, name, c
     assert len(sound) / SAMPLE_RATE == pytest.approx(4, abs=0.2) and told == []
 
 
+def test_a_wav_file_of_which_only_the_header_came_says_so(tmp_path):
+    _write_audio(tmp_path / "a.wav", _tone(4, 16_000), 16_000, "pcm_s16le")
+    data = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(data[: data.index(b"data") + 8])
+    told = []
+    with pytest.raises(MediaFileError, match="nothing in .* could be decoded"):
+        list(read(tmp_path / "a.wav", on_damage=told.append))
+    assert told == ["a.wav: the file ends early, after 0 s"]
+
+
 def test_damage_in_the_middle_is_left_out_and_told(tmp_path):
     _write_audio(tmp_path / "a.m4a", _tone(10, 48_000), 48_000, "aac")
     data = bytearray((tmp_path / "a.m4a").read_bytes())
