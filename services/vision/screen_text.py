@@ -300,7 +300,7 @@ class ScreenText:
         boxes = [self.lines[index].line.box for index in waiting]
         for index, text in zip(waiting, recognizer().read(pixels, boxes, _as_read(self.lines)), strict=True):
             old = self.lines[index]
-            line = TextLine.of(old.line.box, _spaced(text, old.line.text), pixels.shape)
+            line = TextLine.of(old.line.box, text, pixels.shape)
             self.lines[index] = replace(old, line=line, is_accurate=True)
             for look in self._looks:
                 look.lines = [self.lines[index] if known is old else known for known in look.lines]
@@ -309,15 +309,6 @@ class ScreenText:
 def _is_rough(line: ScreenLine) -> bool:
     """True for a line that the accurate recogniser has not read and can read."""
     return not (line.is_accurate or line.line.is_foreign)
-
-
-def _spaced(accurate: ReadLine, live: str) -> ReadLine:
-    """Where both recognisers read the same letters, with the live one's spaces if they are more.
-
-    The accurate one leaves spaces out now and then; the live one was trained on them (docs/ocr.md).
-    """
-    is_same = accurate.text.replace(" ", "") == live.replace(" ", "")
-    return replace(accurate, text=live) if is_same and live.count(" ") > accurate.text.count(" ") else accurate
 
 
 def _as_read(lines: Sequence[ScreenLine]) -> list[ReadLine]:
