@@ -15,8 +15,10 @@ from engines.residency import give_back
 from protos.decoder.v1 import decoder_pb2 as pb
 from services.decoder.cache import Float
 from services.decoder.context import LiveContext, Scribe
+from services.decoder.lineindex import MAX_LINES
 from services.decoder.lines import Line, shown_line, spoken_lines
 from services.decoder.naming import FoundName, Naming
+from services.decoder.pictures import MAX_PICTURES
 from services.decoder.retrieval import Hit, Index
 from services.decoder.terms import ContextTerm, ContextTerms
 from services.decoder.timeline import ScreenLine, Timeline
@@ -28,6 +30,9 @@ T = TypeVar("T")
 # Entries that the live context has not noted yet, as it does before each step of the work behind; where there is no
 # context the oldest fall out. All of them stay in the timeline and in the index.
 MAX_WAITING_ENTRIES = 512
+# Where the work behind has failed a question alone takes these, so the oldest fall out: lines and pictures as many as
+# the index keeps, and spellings, of which one has up to 230 kB.
+MAX_WAITING_LINES, MAX_WAITING_SPELLINGS, MAX_WAITING_PICTURES = MAX_LINES, 512, MAX_PICTURES
 # A question that no line answers waits so long for those that are not embedded yet.
 INDEX_WAIT_S = 10.0
 # An answer out of the live context waits so long for what was said last to be written there.
@@ -114,7 +119,7 @@ class Session:
         """Take a screen."""
         changed = self.timeline.add_screen(state)
         for line in changed:
-            self._waiting_lines[f"screen:{line.line_id}"] = [shown_line(line)]
+            _put(self._waiting_lines, f"screen:{line.line_id}", [shown_line(line)], MAX_WAITING_LINES)
         self._waiting_entries.extend(self._scribe.screen(changed))
         self._naming.see(state)
         self._take([])
@@ -131,12 +136,12 @@ class Session:
 
     def add_spelling(self, utterance_id: str, rows: Float) -> None:
         """Take how an utterance was spelled by ear: (n, 29) log-probabilities of letters."""
-        self._waiting_spellings[utterance_id] = rows
+        _put(self._waiting_spellings, utterance_id, rows, MAX_WAITING_SPELLINGS)
         self._changed.set()
 
     def add_picture(self, line: Line, vector: Float) -> None:
         """Take what a control without words looks like: (384,) in the space of sentences."""
-        self._waiting_pictures[line.source_id] = (line, vector)
+        _put(self._waiting_pictures, line.source_id, (line, vector), MAX_WAITING_PICTURES)
         self._changed.set()
 
     def flush(self) -> None:
@@ -148,7 +153,7 @@ class Session:
     def _take(self, fused: list[Transcript]) -> list[Transcript]:
         self._found_names += [*self._naming.hear(fused), *self._naming.at(self.timeline.last_sample)]
         for said in fused:
-            self._waiting_lines[f"speech:{said.utterance_id}"] = spoken_lines(said)
+            _put(self._waiting_lines, f"speech:{said.utterance_id}", spoken_lines(said), MAX_WAITING_LINES)
             self._scribe.utterance(said)
         self._waiting_entries.extend(self._scribe.due(self.timeline.last_sample, dict(self.timeline.names)))
         self._changed.set()
@@ -270,3 +275,10 @@ class Session:
         entries = list(self._waiting_entries)
         self._waiting_entries.clear()
         await self.write(partial(self._note, entries))
+
+
+def _put(waiting: dict[str, T], name: str, value: T, most: int) -> None:
+    """Let something wait under a name; the oldest falls out where there are too many."""
+    waiting[name] = value
+    if len(waiting) > most:
+        del waiting[next(iter(waiting))]

@@ -32,3 +32,26 @@ async def test_nobody_waits_for_work_that_failed(encoder: SentenceEncoder, caplo
             assert [hit.line.text for hit in await session.search("Hello?", 1)] == ["Hello."]
         finally:
             session.close()
+
+
+async def test_what_waits_for_work_that_failed_is_bounded(
+    encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> LiveContext | None:
+        raise MemoryError
+
+    monkeypatch.setattr("services.decoder.session.MAX_WAITING_LINES", 3)
+    with ThreadPoolExecutor(1) as executor:
+        session = Session("broken", executor, executor, Index(encoder), broken, lambda word: None)
+        try:
+            for number in range(8):
+                words = (Word(f"Line{number}.", 16_000 * number, 16_000 * number + 8_000),)
+                said = Transcript(f"u{number}", True, words[0].start_sample, words[0].end_sample, words, language="en")
+                session.add_transcript(said)
+                session.flush()
+                await session.caught_up()
+            assert await session.read_all() == 0
+            found = {hit.line.text for hit in await session.search("line?", 8)}
+            assert {"Line5.", "Line6.", "Line7."} <= found and not {"Line3.", "Line4."} & found
+        finally:
+            session.close()
