@@ -31,9 +31,9 @@ _LOOK_SHARE = 0.2
 _LOOKS = 4
 _SAME_PLACE = 0.5
 _SAME_TEXT = 0.6
-# A line that a look at the whole picture finds this near to where it lay is read as it was: one pixel more of what the
-# detector marks moves a side by 1.7. Half letters say another thing there; lines that are less sure are read again.
-_SAME_PX = 2.0
+# A line that a look at the whole picture finds this near to where it lay is read as it was; one pixel more of what the
+# detector marks moves a side by 1.7, and a letter may be read differently. Lines that are less sure are read again.
+_SAME_PX = 1.0
 _SURE = 0.95
 # A line this near to the edge of what scrolled may be cut there.
 _CUT_PX = 2
