@@ -31,10 +31,9 @@ _LOOK_SHARE = 0.2
 _LOOKS = 4
 _SAME_PLACE = 0.5
 _SAME_TEXT = 0.6
-# A line that a look at the whole picture finds this near to where it lay is read as it was; one pixel more of what the
-# detector marks moves a side by 1.7, and a letter may be read differently. Lines that are less sure are read again.
-_SAME_PX = 1.0
-_SURE = 0.95
+# A line that a look at the whole picture finds this near to where it lay is read as it was. One pixel more of what the
+# detector marks moves a side by 1 to 1.7, and a letter may be read differently.
+_SAME_PX = 0.5
 # A line this near to the edge of what scrolled may be cut there.
 _CUT_PX = 2
 # The edge of what scrolled is known this well: smoothed letters end softly.
@@ -259,7 +258,7 @@ class ScreenText:
         fresh: list[TextBox] = []
         for box in in_reading_order(detector.detect(pixels)):
             old = min(left, key=lambda line: _distance_px(line.line.box, box), default=None)  # noqa: B023
-            if old is None or _distance_px(old.line.box, box) > (_SAME_PX if old.line.confidence >= _SURE else 0):
+            if old is None or _distance_px(old.line.box, box) > _SAME_PX:
                 fresh.append(box)
                 continue
             left.remove(old)

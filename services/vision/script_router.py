@@ -13,7 +13,7 @@ from services.vision.text_detection import TextBox
 from services.vision.text_recognition import ReadLine, TextRecognizer, line_image, whole_crop
 
 # Latin and Chinese lines are nearly all surer than this, lines in other scripts nearly none (docs/scripts.md).
-_SURE = 0.95
+_SURE = 0.96
 # Words of these letters alone may be Cyrillic or Greek, however surely they are read.
 _LOOK_ALIKES = frozenset("ABCEHIKMNOPTXYZaceiopuvxy0346")
 # Least probability of a script for Tesseract to try the line; what it reads must be in that script.

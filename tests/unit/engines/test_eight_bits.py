@@ -50,6 +50,8 @@ def test_it_is_opened_where_the_processor_has_vnni_and_described_so(
     graph: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, file = graph
+    # Other graphs of the model may have been opened before.
+    monkeypatch.setattr(models, "_opened", {})
     monkeypatch.setattr(onnxruntime, "has_vnni", lambda: True)
     assert models.open_engine(name, file).precision == models.runs_as(name).precision == "int8"
     monkeypatch.setattr(onnxruntime, "has_vnni", lambda: False)
