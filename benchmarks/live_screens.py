@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from benchmarks.bars import bars
 from benchmarks.ocr_peers import Reader
 from benchmarks.screens import STYLES, Screen, new_tab, through_codec
 from services.runtime.percept import Percept, ScreenState, TextRegion
@@ -133,6 +134,19 @@ def as_markdown(rows: dict[str, Row], codec: str) -> Iterator[str]:
             f"| {100 * row.missed['full'] / row.characters:.1f} % |"
         )
     yield ""
+
+
+def as_svg(rows: dict[str, Row], codec: str) -> str:
+    """Processor milliseconds of each kind of frame: followed, read as a whole, by rapidocr where it is installed."""
+    groups = {
+        kind: {
+            "followed": round(float(np.mean(row.follow_ms)), 1),
+            "read as a whole": round(float(np.mean(row.full_ms))),
+            **({"rapidocr": round(float(np.mean(row.peer_ms)))} if row.peer_ms else {}),
+        }
+        for kind, row in rows.items()
+    }
+    return bars(f"A frame of a screen, {codec.upper() or 'lossless'}", groups, "milliseconds of a core")
 
 
 def _state(percepts: Sequence[Percept]) -> ScreenState | None:

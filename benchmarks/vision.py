@@ -1,10 +1,10 @@
 """Accuracy and cost of the vision stage: `python -m benchmarks.vision [--screens N] [--media DIR] [--limit N]`.
 
-Screens on which somebody works are drawn by Chromium; the tables go to results/vision.md (rapidocr beside, if it is
-installed). DIR/vision/manifest.jsonl names pages (`ocr_dom+gui`: words of the DOM) and photos (`coco_det`:
-YOLO-format boxes); one line of JSON is printed for them: the bag-of-words character error of the live and of the
-accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread; beside them rapidocr, faster-paddle and
-tesseract, as far as they are installed.
+Screens on which somebody works are drawn by Chromium; tables and plots go to results/vision*.md and .svg (rapidocr
+beside, if it is installed). DIR/vision/manifest.jsonl names pages (`ocr_dom+gui`: words of the DOM) and photos
+(`coco_det`: YOLO-format boxes); one line of JSON is printed for them, with plots of the first: the bag-of-words
+character error of the live and of the accurate reading, mAP at IoU .5, process-CPU milliseconds on one thread; beside
+them rapidocr, faster-paddle and tesseract, as far as they are installed.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import live_screens, ocr_peers
+from benchmarks.bars import bars
 from benchmarks.machine import describe_machine
 from engines.fetch import fetch
 from services.runtime.image import decode_image
@@ -140,8 +141,20 @@ def average_precision(found: Sequence[tuple[str, float, BoxXyxy]], truths: dict[
     return area + last * best_after
 
 
+def readers_svg(ocr: Row) -> tuple[str, str]:
+    """What the readers of pages cost and miss, as two pictures."""
+    readers = {
+        "Sensorium, first reading": (ocr["live_cpu_ms_720p"], ocr["live_bag_cer"]),
+        "and the second one": (ocr["live_cpu_ms_720p"] + ocr["reread_cpu_ms_720p"], ocr["accurate_bag_cer"]),
+        **{name: (peer["cpu_ms_720p"], peer["bag_cer"]) for name, peer in ocr["peers"].items()},
+    }
+    costs = {name: {"a page of 1280 x 720": cost} for name, (cost, _) in readers.items()}
+    misses = {name: {"characters missed": round(100 * share, 2)} for name, (_, share) in readers.items()}
+    return bars("Cost of reading", costs, "milliseconds of a core"), bars("What is missed", misses, "%")
+
+
 def screens(expert: VisionExpert, count: int) -> str:
-    """The tables of `count` sequences on a screen, lossless and through VP8."""
+    """The tables of `count` sequences on a screen, lossless and through VP8; drawn too, into results/."""
     machine, peer = describe_machine(), ocr_peers.installed().get("rapidocr")
     lines = [
         "# A screen on which somebody works",
@@ -154,6 +167,7 @@ def screens(expert: VisionExpert, count: int) -> str:
     for codec in ("", "vp8"):
         rows = live_screens.measure(expert, range(SEED, SEED + count), codec, peer)
         lines += live_screens.as_markdown(rows, codec)
+        (RESULTS / f"vision-{codec or 'lossless'}.svg").write_text(live_screens.as_svg(rows, codec))
     return "\n".join(lines)
 
 
@@ -181,6 +195,9 @@ def main() -> None:
         chosen = [row for row in rows if row["task"] == task][: options.limit]
         if chosen:
             report[name] = run(expert, media, chosen)
+    if "ocr" in report:
+        for name, picture in zip(("cost", "missed"), readers_svg(report["ocr"]), strict=True):
+            (RESULTS / f"vision-readers-{name}.svg").write_text(picture)
     print(json.dumps(report))
 
 
