@@ -1,6 +1,6 @@
 """Other readers of pictures, each on one thread, those that are installed.
 
-rapidocr and faster-paddle run the same PP-OCRv6 tiny weights; the third is the `tesseract` command.
+rapidocr runs our live recogniser in float32, faster-paddle the package's weights; the third is the `tesseract` command.
 """
 
 import os
