@@ -36,6 +36,8 @@ _NEWER = {"source-code-pro": "5.3.1"}
 FONTS = tuple(Source("npm", f"@fontsource/{name}", _NEWER.get(name, "5.3.0"), "OFL-1.1") for name in (*_LATIN, *_HANI))
 # Not every package has a bold cut.
 _WEIGHTS = (400, 700)
+# Fonts are asked for when the page is laid out, not before.
+_FONTS_LOADED = "() => { document.body.getBoundingClientRect(); return document.fonts.ready.then(() => 0) }"
 _RECTANGLES = """() => [...document.querySelectorAll('.l')].map(line => {
     const range = document.createRange()
     range.selectNodeContents(line)
@@ -76,7 +78,7 @@ def page_lines(seed: int, fonts: Path, tab: Page, detector: TextDetector) -> lis
         file.write(_page(said, chance, fonts))
         file.flush()
         tab.goto(f"file://{file.name}")
-        tab.evaluate("document.fonts.ready.then(() => 0)")
+        tab.evaluate(_FONTS_LOADED)
         rectangles = tab.evaluate(_RECTANGLES)
     pixels = _as_sent(picture(tab), chance)
     boxes = detector.detect(pixels)

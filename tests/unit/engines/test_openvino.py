@@ -18,7 +18,7 @@ from engines.models import file_key, graph_of, model_file, open_engine
 from engines.plain_graphs import difference
 from engines.preference import NotWorthError, is_worth, openvino_engine
 from engines.tuning import OPENVINO, Cost
-from services.vision.ocr import TINY, open_detector, open_recognizer
+from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
 from tests.conftest import DATA
 from tools.tune import typical
 
@@ -28,7 +28,7 @@ WORTH = [
     for measured in model.bfloat16
     if measured.is_allowed and tuning.saves(*measured.cpu_ms)
 ]
-DETECTOR = (TINY, "det.onnx")
+READER = (SMALL, "rec.onnx")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,17 +107,17 @@ def test_a_run_does_not_depend_on_the_sizes_of_the_one_before() -> None:
     ],
 )
 def test_a_misfit_feed_is_refused(feeds: dict[str, np.ndarray], message: str) -> None:
-    engine = openvino_engine(*DETECTOR)
+    engine = openvino_engine(*READER)
     with pytest.raises(TensorError, match=message):
         engine.run(feeds)
 
 
 def test_a_processor_without_bfloat16_runs_it_on_onnx_runtime_or_says_why(preferred: pytest.MonkeyPatch) -> None:
     preferred.setattr(openvino, "has_bfloat16", lambda: False)
-    assert open_engine(*DETECTOR).backend == "onnxruntime-cpu"
+    assert open_engine(*READER).backend == "onnxruntime-cpu"
     preferred.setenv("SENSORIUM_BACKEND", "openvino")
     with pytest.raises(NotWorthError, match="this processor multiplies no bfloat16"):
-        open_engine(*DETECTOR)
+        open_engine(*READER)
 
 
 def test_what_is_not_worth_it_is_not_said_to_run_there() -> None:
@@ -126,10 +126,10 @@ def test_what_is_not_worth_it_is_not_said_to_run_there() -> None:
 
 
 def test_what_was_measured_here_goes_before_what_the_manifest_says() -> None:
-    assert is_worth(*DETECTOR)
+    assert is_worth(*READER)
     for openvino_ms, worth in ((7.6, False), (7.4, True)):
-        tuning.write({file_key(manifest(TINY), "det.onnx"): [Cost(1, 10, 10), Cost(1, 9, openvino_ms, OPENVINO)]})
-        assert is_worth(*DETECTOR) == worth
+        tuning.write({file_key(manifest(SMALL), "rec.onnx"): [Cost(1, 10, 10), Cost(1, 9, openvino_ms, OPENVINO)]})
+        assert is_worth(*READER) == worth
 
 
 def test_without_openvino_the_error_says_what_to_install(preferred: pytest.MonkeyPatch) -> None:
