@@ -42,14 +42,20 @@ def main() -> None:
     measure = steps.add_parser("measure", help="average precision of the installed weights on drawn pages")
     measure.add_argument("--pages", type=Path, required=True)
     measure.add_argument("--limit", type=int)
-    draw_states = steps.add_parser("draw-states", help="draw pages again and again with controls disabled and focused")
+    draw_states = steps.add_parser(
+        "draw-states", help="draw pages or windows again and again with controls disabled and focused"
+    )
+    draw_states.add_argument(
+        "--toolkit", choices=("pages", "qt", "gtk"), default="pages", help="windows with Debian's python3: docs/gui.md"
+    )
     draw_states.add_argument("--packages", type=Path, required=True)
     draw_states.add_argument("--out", type=Path, required=True)
     draw_states.add_argument("--first", type=int, required=True)
     draw_states.add_argument("--count", type=int, required=True)
-    draw_states.add_argument("--held-out", action="store_true", help="the framework and icons never trained on")
+    draw_states.add_argument("--held-out", action="store_true", help="the framework, style and icons never trained on")
     train_states = steps.add_parser("train-states", help="train the network that compares controls")
-    train_states.add_argument("--drawings", type=Path, required=True)
+    train_states.add_argument("--drawings", type=Path, nargs="+", required=True)
+    train_states.add_argument("--start", type=Path, help="a checkpoint to go on from")
     train_states.add_argument("--checkpoint", type=Path, required=True)
     train_states.add_argument("--minutes", type=float, required=True, help="of processor time")
     export_states = steps.add_parser("export-states", help="write its graph and its recorded run")
@@ -60,6 +66,8 @@ def main() -> None:
     measure_states.add_argument("--graph", type=Path, required=True)
     measure_states.add_argument("--drawings", type=Path, nargs="+", required=True)
     measure_states.add_argument("--right", type=float, default=0.9, help="part of what is said on the first")
+    measure_states.add_argument("--disabled", type=float, help="this threshold instead of a chosen one")
+    measure_states.add_argument("--focused", type=float, help="this threshold instead of a chosen one")
     chosen = parser.parse_args()
     # Each step needs other packages: none is loaded before it is known that it is wanted.
     if chosen.step == "fetch":
@@ -98,14 +106,24 @@ def main() -> None:
         count = write(chosen.checkpoint, chosen.graph, chosen.golden, second=chosen.second, share=chosen.share)
         print(count, "parameters")
     elif chosen.step == "draw-states":
-        from tools.train_gui.states import draw as draw_in_states
-
         seeds = range(chosen.first, chosen.first + chosen.count)
-        print(draw_in_states(chosen.out, seeds, chosen.packages, held_out=chosen.held_out), "pages drawn")
+        if chosen.toolkit == "gtk":
+            from tools.train_gui.gtk import render_states as draw_gtk_states
+
+            count = draw_gtk_states(chosen.out, seeds, chosen.packages)
+        elif chosen.toolkit == "qt":
+            from tools.train_gui.qt import render_states as draw_qt_states
+
+            count = draw_qt_states(chosen.out, seeds, chosen.packages, held_out=chosen.held_out)
+        else:
+            from tools.train_gui.states import draw as draw_page_states
+
+            count = draw_page_states(chosen.out, seeds, chosen.packages, held_out=chosen.held_out)
+        print(count, chosen.toolkit if chosen.toolkit == "pages" else "windows", "drawn")
     elif chosen.step == "train-states":
         from tools.train_gui.state_train import train as fit_states
 
-        fit_states(chosen.drawings, chosen.checkpoint, minutes=chosen.minutes)
+        fit_states(chosen.drawings, chosen.checkpoint, minutes=chosen.minutes, start=chosen.start)
     elif chosen.step == "export-states":
         from tools.train_gui.state_train import export as write_states
 
@@ -113,7 +131,8 @@ def main() -> None:
     elif chosen.step == "measure-states":
         from tools.train_gui.state_measure import report
 
-        print(*report(chosen.graph, chosen.drawings, chosen.right), sep="\n")
+        thresholds = {"disabled": chosen.disabled, "focused": chosen.focused}
+        print(*report(chosen.graph, chosen.drawings, chosen.right, thresholds), sep="\n")
     else:
         from tools.train_gui.measure import measure as figures_of
 

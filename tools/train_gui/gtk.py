@@ -12,19 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import gi
+import numpy as np
+from numpy.typing import NDArray
 
+gi.require_version("Gdk", "3.0")
 gi.require_version("GdkPixbuf", "2.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import GdkPixbuf, GObject, Gtk
+from gi.repository import Gdk, GdkPixbuf, GObject, Gtk
 
 from tools.train_gui.frameworks import HELD_OUT_ICONS
 from tools.train_gui.pen import icon_files, photos
+from tools.train_gui.states import Element, draw_in_states
 from tools.train_gui.words import LABELS, PROSE, RIGHT_TO_LEFT
 
 _SIZE_PX = (1280, 720)
 _THEMES = ("Adwaita", "Adwaita-dark", "Arc", "Arc-Darker", "Arc-Dark")
 _LEAST_SEEN = 0.5
 _LEAST_SIDE_PX = 5
+_FRAMES = 2
 
 # Left, top, width and height in pixels of the window.
 Box = tuple[float, float, float, float]
@@ -43,11 +48,29 @@ def render(out: Path, seeds: Iterable[int], packages: Path) -> int:
     return drawn
 
 
+def render_states(out: Path, seeds: Iterable[int], packages: Path) -> int:
+    """Draw the windows of these seeds again and again with states (states.py) and return how many windows."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = 0
+    for seed in seeds:
+        window = _Window(random.Random(f"gtk-{seed}"), packages, off_share=0)
+        window.open()
+        window.elements()  # to ask for the first time moves some
+        window.undo()
+        draw_in_states(window, random.Random(f"states-{seed}"), out / f"{seed:06d}", 1.0)
+        window.close()
+        drawn += 1
+    return drawn
+
+
 class _Window:
     """One window: every choice comes from its own random numbers."""
 
-    def __init__(self, rng: random.Random, packages: Path) -> None:
-        self._rng, self._packages = rng, packages
+    def __init__(self, rng: random.Random, packages: Path, *, off_share: float = 1.0) -> None:
+        """`off_share` is of the usual chance that a control is disabled."""
+        self._rng, self._packages, self._off_share = rng, packages, off_share
+        self._numbers: dict[tuple[Any, int], int] = {}
+        self._disabled: list[int] = []
         language = rng.choice(("en",) * 12 + tuple(LABELS))
         self._labels = LABELS[language].split(";")
         is_rtl = language in RIGHT_TO_LEFT
@@ -57,23 +80,114 @@ class _Window:
         font = rng.choice(("Cantarell", "Noto Sans", "DejaVu Sans"))
         self._settings.set_property("gtk-font-name", f"{font} {rng.choice((9, 10, 10, 11, 12))}")
         self._settings.set_property("gtk-enable-animations", False)
+        self._settings.set_property("gtk-cursor-blink", False)
 
     def draw(self) -> tuple[Any, list[list[Any]]]:
         """The picture, and its elements as (class, four edges in its pixels, states)."""
-        window = Gtk.OffscreenWindow()
+        self.open()
+        elements = [[kind, *box, states] for kind, box, states in self.elements().values()]
+        picture = self._pixbuf()
+        self.close()
+        return picture, elements
+
+    def open(self) -> None:
+        """Make the window and show it."""
+        self._window = Gtk.OffscreenWindow()
         content = self._content()
         content.set_size_request(*_SIZE_PX)
-        window.add(content)
-        window.show_all()
+        self._window.add(content)
+        self._window.show_all()
         while Gtk.events_pending():
             Gtk.main_iteration()
-        whole = window.get_pixbuf()
-        picture = whole.new_subpixbuf(0, 0, *(min(a, b) for a, b in zip(_SIZE_PX, _extent(whole), strict=True)))
-        elements = []
-        for kind, (x, y, width, height), states in _seen(window, picture):
-            elements.append([kind, x, y, x + width, y + height, sorted(states)])
-        window.destroy()
-        return picture, elements
+
+    def close(self) -> None:
+        """Take the window away."""
+        self._window.destroy()
+        self._numbers.clear()
+
+    def _pixbuf(self) -> Any:
+        whole = self._window.get_pixbuf()
+        return whole.new_subpixbuf(0, 0, *(min(a, b) for a, b in zip(_SIZE_PX, _extent(whole), strict=True)))
+
+    # What states.py asks for
+
+    def elements(self) -> dict[int, Element]:
+        """By number: class, edges, states."""
+        found = {}
+        for kind, (x, y, width, height), states, owner in _seen(self._window, self._pixbuf()):
+            number = self._numbers.setdefault(owner, len(self._numbers))
+            found[number] = (kind, [x, y, x + width, y + height], sorted(states))
+        return found
+
+    def picture(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8 BGR."""
+        pixels = self._pixbuf().copy()
+        width, height = _extent(pixels)
+        channels, stride = pixels.get_n_channels(), pixels.get_rowstride()
+        # The last row is not padded.
+        rows = np.zeros(height * stride, np.uint8)
+        held = np.frombuffer(pixels.get_pixels(), np.uint8)[: len(rows)]
+        rows[: len(held)] = held
+        return rows.reshape(height, stride)[:, : width * channels].reshape(height, width, channels)[..., 2::-1].copy()
+
+    def disable(self, numbers: list[int]) -> list[int]:
+        """Disable these controls and return those that can be."""
+        self._disabled = [number for number in numbers if self._enable(number, False)]
+        self._settle()
+        return self._disabled
+
+    def focus(self, number: int) -> bool:
+        """Give this control the focus as a key or a click does; false where it takes none."""
+        widget, part = self._owner(number)
+        if isinstance(widget, Gtk.Notebook) and part != widget.get_current_page():
+            return False
+        inner = _focusable(widget)
+        if inner is None:
+            return False
+        self._window.set_focus_visible(self._chance(0.5))
+        self._window.set_focus(inner)
+        self._tell(inner, True)
+        return True
+
+    def undo(self) -> None:
+        """Enable all that was disabled, take the focus away."""
+        for number in self._disabled:
+            self._enable(number, True)
+        self._disabled = []
+        holder = self._window.get_focus()
+        if holder is not None:
+            self._tell(holder, False)
+        self._window.set_focus(None)
+        self._settle()
+
+    def _tell(self, widget: Any, has_focus: bool) -> None:
+        """Tell it of the focus itself: no keys ever go to an offscreen window."""
+        event = Gdk.Event.new(Gdk.EventType.FOCUS_CHANGE)
+        event.window = Gtk.Widget.get_window(widget)  # a text area has another one of this name
+        event.focus_change.in_ = has_focus
+        widget.send_focus_change(event)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait for some frames: what has changed may move others, and these others again."""
+        clock, frames = self._window.get_window().get_frame_clock(), list[Any]()
+        watch = clock.connect("after-paint", frames.append)
+        for count in range(1, _FRAMES + 1):
+            clock.request_phase(Gdk.FrameClockPhase.PAINT)
+            while len(frames) < count:
+                Gtk.main_iteration()
+        clock.disconnect(watch)
+
+    def _owner(self, number: int) -> tuple[Any, int]:
+        return next(owner for owner, own in self._numbers.items() if own == number)
+
+    def _enable(self, number: int, on: bool) -> bool:
+        widget, _ = self._owner(number)
+        # A tab cannot be disabled.
+        if isinstance(widget, Gtk.Notebook):
+            return False
+        widget.set_sensitive(on)
+        return True
 
     def _chance(self, share: float) -> bool:
         return self._rng.random() < share
@@ -94,7 +208,7 @@ class _Window:
         return Gtk.Image.new_from_pixbuf(loader.get_pixbuf())
 
     def _off(self, widget: Any) -> Any:
-        widget.set_sensitive(not self._chance(0.08))
+        widget.set_sensitive(not self._chance(0.08 * self._off_share))
         return widget
 
     # Single widgets
@@ -249,14 +363,20 @@ def _extent(pixels: Any) -> tuple[int, int]:
     return pixels.get_width(), pixels.get_height()
 
 
-def _seen(window: Any, picture: Any) -> Iterator[tuple[str, Box, set[str]]]:
+def _focusable(widget: Any) -> Any:
+    """The widget itself or the first one inside that takes the focus; None where none does."""
+    return next((each for each in _below(widget) if each.get_can_focus() and each.get_mapped()), None)
+
+
+def _seen(window: Any, picture: Any) -> Iterator[tuple[str, Box, set[str], tuple[Any, int]]]:
+    """What is seen of the window; last comes the widget that draws it and its number among those that it draws."""
     width, height = _extent(picture)
     for widget in _below(window):
-        for kind, (x, y, w, h), states in _elements(widget):
+        for part, (kind, (x, y, w, h), states) in enumerate(_elements(widget)):
             left, top = widget.translate_coordinates(window, 0, 0)
             x0, y0, x1, y1 = max(0, left + x), max(0, top + y), min(width, left + x + w), min(height, top + y + h)
             if min(x1 - x0, y1 - y0) >= _LEAST_SIDE_PX and (x1 - x0) * (y1 - y0) >= _LEAST_SEEN * w * h:
-                yield kind, (x0, y0, x1 - x0, y1 - y0), states
+                yield kind, (x0, y0, x1 - x0, y1 - y0), states, (widget, part)
 
 
 def _below(widget: Any) -> Iterator[Any]:

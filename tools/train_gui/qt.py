@@ -6,6 +6,7 @@ a button; rows of a list or tree are menu items, cells of a table are nothing, a
 words.
 """
 
+import gc
 import json
 import os
 import random
@@ -15,11 +16,14 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide2 import QtCore, QtGui, QtSvg, QtWidgets
 
 from tools.train_gui import sources
 from tools.train_gui.frameworks import HELD_OUT_ICONS
 from tools.train_gui.pen import COLOURED, ICON_FOLDERS, icon_files, photos
+from tools.train_gui.states import Element, draw_in_states
 from tools.train_gui.words import LABELS, PROSE, RIGHT_TO_LEFT
 
 # The style of KDE's desktop: measured, never trained on.
@@ -39,35 +43,67 @@ def render(out: Path, seeds: Iterable[int], packages: Path, *, held_out: bool = 
 
     Raises FileNotFoundError where a package or, for `held_out`, the style is missing.
     """
-    app = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-    styles = [name for name in QtWidgets.QStyleFactory.keys() if name.lower() != HELD_OUT_STYLE.lower()]
-    if held_out:
-        styles = [HELD_OUT_STYLE]
-        if HELD_OUT_STYLE not in QtWidgets.QStyleFactory.keys():
-            raise FileNotFoundError(f"Qt has no style {HELD_OUT_STYLE} (Debian 12: apt-get install kde-style-breeze)")
+    app, styles = _started(held_out)
     out.mkdir(parents=True, exist_ok=True)
     drawn = 0
     for seed in seeds:
         target = out / f"{seed:06d}"
         if target.with_suffix(".json").exists():
             continue
-        picture, elements = _Window(random.Random(f"qt-{seed}"), app, packages, sorted(styles), held_out).draw()
+        picture, elements = _Window(random.Random(f"qt-{seed}"), app, packages, styles, held_out).draw()
         picture.save(str(target.with_suffix(".png")))
         target.with_suffix(".json").write_text(json.dumps(elements))
         drawn += 1
     return drawn
 
 
+def render_states(out: Path, seeds: Iterable[int], packages: Path, *, held_out: bool = False) -> int:
+    """Draw the windows of these seeds again and again with states (states.py) and return how many windows.
+
+    Raises FileNotFoundError as `render`.
+    """
+    app, styles = _started(held_out)
+    app.setCursorFlashTime(0)  # between two drawings nothing else may change
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = 0
+    for seed in seeds:
+        if (out / f"{seed:06d}-0.json").exists():
+            continue
+        window = _Window(random.Random(f"qt-{seed}"), app, packages, styles, held_out, off_share=0)
+        window.open(focused=False)
+        draw_in_states(window, random.Random(f"states-{seed}-{held_out}"), out / f"{seed:06d}", window.scale)
+        window.close()
+        drawn += 1
+    return drawn
+
+
+def _started(held_out: bool) -> tuple[Any, list[str]]:
+    app = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    styles = [name for name in QtWidgets.QStyleFactory.keys() if name.lower() != HELD_OUT_STYLE.lower()]
+    if held_out:
+        styles = [HELD_OUT_STYLE]
+        if HELD_OUT_STYLE not in QtWidgets.QStyleFactory.keys():
+            raise FileNotFoundError(f"Qt has no style {HELD_OUT_STYLE} (Debian 12: apt-get install kde-style-breeze)")
+    return app, sorted(styles)
+
+
 class _Window:
     """One window: every choice comes from its own random numbers."""
 
-    def __init__(self, rng: random.Random, app: Any, packages: Path, styles: list[str], held_out: bool) -> None:
-        self._rng, self._app, self._packages = rng, app, packages
+    def __init__(
+        self, rng: random.Random, app: Any, packages: Path, styles: list[str], held_out: bool, *, off_share: float = 1.0
+    ) -> None:
+        """`off_share` is of the usual chances that a control is disabled."""
+        self._rng, self._app, self._packages, self._off_share = rng, app, packages, off_share
+        self._found: list[Element] = []
+        # Of each the widget that draws it and its number among those that this widget draws.
+        self._owners: list[tuple[QtWidgets.QWidget, int]] = []
+        self._disabled: list[int] = []
         self._icon_set = rng.choice([name for name in ICON_FOLDERS if name not in (*COLOURED, HELD_OUT_ICONS)])
         if held_out:
             self._icon_set = HELD_OUT_ICONS
         self._size = HELD_OUT_SIZE if held_out else (rng.randrange(560, 1400), rng.randrange(420, 900))
-        self._scale = 1.0 if held_out else rng.choice((1.0, 1.0, 1.0, 1.25, 1.5))
+        self.scale = 1.0 if held_out else rng.choice((1.0, 1.0, 1.0, 1.25, 1.5))
         self._style = rng.choice(styles)
         self._is_dark = rng.random() < 0.35
         self._font_px = rng.choice((11, 12, 13, 13, 13, 14, 14, 15, 16, 18))
@@ -79,7 +115,19 @@ class _Window:
 
     def draw(self) -> tuple[QtGui.QImage, list[list[Any]]]:
         """The picture, and its elements as (class, four edges in its pixels, states)."""
+        self.open(focused=True)
+        picture = self._image()
+        elements = [
+            [kind, *(round(edge * self.scale, 2) for edge in box), sorted(states)] for kind, box, states in self._found
+        ]
+        self.close()
+        return picture, elements
+
+    def open(self, *, focused: bool) -> None:
+        """Make the window and show it."""
         rng, app = self._rng, self._app
+        # PySide2 does not bear that Python collects its wrappers while the window is in use.
+        gc.disable()
         app.setStyleSheet("")
         app.setStyle(self._style)
         app.setPalette(self._palette())
@@ -93,26 +141,98 @@ class _Window:
         window.show()
         window.activateWindow()
         app.setActiveWindow(window)
-        self._focus(window)
-        layers = [(window, QtCore.QPoint(0, 0)), *self._popups(window)]
+        if focused:
+            self._focus(window)
+        self._layers = [(window, QtCore.QPoint(0, 0)), *self._popups(window)]
         app.processEvents()
-        picture = QtGui.QImage(*(round(side * self._scale) for side in self._size), QtGui.QImage.Format_RGB32)
-        picture.setDevicePixelRatio(self._scale)
-        picture.fill(app.palette().window().color())
-        painter = QtGui.QPainter(picture)
-        for layer, place in layers:
-            layer.render(painter, place)
-        painter.end()
-        elements = [
-            [kind, *(round(edge * self._scale, 2) for edge in (x, y, x + width, y + height)), sorted(states)]
-            for kind, (x, y, width, height), states in _seen(layers, self._size)
-        ]
-        for layer, _ in reversed(layers):
+        if not focused:
+            self.undo()
+        # Once: no state moves anything.
+        for kind, (x, y, width, height), states, owner in _seen(self._layers, self._size):
+            self._found.append((kind, [x, y, x + width, y + height], sorted(states)))
+            self._owners.append(owner)
+
+    def close(self) -> None:
+        """Take the window away."""
+        for layer, _ in reversed(self._layers):
             layer.close()
             layer.deleteLater()
-        app.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
-        app.processEvents()
-        return picture, elements
+        self._owners.clear()
+        self._app.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
+        self._app.processEvents()
+        gc.enable()
+        gc.collect()
+
+    def _image(self) -> QtGui.QImage:
+        picture = QtGui.QImage(*(round(side * self.scale) for side in self._size), QtGui.QImage.Format_RGB32)
+        picture.setDevicePixelRatio(self.scale)
+        picture.fill(self._app.palette().window().color())
+        painter = QtGui.QPainter(picture)
+        for layer, place in self._layers:
+            layer.render(painter, place)
+        painter.end()
+        return picture
+
+    # What states.py asks for
+
+    def elements(self) -> dict[int, Element]:
+        """By number: class, edges before scaling, states at first."""
+        return dict(enumerate(self._found))
+
+    def picture(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8 BGR."""
+        image = self._image()
+        pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4)
+        return pixels[:, : image.width(), :3].copy()
+
+    def disable(self, numbers: list[int]) -> list[int]:
+        """Disable these controls and return those that can be."""
+        self._disabled = [number for number in numbers if self._enable(number, False)]
+        self._app.processEvents()
+        return self._disabled
+
+    def focus(self, number: int) -> bool:
+        """Give this control the focus as a key or a click does; false where it takes none."""
+        widget, part = self._owners[number]
+        if isinstance(widget, QtWidgets.QTabBar):
+            if part != widget.currentIndex():
+                return False
+        elif not isinstance(widget, _FOCUSABLE) or widget.focusPolicy() == QtCore.Qt.NoFocus:
+            return False
+        # To focus a control of a window behind would bring that one to the front.
+        inner = widget
+        while inner is not None and not isinstance(inner, QtWidgets.QMdiSubWindow):
+            inner = inner.parentWidget()
+        if inner is not None and inner.mdiArea().activeSubWindow() is not inner:
+            return False
+        widget.setFocus(self._rng.choice((QtCore.Qt.TabFocusReason, QtCore.Qt.MouseFocusReason)))
+        self._app.processEvents()
+        return True
+
+    def undo(self) -> None:
+        """Enable all that was disabled, take the focus away."""
+        for number in self._disabled:
+            self._enable(number, True)
+        self._disabled = []
+        holder = self._app.focusWidget()
+        if holder is not None:
+            holder.clearFocus()
+        self._app.processEvents()
+
+    def _enable(self, number: int, on: bool) -> bool:
+        widget, part = self._owners[number]
+        if isinstance(widget, QtWidgets.QTabBar):
+            # Without the tab in front another one would come to the front.
+            if part == widget.currentIndex():
+                return False
+            widget.setTabEnabled(part, on)
+        elif isinstance(widget, (QtWidgets.QMenuBar, QtWidgets.QMenu)):
+            [action for action in widget.actions() if not action.isSeparator()][part].setEnabled(on)
+        elif isinstance(widget, (*_FOCUSABLE, QtWidgets.QPlainTextEdit)):
+            widget.setEnabled(on)
+        else:
+            return False
+        return True
 
     # The look
 
@@ -210,7 +330,7 @@ class _Window:
     # Single widgets
 
     def _off(self, widget: QtWidgets.QWidget) -> QtWidgets.QWidget:
-        widget.setDisabled(self._chance(0.08))
+        widget.setDisabled(self._chance(0.08 * self._off_share))
         return widget
 
     def _button(self) -> QtWidgets.QWidget:
@@ -431,7 +551,7 @@ class _Window:
         tabs.setDocumentMode(self._chance(0.25))
         if self._chance(0.1):
             tabs.setTabPosition(QtWidgets.QTabWidget.South)
-        tabs.setTabEnabled(tabs.count() - 1, not self._chance(0.1))
+        tabs.setTabEnabled(tabs.count() - 1, not self._chance(0.1 * self._off_share))
         tabs.setCurrentIndex(self._rng.randrange(tabs.count() - 1))
         return tabs
 
@@ -468,7 +588,7 @@ class _Window:
             if self._chance(0.15):
                 action.setCheckable(True)
                 action.setChecked(self._chance(0.6))
-            action.setDisabled(self._chance(0.1))
+            action.setDisabled(self._chance(0.1 * self._off_share))
             if self._chance(0.15):
                 menu.addSeparator()
             if self._chance(0.08):
@@ -483,7 +603,7 @@ class _Window:
         bar.setToolButtonStyle(self._rng.choice(styles) if self._chance(0.35) else QtCore.Qt.ToolButtonIconOnly)
         for _ in range(self._rng.randrange(4, 16)):
             action = bar.addAction(self._icon(size), self._label())
-            action.setDisabled(self._chance(0.12))
+            action.setDisabled(self._chance(0.12 * self._off_share))
             if self._chance(0.15):
                 bar.addSeparator()
         for make in (self._select, self._field):
@@ -580,26 +700,30 @@ def _families(folder: Path) -> str:
 
 def _seen(
     layers: list[tuple[QtWidgets.QWidget, QtCore.QPoint]], size: tuple[int, int]
-) -> Iterator[tuple[str, tuple[int, int, int, int], set[str]]]:
-    """What at least half of, and 5 px each way, is in the picture and not covered: x, y, width, height."""
+) -> Iterator[tuple[str, tuple[int, int, int, int], set[str], tuple[QtWidgets.QWidget, int]]]:
+    """What at least half of, and 5 px each way, is in the picture and not covered: x, y, width, height.
+
+    Last comes the widget that draws it and its number among those that the widget draws.
+    """
     screen = QtCore.QRect(0, 0, *size)
     for number, (layer, place) in enumerate(layers):
         above = [QtCore.QRect(spot, other.size()) for other, spot in layers[number + 1 :]]
         for widget in (layer, *layer.findChildren(QtWidgets.QWidget)):
             if not widget.isVisible():
                 continue
-            for kind, own, states in _elements(widget):
+            for part, (kind, own, states) in enumerate(_elements(widget)):
                 full = QtCore.QRect(widget.mapTo(layer, own.topLeft()), own.size())
                 rect = full.intersected(screen.translated(-place))
                 up = widget
                 while up is not None:
                     rect = rect.intersected(QtCore.QRect(up.mapTo(layer, QtCore.QPoint(0, 0)), up.size()))
                     up = None if up is layer else up.parentWidget()
-                part = rect.width() * rect.height() / max(1, full.width() * full.height())
-                if min(rect.width(), rect.height()) < _LEAST_SIDE_PX or part < _LEAST_SEEN:
+                share = rect.width() * rect.height() / max(1, full.width() * full.height())
+                if min(rect.width(), rect.height()) < _LEAST_SIDE_PX or share < _LEAST_SEEN:
                     continue
                 if sum(_shows(widget, layer, place, above, rect, at) for at in _GRID) >= _LEAST_POINTS:
-                    yield kind, (rect.x() + place.x(), rect.y() + place.y(), rect.width(), rect.height()), states
+                    x, y = rect.x() + place.x(), rect.y() + place.y()
+                    yield kind, (x, y, rect.width(), rect.height()), states, (widget, part)
 
 
 def _shows(

@@ -1,7 +1,8 @@
 """How often what is said of states is right, and how many of those to be seen are found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +58,16 @@ def choose(scored: Scored, state: str, wanted: float) -> float:
     return float(sure[order][enough[-1]]) if len(enough) else 2.0
 
 
-def report(graph: Path, folders: Sequence[Path], wanted: float) -> list[str]:
-    """Lines of figures for thresholds chosen on the first folder so that `wanted` of what is said there is right."""
+def report(
+    graph: Path, folders: Sequence[Path], wanted: float, given: Mapping[str, float | None] = MappingProxyType({})
+) -> list[str]:
+    """Lines of figures for each state's threshold: the given one, or chosen so that `wanted` is right on the first."""
     scored = {folder.name: score(graph, load(folder)) for folder in folders}
     first = scored[folders[0].name]
     lines = []
     for state in STATES:
-        threshold = choose(first, state, wanted)
+        told_from = given.get(state)
+        threshold = choose(first, state, wanted) if told_from is None else told_from
         for name, each in scored.items():
             said, right, found, boxed = at(each, state, threshold)
             lines.append(

@@ -23,15 +23,26 @@ _AVERAGED_FROM = 0.5
 _DISABLED_WEIGHT = 3.0
 
 
-def train(folder: Path, checkpoint: Path, *, minutes: float, threads: int = 1, seed: int = 0) -> None:
-    """Train for so many minutes of processor time and write the averaged weights."""
+def train(
+    folders: Sequence[Path],
+    checkpoint: Path,
+    *,
+    minutes: float,
+    start: Path | None = None,
+    threads: int = 1,
+    seed: int = 0,
+) -> None:
+    """Train for so many minutes of processor time, from `start` on if given, and write the averaged weights."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     pages: dict[str, list[ControlSet]] = {}
-    for each in load(folder):
-        pages.setdefault(each.page.split("-")[0], []).append(each)
+    for folder in folders:
+        for each in load(folder):
+            pages.setdefault(f"{folder}/{each.page.split('-')[0]}", []).append(each)
     network = StateNetwork()
+    if start is not None:
+        network.load_state_dict(torch.load(start))
     average = torch.optim.swa_utils.AveragedModel(
         network, use_buffers=True, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
     )

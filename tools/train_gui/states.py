@@ -1,14 +1,15 @@
-"""Draws pages once as they are and again with controls disabled and focused; only what can be seen is said."""
+"""Draws pages and windows as they are and again with controls disabled and focused; only what is seen is said."""
 
 import json
 import random
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tools.train_gui.page import page
 from tools.train_gui.render import HELD_OUT_SIZE, RING_PX, TRUTH, changed, changed_px, launched, picture
@@ -18,6 +19,29 @@ SCRIPT = (Path(__file__).parent / "states.js").read_text()
 CAN_DISABLE = ("button", "input", "select", "checkbox", "slider", "tab", "menu item")
 CAN_FOCUS = ("button", "button", "input", "input", "input", "select", "checkbox", "slider", "tab", "link", "menu item")
 DRAWINGS = 3
+_TRIES = 20
+
+# A class, a box xyxy before scaling, states.
+Element = tuple[str, list[float], list[str]]
+
+
+class Drawable(Protocol):
+    """A page or a window whose controls can be put into states; each keeps its number."""
+
+    def elements(self) -> dict[int, Element]:
+        """What is to be seen of it now."""
+
+    def picture(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8 BGR."""
+
+    def disable(self, numbers: list[int]) -> list[int]:
+        """Disable these controls and return those that can be."""
+
+    def focus(self, number: int) -> bool:
+        """Give this control the focus; false where it takes none."""
+
+    def undo(self) -> None:
+        """Enable all that was disabled, take the focus away."""
 
 
 def style(rng: random.Random) -> str:
@@ -84,7 +108,6 @@ def draw(out: Path, seeds: Iterable[int], packages: Path, *, held_out: bool = Fa
             try:
                 tab.goto(source.absolute().as_uri(), timeout=20_000)
                 tab.evaluate("() => document.fonts.ready.then(() => null)")
-                tab.evaluate(SCRIPT)
                 tab.keyboard.press("Shift")
                 one_page(tab, rng, out / f"{seed:06d}", one.scale)
             except Error as error:  # one page that the browser cannot draw is no reason to stop
@@ -99,27 +122,66 @@ def draw(out: Path, seeds: Iterable[int], packages: Path, *, held_out: bool = Fa
     return drawn
 
 
+class _Tab:
+    """A loaded page."""
+
+    def __init__(self, tab: Any) -> None:
+        self._tab = tab
+        tab.evaluate(SCRIPT)
+
+    def elements(self) -> dict[int, Element]:
+        found = {}
+        for name, *box, states in self._tab.evaluate(TRUTH):
+            number = next(int(state[1:]) for state in states if state[0] == "#")
+            found[number] = (name, box, [state for state in states if state[0] != "#" and state != "focused"])
+        return found
+
+    def picture(self) -> NDArray[np.uint8]:
+        return picture(self._tab)
+
+    def disable(self, numbers: list[int]) -> list[int]:
+        self._tab.evaluate("numbers => states.disable(numbers)", numbers)
+        return numbers
+
+    def focus(self, number: int) -> bool:
+        self._tab.evaluate("i => states.focus(i)", number)
+        return True
+
+    def undo(self) -> None:
+        self._tab.evaluate("() => states.undo()")
+
+
 def one_page(tab: Any, rng: random.Random, target: Path, scale: float) -> None:
-    """Draw a loaded page, SCRIPT run in it, DRAWINGS times to `target`-0 and so on: PNG and JSON."""
-    plain, before = _elements(tab), picture(tab)
+    """Draw a loaded page DRAWINGS times to `target`-0 and so on: PNG and JSON."""
+    draw_in_states(_Tab(tab), rng, target, scale)
+
+
+def draw_in_states(drawable: Drawable, rng: random.Random, target: Path, scale: float) -> None:
+    """Draw it DRAWINGS times with other controls disabled and focused, to `target`-0 and so on: PNG and JSON."""
+    plain, before = drawable.elements(), drawable.picture()
     for n in range(DRAWINGS):
         share = rng.choice((0, 0.05, 0.1, 0.2, 0.2, 0.35, 0.5))
         off = [i for i, (kind, *_) in plain.items() if kind in CAN_DISABLE and rng.random() < share]
         kind = rng.choice([name for name in CAN_FOCUS if name in {each[0] for each in plain.values()}] or [""])
         on = [i for i, (name, *_) in plain.items() if name == kind and i not in off]
         lit = rng.choice(on) if on and rng.random() < 0.85 else None
-        tab.evaluate("numbers => states.disable(numbers)", off)
-        if lit is not None:
-            tab.evaluate("i => states.focus(i)", lit)
-        now, after = _elements(tab), picture(tab)
-        tab.evaluate("() => states.undo()")
+        off = drawable.disable(off)
+        able = [i for i, (name, *_) in plain.items() if name in CAN_FOCUS and i not in off]
+        for _ in range(_TRIES):
+            if lit is None or drawable.focus(lit):
+                break
+            lit = rng.choice(able)
+        else:
+            lit = None
+        now, after = drawable.elements(), drawable.picture()
+        drawable.undo()
         if after.shape != before.shape:
             return
         change = changed(before, after)
         told: list[tuple[str, list[float], list[str], dict[str, int] | None]] = []
         for i, (name, box, states) in now.items():
-            if i not in plain or np.abs(np.subtract(box, plain[i][1])).max() > 1:
-                told.append((name, box, states, None))  # it moved: nothing can be compared
+            if i not in plain or np.abs(np.subtract(box, plain[i][1])).max() > 1 or "disabled" in plain[i][2]:
+                told.append((name, box, states, None))  # moved, or never without the state: nothing can be compared
                 continue
             inside, around = changed_px(change, box, scale), changed_px(change, box, scale, RING_PX)
             seen = {"disabled": i in off, "focused": i == lit, "inside": inside, "around": around}
@@ -127,11 +189,3 @@ def one_page(tab: Any, rng: random.Random, target: Path, scale: float) -> None:
         rows = [[name, *(round(edge * scale, 2) for edge in box), states, seen] for name, box, states, seen in told]
         cv2.imwrite(f"{target}-{n}.png", after, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         Path(f"{target}-{n}.json").write_text(json.dumps(rows))
-
-
-def _elements(tab: Any) -> dict[int, tuple[str, list[float], list[str]]]:
-    found = {}
-    for name, *box, states in tab.evaluate(TRUTH):
-        number = next(int(state[1:]) for state in states if state[0] == "#")
-        found[number] = (name, box, [state for state in states if state[0] != "#" and state != "focused"])
-    return found
