@@ -115,10 +115,16 @@ class Asked:
 
 @dataclass(slots=True)
 class Reply:
-    """What comes of a call: the text, and what every expert used gave for it."""
+    """What comes of a call: the text, what every expert used gave for it, and what is wrong with the attachments."""
 
     text: str = ""
     precontext: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """What stands beside `choices` in the last of the answer."""
+        return {"precontext": self.precontext, **({"warnings": self.warnings} if self.warnings else {})}
 
 
 def add_openai_chat(app: FastAPI, sessions: Sessions) -> None:
@@ -412,7 +418,7 @@ async def _run_task(sessions: Sessions, asked: Asked, reply: Reply) -> str:
         if attachment.kind not in kinds:
             raise FieldError(f"{asked.task} is for {' or '.join(kinds)}, this is {attachment.kind}", attachment.param)
         if expert == "asr":
-            results.append(document_json(fold(await _hear(sessions, attachment, (expert,)))))
+            results.append(document_json(fold(await _hear(sessions, attachment, (expert,), reply))))
         else:
             results += [seen_json(seen) async for seen in _see(sessions, attachment, task, asked.queries)]
     reply.precontext += [{"name": expert, "task": asked.task, "result": result} for result in results]
@@ -435,7 +441,7 @@ async def _perceived(sessions: Sessions, asked: Asked, reply: Reply) -> list[ses
                     region.region_id = f"{screens}.{region.region_id}"
                 events.append(session_pb2.Event(screen=seen.screen))
         else:
-            spoken = await _hear(sessions, attachment, ("asr", "diarization"))
+            spoken = await _hear(sessions, attachment, ("asr", "diarization"), reply)
             result = document_json(fold(spoken))
             reply.precontext.append({"name": "asr", "task": "speech_to_text", "result": result})
             for event in spoken:
@@ -483,13 +489,15 @@ def _own_text(page: document.Page) -> session_pb2.SeeResponse:
     return session_pb2.SeeResponse(screen=screen)
 
 
-async def _hear(sessions: Sessions, attachment: Attachment, experts: Sequence[str]) -> list[session_pb2.Event]:
-    """The utterances of a recording, through a session that is forgotten."""
+async def _hear(
+    sessions: Sessions, attachment: Attachment, experts: Sequence[str], reply: Reply
+) -> list[session_pb2.Event]:
+    """The utterances of a recording, through a session that is forgotten. Damage goes to the reply's warnings."""
     config = session_pb2.LiveConfig(experts=experts, pace=session_pb2.PACE_MAX, options={"asr.partials": "off"})
     upload = media.Upload(io.BytesIO(attachment.data), attachment.param)
     container = await in_thread(partial(media.open_media, upload))
     try:
-        async with aclosing(heard(sessions, config, pcm(container, upload))) as events:
+        async with aclosing(heard(sessions, config, pcm(container, upload, reply.warnings.append))) as events:
             return [event async for event in events if event.seq and event.HasField("utterance")]
     finally:
         container.close()
@@ -524,7 +532,7 @@ def _completion(head: Mapping[str, Any], asked: Asked, reply: Reply) -> dict[str
         "object": "chat.completion",
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "usage": _usage(asked, reply),
-        "precontext": reply.precontext,
+        **reply.beside,
     }
 
 
@@ -546,7 +554,7 @@ async def _stream(
                 is_first = False
             if piece:
                 yield chunk({"content": piece})
-        yield chunk({}, "stop", precontext=reply.precontext)
+        yield chunk({}, "stop", **reply.beside)
         if asked.has_usage:
             yield sse({**head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(asked, reply)})
         yield "data: [DONE]\n\n"

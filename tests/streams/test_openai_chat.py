@@ -94,8 +94,9 @@ def pdf(*lines: str) -> dict:
     return {"type": "file", "file": {"filename": "plan.pdf", "file_data": base64.b64encode(data).decode()}}
 
 
-def recording() -> dict:
-    data = base64.b64encode((DATA / "speech.wav").read_bytes()).decode()
+def recording(size: int | None = None) -> dict:
+    """The sample's first `size` bytes."""
+    data = base64.b64encode((DATA / "speech.wav").read_bytes()[:size]).decode()
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
 
 
@@ -130,6 +131,18 @@ def test_a_stream_gives_the_same_text_then_what_it_stands_on_then_usage(client: 
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-2].precontext[0]["result"]["evidence"] == whole.precontext[0]["result"]["evidence"]
     assert chunks[-1].usage == whole.usage and not chunks[-1].choices
+
+
+@pytest.mark.parametrize("text", ["<task>speech_to_text</task>", "What was said?"])
+def test_an_attached_recording_that_was_cut_off_is_said_to_end_early(client: openai.OpenAI, text: str) -> None:
+    half = (DATA / "speech.wav").stat().st_size // 2
+    request = {"model": "sensorium", "messages": about(text, recording(half))}
+    early = ["messages[1].content[1]: the file ends early, 3 s of the 5 s that it says it has"]
+    assert client.chat.completions.create(**request).warnings == early
+    *_, last = client.chat.completions.create(**request, stream=True)
+    assert last.choices[0].finish_reason == "stop" and last.warnings == early
+    whole = client.chat.completions.create(model="sensorium", messages=about(text, recording()))
+    assert "warnings" not in whole.model_dump()
 
 
 def test_what_the_minutes_know_is_told_from_them_wherever_it_is_asked(
