@@ -5,6 +5,7 @@ overwritten. Nothing of it goes to a client or another service: matching is done
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -56,6 +57,19 @@ def clean_name(name: str) -> str:
     return name
 
 
+def _embedding(row: int, kept: object) -> NDArray[np.float32]:
+    """A kept embedding. Raises sqlite3.DatabaseError where it is none: then the file is damaged."""
+    unit = np.empty(0, np.float32)
+    if isinstance(kept, bytes) and len(kept) % 4 == 0:
+        unit = np.frombuffer(kept, "<f4")
+    # A cut or overwritten one has no length of 1 any more.
+    if not abs(float(np.linalg.norm(unit)) - 1) < 1e-3:
+        error = sqlite3.DatabaseError(f"row {row} of the table voices is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+    return unit
+
+
 class Voices:
     """All voices that one gateway remembers. Every change is on disk when its method returns."""
 
@@ -75,9 +89,9 @@ class Voices:
         await database.executescript(_SCHEMA)
         await database.commit()
         async with database.execute(
-            "SELECT key, name, embedding, space_id, speech_s, consent_by, consent_unix_ms FROM voices"
+            "SELECT key, rowid, embedding, name, space_id, speech_s, consent_by, consent_unix_ms FROM voices"
         ) as rows:
-            known = {row[0]: KnownVoice(row[1], np.frombuffer(row[2], "<f4"), *row[3:]) async for row in rows}
+            known = {row[0]: KnownVoice(row[3], _embedding(*row[1:3]), *row[4:]) async for row in rows}
         return cls(database, known)
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import aiosqlite
+import numpy as np
 import pytest
 
 from protos.session.v1 import session_pb2 as pb
@@ -69,6 +70,8 @@ async def test_a_read_does_not_see_what_is_only_being_written(store: Store) -> N
         await store.get("s")
 
 
+# An embedding as it is kept: of length 1.
+unit = np.full(192, 192**-0.5, "<f4")
 OPENERS = pytest.mark.parametrize(("open_", "what"), [(Store.open, "sessions"), (Voices.open, "voices")])
 
 
@@ -93,6 +96,18 @@ async def test_a_damaged_database_is_told_with_its_name(
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
     with pytest.raises(OSError, match=f"the {what} cannot be opened in .*kept.db: .*malformed.*; put it aside"):
         await open_(path)
+
+
+@pytest.mark.parametrize("embedding", [b"1234567", unit.tobytes()[:-4], b"", "text", b"\xff" * 768])
+async def test_a_damaged_voice_is_told_with_its_row(tmp_path: Path, embedding: object) -> None:
+    path = tmp_path / "kept.db"
+    await (await Voices.open(path)).close()
+    with closing(sqlite3.connect(path)) as database:
+        for name, kept in (("ada", unit.tobytes()), ("eve", embedding)):
+            database.execute("INSERT INTO voices VALUES (?, ?, ?, 'campplus-1', 9.0, 'her', 0)", (name, name, kept))
+        database.commit()
+    with pytest.raises(OSError, match="the voices cannot be opened in .*kept.db: row 2 .*malformed; put it aside"):
+        await Voices.open(path)
 
 
 @OPENERS
