@@ -64,7 +64,19 @@ def test_compose_containers_have_no_rights_that_they_do_not_need(name: str) -> N
     assert service["read_only"] and service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     writable = [v for v in service.get("volumes", []) if not v.endswith(":ro")]
-    assert writable == {"models": ["models:/models"], "gateway": ["data:/data"]}.get(name, [])
+    assert writable == {
+        "models": ["models:/models"],
+        "gateway": ["data:/data"],
+        "decoder": ["scratch:/var/tmp"],
+    }.get(name, [])
+
+
+def test_temporary_files_of_the_decoder_are_on_a_disk() -> None:
+    decoder = compose()["services"]["decoder"]
+    folders = [volume.split(":")[1] for volume in decoder["volumes"]]
+    assert decoder["environment"]["TMPDIR"] in folders and decoder["environment"]["TMPDIR"] not in decoder["tmpfs"]
+    volumes = of_kind("Deployment")["decoder"]["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "tmp", "emptyDir": {}} in volumes, "a medium of Memory would be one"
 
 
 def test_the_gateway_takes_the_flags_that_it_is_given() -> None:
