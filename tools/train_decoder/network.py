@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LAYERS, HEADS, WIDTH = 6, 12, 384
-RANK, SCALE = 16, 2.0
-# The layers below stay as they are: words are read there, questions and lines meet above.
-FIRST_CHANGED = 2
+RANK, SCALE = 32, 2.0
+DROPOUT = 0.1
 LINEARS = (
     "attention.self.query",
     "attention.self.key",
@@ -48,7 +47,7 @@ class Reader(nn.Module):
         self.base = {name: value.float() for name, value in base.items()}
         self.low = {name: value.bfloat16() for name, value in base.items() if "LayerNorm" not in name}
         self.linears = nn.ModuleDict()
-        for layer in range(FIRST_CHANGED, LAYERS):
+        for layer in range(LAYERS):
             for name in LINEARS:
                 full = f"encoder.layer.{layer}.{name}"
                 adapted = Adapted(self.low[f"{full}.weight"], self.low[f"{full}.bias"])
@@ -67,14 +66,16 @@ class Reader(nn.Module):
         x = base["embeddings.word_embeddings.weight"][ids.reshape(-1)[real]]
         x = x + base["embeddings.token_type_embeddings.weight"][types.reshape(-1)[real]]
         x = x + base["embeddings.position_embeddings.weight"][positions]
-        x = self._norm(x, "embeddings.LayerNorm")
+        x = self._dropped(self._norm(x, "embeddings.LayerNorm"))
         hidden = torch.where(mask, 0.0, -1e4)[:, None, None, :]
         for layer in range(LAYERS):
             at = f"encoder.layer.{layer}"
-            x = self._norm(x + self._attend(x, at, real, hidden).float(), f"{at}.attention.output.LayerNorm")
+            seen = self._dropped(self._attend(x, at, real, hidden).float())
+            x = self._norm(x + seen, f"{at}.attention.output.LayerNorm")
             inner = functional.gelu(self._linear(x.bfloat16(), f"{at}.intermediate.dense"))
-            x = self._norm(x + self._linear(inner, f"{at}.output.dense").float(), f"{at}.output.LayerNorm")
-        first = x[positions == 0]
+            inner = self._dropped(self._linear(inner, f"{at}.output.dense").float())
+            x = self._norm(x + inner, f"{at}.output.LayerNorm")
+        first = self._dropped(x[positions == 0])
         logit = self.evidence(torch.tanh(self.hidden(first))).squeeze(-1)
         spans = torch.zeros(n * t, 2).index_copy(0, real, self.span(x)).view(n, t, 2)
         return cast(Tensor, logit), spans
@@ -84,6 +85,9 @@ class Reader(nn.Module):
         if key not in self.linears:
             return functional.linear(x, self.low[f"{name}.weight"], self.low[f"{name}.bias"])
         return cast(Tensor, self.linears[key](x))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, DROPOUT, self.training)
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return functional.layer_norm(x, (WIDTH,), self.base[f"{name}.weight"], self.base[f"{name}.bias"], 1e-12)

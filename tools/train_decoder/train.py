@@ -1,7 +1,7 @@
 """Trains the reader's low-rank changes and heads; stops after some steps and goes on from its checkpoint."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,17 @@ _LINE_WEIGHT, _SPAN_WEIGHT = 0.5, 0.5
 
 
 class Groups:
-    """The groups of one npz of tools.train_decoder.groups."""
+    """The groups of npz files of tools.train_decoder.groups."""
 
-    def __init__(self, path: Path) -> None:
-        with np.load(path) as stored:
-            self.ids, self.rows, self.sizes = stored["ids"], stored["rows"], stored["sizes"]
+    def __init__(self, paths: Sequence[Path]) -> None:
+        ids, rows, sizes, before = [], [], [], 0
+        for path in paths:
+            with np.load(path) as stored:
+                ids.append(stored["ids"])
+                rows.append(stored["rows"] + [before, 0, 0, 0, 0, 0, 0])
+                sizes.append(stored["sizes"])
+            before += len(ids[-1])
+        self.ids, self.rows, self.sizes = np.concatenate(ids), np.concatenate(rows), np.concatenate(sizes)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
 
     def batch(self, groups: np.ndarray) -> dict[str, Tensor]:
@@ -78,6 +84,7 @@ def losses(reader: Reader, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Te
 
 def measure(reader: Reader, groups: Groups, count: int) -> dict[str, float]:
     """On the first groups of another split: right line or rightly none; spans exactly right; mean loss."""
+    reader.eval()
     with torch.no_grad():
         right = said = none = refused = exact = spans = 0
         total = 0.0
@@ -116,9 +123,9 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int, st
     torch.manual_seed(5)
     reader = _reader(base)
     if start is not None:
-        reader.load_state_dict(stored_state(start))
+        reader.load_state_dict(_widened(stored_state(start), reader.state_dict()))
     peak = _PEAK_RATE if start is None else _RATE_FROM_START
-    held = Groups(data / "dev.npz")
+    held, groups = Groups([data / "dev.npz"]), Groups(sorted(data.glob("train*.npz")))
     params = [p for p in reader.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(params, lr=peak, weight_decay=0.01)
     step, spent, epoch, place = 0, 0.0, 0, 0
@@ -143,10 +150,9 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int, st
             checkpoint,
         )
 
-    shards = sorted(data.glob("train*.npz"))
+    reader.train()
     while step < steps:
-        # one shard after the other: no question is seen twice before all are seen once
-        for number, batch in enumerate(Groups(shards[epoch % len(shards)]).epoch(epoch)):
+        for number, batch in enumerate(groups.epoch(epoch)):
             if number < place:
                 continue
             if step == steps:
@@ -193,6 +199,15 @@ def stored_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def _widened(stored: dict[str, Tensor], fresh: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a smaller rank in fewer layers at the beginning of those that change nothing yet."""
+    out = dict(fresh)
+    for name, value in stored.items():
+        out[name] = fresh[name].clone()
+        out[name][tuple(slice(length) for length in value.shape)] = value
+    return out
+
+
 def export(base: Path, checkpoint: Path, earlier: Path | None, share: float, out: Path, golden: Path) -> None:
     """Keep the changes as "NAME.up" x "NAME.down" and the heads, float16; record what they give for golden's inputs.
 
@@ -203,7 +218,7 @@ def export(base: Path, checkpoint: Path, earlier: Path | None, share: float, out
     if earlier is not None:
         before = stored_state(earlier) if earlier.suffix == ".npz" else torch.load(earlier, weights_only=True)["reader"]
         saved = {name: torch.lerp(value, before[name], share) for name, value in saved.items()}
-    reader = _reader(base)
+    reader = _reader(base).eval()
     reader.load_state_dict(saved)
     with np.load(golden) as stored:
         fed = {name: stored[name] for name in stored.files if name.startswith("in:")}
