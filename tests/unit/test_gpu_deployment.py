@@ -94,7 +94,7 @@ def test_compose_gives_a_card_to_those_that_use_it_and_to_nobody_else(services: 
 
 def test_compose_lets_only_the_jobs_write_where_plans_lie(services: dict[str, Any]) -> None:
     for name in EXPERTS:
-        assert services[name]["volumes"] == ["models:/models:ro"]
+        assert [each for each in services[name]["volumes"] if "/models" in each] == ["models:/models:ro"]
     assert services["plans"]["volumes"] == services["models"]["volumes"] == ["models:/models"]
 
 
