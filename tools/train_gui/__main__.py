@@ -66,6 +66,7 @@ def main() -> None:
     measure_states.add_argument("--graph", type=Path, required=True)
     measure_states.add_argument("--drawings", type=Path, nargs="+", required=True)
     measure_states.add_argument("--right", type=float, default=0.9, help="part of what is said on the first")
+    measure_states.add_argument("--chosen-on", type=int, default=1, help="so many of the first drawings")
     measure_states.add_argument("--disabled", type=float, help="this threshold instead of a chosen one")
     measure_states.add_argument("--focused", type=float, help="this threshold instead of a chosen one")
     chosen = parser.parse_args()
@@ -132,7 +133,8 @@ def main() -> None:
         from tools.train_gui.state_measure import report
 
         thresholds = {"disabled": chosen.disabled, "focused": chosen.focused}
-        print(*report(chosen.graph, chosen.drawings, chosen.right, thresholds), sep="\n")
+        lines = report(chosen.graph, chosen.drawings, chosen.right, thresholds, chosen_on=chosen.chosen_on)
+        print(*lines, sep="\n")
     else:
         from tools.train_gui.measure import measure as figures_of
 

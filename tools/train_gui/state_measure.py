@@ -59,11 +59,16 @@ def choose(scored: Scored, state: str, wanted: float) -> float:
 
 
 def report(
-    graph: Path, folders: Sequence[Path], wanted: float, given: Mapping[str, float | None] = MappingProxyType({})
+    graph: Path,
+    folders: Sequence[Path],
+    wanted: float,
+    given: Mapping[str, float | None] = MappingProxyType({}),
+    *,
+    chosen_on: int = 1,
 ) -> list[str]:
-    """Lines of figures for each state's threshold: the given one, or chosen so that `wanted` is right on the first."""
+    """Lines of figures for thresholds that are given, or chosen so that `wanted` is right on the first folders."""
     scored = {folder.name: score(graph, load(folder)) for folder in folders}
-    first = scored[folders[0].name]
+    first = [each for folder in folders[:chosen_on] for each in scored[folder.name]]
     lines = []
     for state in STATES:
         told_from = given.get(state)
