@@ -21,8 +21,8 @@ HTTP_ADDRESS = "127.0.0.1:8080"
 
 FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 10.0
-# A child that lived this long has not failed at its start: on a busy machine one takes a quarter of a minute to find out
-# that it cannot.
+# A child that lived this long has not failed at its start. On a busy machine one takes a quarter of a minute to find
+# out that it cannot.
 STABLE_S = 60.0
 FAILING_AFTER = 3
 GRACE_S = 15.0
