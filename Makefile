@@ -53,11 +53,12 @@ $(STAMPS)/frameworks: requirements-frameworks.lock pyproject.toml
 	@$(FRAMEWORKS)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-test-frameworks: frameworks  ## tests of what imports NeMo's and pyannote's checkpoints
-	@echo "== tests with NeMo, then with pyannote: about five minutes"
+test-frameworks: frameworks  ## tests of what imports NeMo's and pyannote's checkpoints, and of training with torch
+	@echo "== tests with NeMo, with pyannote and of training: about six minutes"
 	@$(FRAMEWORKS)/sensorium models fetch silero-vad segmentation-3.0 campplus
 	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/nemo
 	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/pyannote
+	@OMP_NUM_THREADS=1 $(FRAMEWORKS)/python -m pytest tests/frameworks/training
 
 $(STAMPS)/gpu: requirements-gpu.lock tools/build_pycuda.py pyproject.toml
 	@echo "== set-up: .venv-gpu with nvcc, TensorRT-RTX and PyCUDA built over a simulated driver, about four minutes"

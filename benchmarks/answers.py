@@ -111,13 +111,13 @@ class _Ablated(Reader):
         super().__init__()
         self._parts = parts
 
-    def read(self, question: str, passages: Sequence[Passage], *, is_wide: bool = False) -> list[Reading]:
+    def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
         """Readings of what is left of the passages."""
         if self._parts == "words":
             passages = [Passage("", "", replace(each.line, kind="speech", speaker="")) for each in passages]
         else:
             passages = [replace(each, before="", wide="") for each in passages]
-        return super().read(question, passages, is_wide=is_wide)
+        return super().read(question, passages)
 
 
 def ablated(seeds: Sequence[int], *, slides: bool) -> Iterator[tuple[str, list[Asked]]]:

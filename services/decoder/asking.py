@@ -20,7 +20,7 @@ from services.decoder.local_model import LocalModel
 from services.decoder.model import SmallDecoder
 from services.decoder.moments import on_screen_when, window_asked
 from services.decoder.reader import Reader
-from services.decoder.retrieval import READ, Hit, are_read_wide
+from services.decoder.retrieval import READ, Hit
 from services.decoder.router import Route, Router
 from services.decoder.session import Session
 from services.decoder.windows import Told, told_of
@@ -88,9 +88,7 @@ class Asking:
         yield pb.AskResponse(evidence=pb.EvidenceList(evidence=evidence))
         activation = pb.Activation(
             experts=["bm25", sentence.NAME, reader.NAME, routing.NAME],
-            parameters=self._encoder.parameters
-            + self._reader.parameters * (1 + are_read_wide(hits))
-            + self._router.parameters,
+            parameters=self._encoder.parameters + self._reader.parameters + self._router.parameters,
             first_evidence_ms=_ms_since(started),
             route=_route_to_proto(route),
         )

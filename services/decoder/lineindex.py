@@ -6,7 +6,7 @@ The score of a line is
     fit = cosine of the sentence embeddings + LEXICAL x BM25 (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), as a
           share of the most that the question's words could reach
     + FOLLOWS x fit of the line before it when that is a question, CONTINUES x when not
-    + EARLIER x the best fit of the utterances two and three before it, for the wide reader
+    + EARLIER x the best fit of the utterances two and three before it
     + HEADED x fit of the topmost line of its picture
     + SPEAKER when the question names who said it, OWN_WORDS when it asks for that person's words
     +- ANSWER_TYPE as it holds what the question asks for (a number, a time, a reason, a name) or not
@@ -173,29 +173,26 @@ class LineIndex:
         after = (self._lines.name(row) for row in self._spoken.rows[place : place + count + 1])
         return [line_id for line_id in after if line_id != line.line_id][:count]
 
-    def candidates(self, question: str, names: dict[str, str], *, is_wide: bool = False) -> list[Candidate]:
-        """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES.
+    def candidates(self, question: str, names: dict[str, str]) -> list[Candidate]:
+        """The lines that may answer, likeliest first by words and meaning alone; at most _CANDIDATES."""
+        return self._ranked(self._fit(question, names), question, names) if len(self) else []
 
-        `is_wide`: also those whose subject came two or three utterances before.
-        """
-        return self.ranked(self.fit(question, names), question, names, is_wide=is_wide) if len(self) else []
-
-    def fit(self, question: str, names: dict[str, str]) -> Fit:
+    def _fit(self, question: str, names: dict[str, str]) -> Fit:
         """How well the lines, at least one, fit a question by themselves; embeds READ_NOW of those that are not."""
         words = [word for word in _TOKEN.findall(question.lower()) if word not in _STOP]
         asked = self._encoder.encode([question])[0]
         lexical, perhaps, heard = self._lexical(words)
         similar = self._vectors.near(asked, self._lines.rows)
         if self._unread:
-            scores = self._scores(similar + LEXICAL * lexical, question, names, is_wide=False)
+            scores = self._scores(similar + LEXICAL * lexical, question, names)
             waiting = np.fromiter(self._unread, np.int64)
             self._embed(waiting[np.argsort(-scores[waiting], kind="stable")[:READ_NOW]].tolist())
             similar = self._vectors.near(asked, self._lines.rows)
         return Fit(similar, lexical, perhaps, heard)
 
-    def ranked(self, fit: Fit, question: str, names: dict[str, str], *, is_wide: bool) -> list[Candidate]:
+    def _ranked(self, fit: Fit, question: str, names: dict[str, str]) -> list[Candidate]:
         """As `candidates`, of lines that fit so."""
-        scores = self._scores(fit.similar + LEXICAL * fit.lexical, question, names, is_wide=is_wide)
+        scores = self._scores(fit.similar + LEXICAL * fit.lexical, question, names)
         # a freed row has a zero vector and no postings: it scores 0 and is skipped
         order = scores + LEXICAL * fit.perhaps
         rows = _best(order, _CANDIDATES + self._lines.free)
@@ -215,14 +212,14 @@ class LineIndex:
         found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
         return [candidate for _, candidate in found[:_CANDIDATES]]
 
-    def _scores(self, fits: Float, question: str, names: dict[str, str], *, is_wide: bool) -> Float:
+    def _scores(self, fits: Float, question: str, names: dict[str, str]) -> Float:
         """The score of every row with the rows before it and its speaker."""
         before, heading, further = self._rows_before()
         # what is said after a fitting question answers it, whatever its own words
         follows = np.where(np.asarray(self._asks)[before], FOLLOWS, CONTINUES)
         scores = fits + np.where(before >= 0, fits[before], 0) * follows
-        if is_wide:
-            scores += EARLIER * np.where(further >= 0, fits[further], 0).max(axis=0)
+        # its subject may have come two or three utterances before
+        scores += EARLIER * np.where(further >= 0, fits[further], 0).max(axis=0)
         # what stands under a fitting heading need not repeat it
         scores += np.where(heading >= 0, fits[heading], 0) * HEADED
         whose = speaker_asked(question, names)

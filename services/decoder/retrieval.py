@@ -1,12 +1,9 @@
 """Finding the line that answers a question, and the words of it that do.
 
-The first step (services/decoder/lineindex.py) brings the READ best lines by words and meaning; the reader
-(services/decoder/reader.py) reads each beside the question. A line's score is the reader's logit + BY_WORDS x the
+The first step (services/decoder/lineindex.py) brings the READ best lines by words and meaning; two readers
+(services/decoder/reader.py) read each beside the question. A line's score is their mean logit + BY_WORDS x the
 score of the first step. `probability` is a logistic curve of that score, of its lead over the best other line and of
 the first step's score, fitted by `python -m tools.train_decoder calibrate` on meetings for development.
-
-Where no line is sure, all is looked at twice: lines whose subject may also have come some lines before, each read by
-the reader and by the wide reader. The logit is then the mean of both, and the curve another.
 """
 
 import math
@@ -45,8 +42,8 @@ _TAKES_BACK = re.compile(
 _TAKEN_BACK_WITHIN = 2
 # Lines that are read.
 READ = 10
-# Below the first the best line is not offered as an answer; below the second all is looked at twice.
-LEAST_PROBABILITY, SURE = 0.45, 0.65
+# Below it the best line is not offered as an answer.
+LEAST_PROBABILITY = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,8 @@ class Curve:
         return 1 / (1 + math.exp(-odds))
 
 
-# Of lines that were looked at once and twice; docs/answers.md tells how they were fitted.
-ONCE, TWICE = Curve(0.41, 0.26, 1.37, -2.41), Curve(0.54, 0.41, 1.99, -3.16)
+# docs/answers.md tells how it was fitted.
+CURVE = Curve(0.56, 0.28, 1.41, -2.44)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,7 @@ class Hit:
     """A found line, its score and the probability that it answers the question.
 
     `answer` are the words that answer: `span` of the line's text or, where that is None, its speaker's name.
-    `alone` is the probability where several lines may answer, whatever the others are. `is_wide`: the wide reader was
-    asked, about this line or others.
+    `alone` is the probability where several lines may answer, whatever the others are.
     """
 
     line: Line
@@ -84,7 +80,6 @@ class Hit:
     answer: str = ""
     span: tuple[int, int] | None = None
     alone: float = 0.0
-    is_wide: bool = False
 
 
 class Index(LineIndex):
@@ -102,9 +97,7 @@ class Index(LineIndex):
         found = self._read(question, names)
         if len(self.pictures) and (content := picture_asked(question)) is not None:
             # a line that surely answers stays before them
-            is_wide = are_read_wide(found)
-            pictured = [replace(hit, is_wide=is_wide) for hit in self._pictured(content, count)]
-            found = sorted([*found, *pictured], key=lambda hit: -hit.probability)
+            found = sorted([*found, *self._pictured(content, count)], key=lambda hit: -hit.probability)
         return found[:count]
 
     def _pictured(self, content: str, count: int) -> list[Hit]:
@@ -113,19 +106,12 @@ class Index(LineIndex):
         return [Hit(line, sure, sure, line.text, (0, len(line.text))) for line, sure in near]
 
     def _read(self, question: str, names: dict[str, str]) -> list[Hit]:
+        found = self.candidates(question, names)
         if self.reader is None:
-            found = self.candidates(question, names)[:READ]
-            return [Hit(e.line, e.score, 1 / (1 + math.exp(-8 * (e.score - 0.48))), e.line.text) for e in found]
-        if not len(self):
-            return []
-        looks = Looks(self, self.reader, question, names)
-        hits = _hits(looks.once(), ONCE, names)
-        if hits and hits[0].probability < SURE:
-            hits = [replace(hit, is_wide=True) for hit in _hits(looks.twice(), TWICE, names)]
+            return [Hit(e.line, e.score, 1 / (1 + math.exp(-8 * (e.score - 0.48))), e.line.text) for e in found[:READ]]
+        hits = _hits(scored(self.reader, question, names, found[:READ]), names)
         # what was not read follows: a scope or a time may still want it
-        return self._after_change_of_mind(hits) + [
-            Hit(each.line, LEAST_SCORE, 0.0, each.line.text) for each in looks.unread
-        ]
+        return self._after_change_of_mind(hits) + [Hit(e.line, LEAST_SCORE, 0.0, e.line.text) for e in found[READ:]]
 
     def _after_change_of_mind(self, hits: list[Hit]) -> list[Hit]:
         """The hits, the line first that took back what the best one said, as sure as that: "Scratch that, ..."."""
@@ -140,14 +126,14 @@ class Index(LineIndex):
 
     def _on_screen(self, moment: str, names: dict[str, str]) -> list[Hit]:
         """The last picture that came before a moment, told by a time or by what was said."""
-        at, sure, is_wide = moment_sample(moment), 1.0, False
+        at, sure = moment_sample(moment), 1.0
         if at is None:
             said = next((hit for hit in self._read(moment, names) if hit.line.kind == "speech"), None)
             if said is None:
                 return []
-            at, sure, is_wide = said.line.start_sample, said.probability, said.is_wide
+            at, sure = said.line.start_sample, said.probability
         lines = self.shown_at(at)
-        return [Hit(line, sure, sure, line.text, (0, len(line.text)), is_wide=is_wide) for line in lines]
+        return [Hit(line, sure, sure, line.text, (0, len(line.text))) for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,66 +146,30 @@ class Scored:
     lead: float
 
 
-class Looks:
-    """One question's looks at an index with lines: what was found and read in the first is not sought again."""
-
-    def __init__(self, index: LineIndex, reader: Reader, question: str, names: dict[str, str]) -> None:
-        self._index, self._reader, self._question, self._names = index, reader, question, names
-        self._fit, self._readings = index.fit(question, names), dict[str, Reading]()
-        self.unread: list[Candidate] = []
-
-    def once(self) -> list[Scored]:
-        """The best lines by the reader, best first."""
-        found = self._found(is_wide=False)
-        return self._scored(found, [self._readings[each.line.line_id] for each in found])
-
-    def twice(self) -> list[Scored]:
-        """The best lines, also those with an earlier subject, by the mean of the reader and the wide reader."""
-        found = self._found(is_wide=True)
-        wide = read(self._reader, self._question, self._names, found, is_wide=True)
-        return self._scored(found, [mean(self._readings[e.line.line_id], w) for e, w in zip(found, wide, strict=True)])
-
-    def _found(self, *, is_wide: bool) -> list[Candidate]:
-        candidates = self._index.ranked(self._fit, self._question, self._names, is_wide=is_wide)
-        found, self.unread = candidates[:READ], candidates[READ:]
-        new = [each for each in found if each.line.line_id not in self._readings]
-        if new:
-            readings = read(self._reader, self._question, self._names, new)
-            self._readings |= {each.line.line_id: reading for each, reading in zip(new, readings, strict=True)}
-        return found
-
-    def _scored(self, found: Sequence[Candidate], readings: Sequence[Reading]) -> list[Scored]:
-        scores = [
-            reading.logit + BY_WORDS * each.score + REPLIES * is_reply(self._question, each)
-            for each, reading in zip(found, readings, strict=True)
-        ]
-        best, second = sorted([*scores, LEAST_SCORE, LEAST_SCORE], reverse=True)[:2]
-        scored = [
-            Scored(each, reading, score, score - (second if score == best else best))
-            for each, reading, score in zip(found, readings, scores, strict=True)
-            # it counts among those that others must lead: how sure they are was fitted so
-            if not is_echo(self._question, each.line.text)
-        ]
-        return sorted(scored, key=lambda e: (-e.score, e.candidate.line.start_sample, e.candidate.line.line_id))
+def scored(reader: Reader, question: str, names: dict[str, str], found: Sequence[Candidate]) -> list[Scored]:
+    """The lines that may be offered, best first by the readers."""
+    readings = read(reader, question, names, found)
+    scores = [
+        reading.logit + BY_WORDS * each.score + REPLIES * is_reply(question, each)
+        for each, reading in zip(found, readings, strict=True)
+    ]
+    best, second = sorted([*scores, LEAST_SCORE, LEAST_SCORE], reverse=True)[:2]
+    lines = [
+        Scored(each, reading, score, score - (second if score == best else best))
+        for each, reading, score in zip(found, readings, scores, strict=True)
+        # it counts among those that others must lead: how sure they are was fitted so
+        if not is_echo(question, each.line.text)
+    ]
+    return sorted(lines, key=lambda e: (-e.score, e.candidate.line.start_sample, e.candidate.line.line_id))
 
 
-def _hits(scored: Sequence[Scored], curve: Curve, names: dict[str, str]) -> list[Hit]:
+def _hits(best: Sequence[Scored], names: dict[str, str]) -> list[Hit]:
     hits = []
-    for each in scored:
+    for each in best:
         line, fit = each.candidate.line, each.candidate.score
-        sure, alone = curve.probability(each.score, each.lead, fit), curve.probability(each.score, 0.0, fit)
+        sure, alone = CURVE.probability(each.score, each.lead, fit), CURVE.probability(each.score, 0.0, fit)
         hits.append(Hit(line, each.score, sure, _words_of(line, each.reading, names), each.reading.span, alone))
     return hits
-
-
-def mean(one: Reading, other: Reading) -> Reading:
-    """The mean of two readers' logits, and the words of the surer one."""
-    return Reading((one.logit + other.logit) / 2, max(one, other, key=lambda reading: reading.logit).span)
-
-
-def are_read_wide(hits: Sequence[Hit]) -> bool:
-    """Whether the wide reader was asked for what a search found."""
-    return any(hit.is_wide for hit in hits)
 
 
 def is_reply(question: str, candidate: Candidate) -> bool:
@@ -227,12 +177,10 @@ def is_reply(question: str, candidate: Candidate) -> bool:
     return _REPLY.match(candidate.line.text) is not None and is_echo(question, candidate.before)
 
 
-def read(
-    reader: Reader, question: str, names: dict[str, str], found: Sequence[Candidate], *, is_wide: bool = False
-) -> list[Reading]:
-    """The reader's readings; what others said is worth OTHERS_WORDS less where one speaker's words are asked for."""
+def read(reader: Reader, question: str, names: dict[str, str], found: Sequence[Candidate]) -> list[Reading]:
+    """The readers' readings; what others said is worth OTHERS_WORDS less where one speaker's words are asked for."""
     passages = [Passage(each.before, names.get(each.line.speaker, ""), _as_heard(each), each.wide) for each in found]
-    readings, asked = reader.read(question, passages, is_wide=is_wide), speaker_asked(question, names)
+    readings, asked = reader.read(question, passages), speaker_asked(question, names)
     return [
         replace(
             reading,

@@ -1,4 +1,4 @@
-"""How sure the index is of a line: the curves of services/decoder/retrieval.py, fitted on meetings for development."""
+"""How sure the index is of a line: the curve of services/decoder/retrieval.py, fitted on meetings for development."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from benchmarks.answers import written_meetings
 from services.decoder import retrieval
 from services.decoder.lineindex import LineIndex
 from services.decoder.reader import Reader
-from services.decoder.retrieval import Curve, Looks, Scored
+from services.decoder.retrieval import Curve, Scored
 from tools.train_decoder.groups import filled, readers
 from tools.train_decoder.meetings import Meeting, Question, make
 from tools.train_decoder.slides import make_with_slides
@@ -26,19 +26,15 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Case:
-    """One question: what a curve knows of the best line in the first look and in the second, and whether it is right.
+    """One question: what the curve knows of the best line, (3,): score, lead, fit; and whether it is right."""
 
-    `once` and `twice` are (3,): score, lead, fit.
-    """
-
-    once: Float
-    twice: Float
-    is_right: tuple[bool, bool]
+    known: Float
+    is_right: bool
     has_answer: bool
 
 
 def calibrate() -> None:
-    """Print both curves and what they do at some thresholds; every part counts as much as the others."""
+    """Print the curve and what it does at some thresholds; every part counts as much as the others."""
     parts = {
         "made": list(_made(make, "")),
         "slides": list(_made(make_with_slides, "slide")),
@@ -48,16 +44,10 @@ def calibrate() -> None:
     }
     cases = [case for part in parts.values() for case in part]
     weights = np.array([1 / len(part) for part in parts.values() for _ in part])
-    once, twice = np.array([case.once for case in cases]), np.array([case.twice for case in cases])
-    right = np.array([case.is_right for case in cases], float)
-    first = logistic(once, right[:, 0], weights)
-    is_unsure = probabilities(first, once) < retrieval.SURE
-    second = logistic(twice[is_unsure], right[is_unsure, 1], weights[is_unsure])
-    for name, curve in (("ONCE", first), ("TWICE", second)):
-        print(name, Curve(*curve.round(2).tolist()))
-    sure = np.where(is_unsure, probabilities(second, twice), probabilities(first, once))
-    is_right = np.where(is_unsure, right[:, 1], right[:, 0]) > 0
-    print(f"looked at twice {is_unsure.mean():.3f}")
+    known, is_right = np.array([case.known for case in cases]), np.array([case.is_right for case in cases])
+    curve = logistic(known, is_right.astype(float), weights)
+    print(Curve(*curve.round(2).tolist()))
+    sure = probabilities(curve, known)
     has = np.array([case.has_answer for case in cases])
     start = 0
     for part, members in parts.items():
@@ -76,11 +66,11 @@ def probabilities(curve: Float, features: Float) -> Float:
     return np.asarray(1 / (1 + np.exp(-(features @ curve[:-1] + curve[-1]))))
 
 
-def features(scored: list[Scored]) -> Float:
+def features(lines: list[Scored]) -> Float:
     """(3,) of the best line, cut as `Curve.probability` cuts them."""
-    if not scored:
+    if not lines:
         return np.array([retrieval.LEAST_SCORE, 0.0, 0.0])
-    best = scored[0]
+    best = lines[0]
     lead = min(max(best.lead, -retrieval.MOST_LEAD), retrieval.MOST_LEAD)
     return np.array([max(best.score, retrieval.LEAST_SCORE), lead, best.candidate.score])
 
@@ -99,10 +89,8 @@ def logistic(features: Float, right: Float, weights: Float) -> Float:
 
 
 def _case(index: LineIndex, reader: Reader, question: str, names: dict[str, str], gold: set[str], part: str) -> Case:
-    looks = Looks(index, reader, question, names)
-    found = [looks.once(), looks.twice()]
-    right = [bool(scored) and _is_right(scored[0], gold, part) for scored in found]
-    return Case(features(found[0]), features(found[1]), (right[0], right[1]), bool(gold or part))
+    best = retrieval.scored(reader, question, names, index.candidates(question, names)[: retrieval.READ])
+    return Case(features(best), bool(best) and _is_right(best[0], gold, part), bool(gold or part))
 
 
 def _is_right(best: Scored, gold: set[str], part: str) -> bool:

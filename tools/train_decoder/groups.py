@@ -72,7 +72,7 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
     for meeting in _meetings(kind, split, seeds):
         index = filled(LineIndex(encoder), meeting)
         for question in meeting.questions:
-            found = index.candidates(question.text, meeting.speakers, is_wide=is_wide)
+            found = index.candidates(question.text, meeting.speakers)
             gold = [c for c in found if int(c.line.source_id) in question.gold]
             if question.gold:
                 ranks.append(next((i for i, c in enumerate(found) if int(c.line.source_id) in question.gold), 99))
