@@ -1,5 +1,6 @@
 """The text of a screen over time: only what changed is read again, lines keep their ids and move with scrolling."""
 
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -42,11 +43,17 @@ _RIM_PX = 4
 
 @dataclass(frozen=True, slots=True)
 class ScreenLine:
-    """One line with its id; `is_accurate` once the accurate recogniser has read it."""
+    """One line with its id; `is_accurate` once the accurate recogniser has read it.
+
+    `rough` is what the live recogniser read, `checksum` that of the pixels in the line's box at that time, 0 when it is
+    not known.
+    """
 
     line_id: str
     line: TextLine
     is_accurate: bool = False
+    rough: str = ""
+    checksum: int = 0
 
 
 @dataclass(slots=True)
@@ -79,6 +86,8 @@ class ScreenText:
     `unchecked_px`: so many pixels were looked at in parts since the picture was looked at as a whole, and may hold
     lines that a look at the whole finds elsewhere, or not. `is_still` when the last update found nothing to read.
     """
+
+    _is_compared = True
 
     def __init__(self, lines: Sequence[ScreenLine] = (), next_number: int = 1, unchecked_px: int = 0) -> None:
         self.lines = list(lines)
@@ -114,6 +123,7 @@ class ScreenText:
             kept = [line for line in kept if not any(_is_same_place(line, known) for known in look.lines)]
             self._sort([*kept, *look.lines])
             return [(look.area, _boxes_in(kept, look.area))]
+        self._is_compared = False
         areas: list[Area] = []
         fresh: list[TextBox] = []
         for area, boxes in self._look(pixels, change, detector, changed):
@@ -135,7 +145,8 @@ class ScreenText:
             self.unchecked_px += sum(map(_size, areas))
         came: list[ScreenLine] = []
         for piece in recognizer.read_in_pieces(pixels, fresh, _as_read(kept)):
-            came += self._named([TextLine.of(fresh[at], text, pixels.shape) for at, text in piece.items()], changed)
+            read = [TextLine.of(fresh[at], text, pixels.shape) for at, text in piece.items()]
+            came += self._named(pixels, read, changed)
             self._sort([*kept, *came])
             if len(came) < len(fresh):
                 yield
@@ -233,24 +244,29 @@ class ScreenText:
             areas = _grown([*areas, *more], boxes, width, height)
         return [(area, _detect(pixels, area, detector)) for area in everything]
 
-    def _named(self, read: Sequence[TextLine], gone: list[ScreenLine]) -> list[ScreenLine]:
+    def _named(self, pixels: NDArray[np.uint8], read: Sequence[TextLine], gone: list[ScreenLine]) -> list[ScreenLine]:
         """Lines that were read under the ids of those gone that they continue, which are taken out of `gone`."""
         came = []
         for line in read:
             old = max(gone, key=lambda candidate: _likeness(candidate.line, line), default=None)
-            if old is not None and _likeness(old.line, line) > 0:
+            is_old = old is not None and _likeness(old.line, line) > 0
+            if old is not None and is_old:
                 gone.remove(old)
-                came.append(ScreenLine(old.line_id, line))
-            else:
-                came.append(ScreenLine(self._new_id(), line))
+            came.append(_as_of(pixels, old.line_id if old is not None and is_old else self._new_id(), line))
         return came
 
     def _new_id(self) -> str:
         self.next_number += 1
         return f"r{self.next_number - 1:06d}"
 
+    def is_seen_otherwise(self, pixels: NDArray[np.uint8]) -> bool:
+        """Whether a line looks otherwise than when it was read: a codec sends a sharper picture. Told once."""
+        is_compared, self._is_compared = self._is_compared, True
+        return not is_compared and any(_checksum(pixels, line.line) != line.checksum for line in self.lines)
+
     def check(self, pixels: NDArray[np.uint8], detector: TextDetector, recognizer: LineReader) -> None:
-        """Look at the whole picture again: lines that lie where they lay stay, others are read, what is not found goes.
+        """Look at the whole picture again: lines that lie where they lay and look as they looked stay, others are read,
+        what is not found goes. What is read as before keeps what the accurate recogniser made of it.
 
         Broken off, it is as if it had not begun.
         """
@@ -258,24 +274,27 @@ class ScreenText:
         fresh: list[TextBox] = []
         for box in in_reading_order(detector.detect(pixels)):
             old = min(left, key=lambda line: _distance_px(line.line.box, box), default=None)  # noqa: B023
-            if old is None or _distance_px(old.line.box, box) > _SAME_PX:
+            is_there = old is not None and _distance_px(old.line.box, box) <= _SAME_PX
+            if old is None or not is_there or _checksum(pixels, old.line) != old.checksum:
                 fresh.append(box)
                 continue
             left.remove(old)
-            line = TextLine.of(box, _as_read([old])[0], pixels.shape)
-            kept.append(replace(old, line=line))
+            kept.append(_in_box(pixels, old, box))
         came = []
         for box, read in zip(fresh, recognizer.read(pixels, fresh, _as_read(kept)), strict=True):
             old = max(left, key=lambda line: _overlap(line.line.xyxy, box.xyxy), default=None)  # noqa: B023
             is_old = old is not None and _overlap(old.line.xyxy, box.xyxy) > _SAME_PLACE
             if old is not None and is_old:
                 left.remove(old)
-            came.append(
-                ScreenLine(old.line_id if old and is_old else self._new_id(), TextLine.of(box, read, pixels.shape))
-            )
+                if read.text == old.rough:
+                    came.append(_in_box(pixels, old, box))
+                    continue
+            line = TextLine.of(box, read, pixels.shape)
+            came.append(_as_of(pixels, old.line_id if old is not None and is_old else self._new_id(), line))
         before = {line.line_id for line in self.lines}
         self._sort([*kept, *came])
         self.unchecked_px = 0
+        self._is_compared = True
         for look in self._looks:
             if look.is_shown:
                 look.check(self.lines, before)
@@ -303,6 +322,22 @@ class ScreenText:
             self.lines[index] = replace(old, line=line, is_accurate=True)
             for look in self._looks:
                 look.lines = [self.lines[index] if known is old else known for known in look.lines]
+
+
+def _as_of(pixels: NDArray[np.uint8], line_id: str, line: TextLine) -> ScreenLine:
+    """A line that the live recogniser has just read."""
+    return ScreenLine(line_id, line, rough=line.text, checksum=_checksum(pixels, line))
+
+
+def _in_box(pixels: NDArray[np.uint8], old: ScreenLine, box: TextBox) -> ScreenLine:
+    """The line as it was read, in a box that is a little better."""
+    line = TextLine.of(box, _as_read([old])[0], pixels.shape)
+    return replace(old, line=line, checksum=_checksum(pixels, line))
+
+
+def _checksum(pixels: NDArray[np.uint8], line: TextLine) -> int:
+    x0, y0, x1, y1 = _pixels(line.xyxy)
+    return zlib.crc32(np.ascontiguousarray(pixels[max(0, y0) : y1, max(0, x0) : x1]))
 
 
 def _is_rough(line: ScreenLine) -> bool:

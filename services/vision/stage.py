@@ -188,7 +188,9 @@ class VisionStage:
         if self._frame is None or "ocr" not in self.tasks:
             return None
         pixels = self._frame.pixels
-        if self._text.unchecked_px and (is_long or self._text.unchecked_px >= pixels.shape[0] * pixels.shape[1]):
+        if (
+            is_long and (self._text.unchecked_px or self._text.is_seen_otherwise(pixels))
+        ) or self._text.unchecked_px >= pixels.shape[0] * pixels.shape[1]:
             self._check(pixels)
         elif self._reads_again and not self._text.is_accurate:
             self._text.read_again(pixels, self._accurate, _LINES_PER_REST)
@@ -204,7 +206,7 @@ class VisionStage:
         """End of media: the last picture looked at as a whole and read accurately, if that says anything new."""
         if self._frame is None:
             return []
-        if self._text.unchecked_px:
+        if self._text.unchecked_px or self._text.is_seen_otherwise(self._frame.pixels):
             self._check(self._frame.pixels)
         if self._reads_again:
             self._text.read_again(self._frame.pixels, self._accurate)
@@ -423,4 +425,5 @@ def _line(entry: dict[str, object]) -> ScreenLine:
     if not isinstance(line, dict):
         raise TypeError(f"a line is {type(line).__name__}")
     text = TextLine(**(line | {"xyxy": tuple(line["xyxy"]), "box": TextBox(**line["box"])}))
-    return ScreenLine(str(entry["line_id"]), text, bool(entry["is_accurate"]))
+    rough, checksum = str(entry.get("rough", "")), int(str(entry.get("checksum", 0)))
+    return ScreenLine(str(entry["line_id"]), text, bool(entry["is_accurate"]), rough, checksum)
