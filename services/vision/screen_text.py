@@ -337,7 +337,7 @@ def _in_box(pixels: NDArray[np.uint8], old: ScreenLine, box: TextBox) -> ScreenL
 
 def _checksum(pixels: NDArray[np.uint8], line: TextLine) -> int:
     x0, y0, x1, y1 = _pixels(line.xyxy)
-    return zlib.crc32(np.ascontiguousarray(pixels[max(0, y0) : y1, max(0, x0) : x1]))
+    return zlib.crc32(pixels[max(0, y0) : y1, max(0, x0) : x1].tobytes())
 
 
 def _is_rough(line: ScreenLine) -> bool:

@@ -128,13 +128,13 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int, st
     held, groups = Groups([data / "dev.npz"]), Groups(sorted(data.glob("train*.npz")))
     params = [p for p in reader.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(params, lr=peak, weight_decay=0.01)
-    step, spent, epoch, place = 0, 0.0, 0, 0
+    step, before, epoch, place = 0, 0.0, 0, 0
     if checkpoint.exists():
         saved: dict[str, Any] = torch.load(checkpoint, weights_only=True)
         reader.load_state_dict(saved["reader"])
         optimiser.load_state_dict(saved["optimiser"])
-        step, spent, epoch, place = saved["step"], saved["spent"], saved["epoch"], saved["place"]
-    begun, before = time.process_time(), spent
+        step, before, epoch, place = saved["step"], saved["spent"], saved["epoch"], saved["place"]
+    begun = time.process_time()
     mean = np.zeros(3)
 
     def save() -> None:
@@ -143,7 +143,7 @@ def train(data: Path, base: Path, checkpoint: Path, steps: int, threads: int, st
                 "reader": reader.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "step": step,
-                "spent": spent,
+                "spent": before + time.process_time() - begun,
                 "epoch": epoch,
                 "place": place,
             },
