@@ -136,7 +136,9 @@ class Screen:
 
     def scroll(self, by_px: int) -> None:
         """Scroll the pane down by so much, as far as it goes."""
-        self._tab.evaluate("by => { document.querySelector('main').scrollTop += by }", by_px)
+        # a picture taken before it is painted would show the old place
+        painted = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+        self._tab.evaluate(f"by => {{ document.querySelector('main').scrollTop += by; return {painted} }}", by_px)
 
     def popup(self) -> None:
         """Open a box with three lines somewhere, or close the one that is open."""
