@@ -76,8 +76,6 @@ _REASONS = (
     "and I can show you the numbers,so let's decide next week,which is fine with me,and that is all from my side"
 ).split(",")
 _FACTS = ("door code", "hotel", "budget line", "train platform", "printer password", "contact", "lab room", "deadline")
-# Nobody says it, so the wide reader looks too.
-_UNANSWERED = "Which airline did the ambassador fly with?"
 _SYLLABLES = "ka ro mi ten sal vu dor pei lan gri zo bet".split()
 
 
@@ -341,10 +339,7 @@ async def _service(length_s: float, tokens: int) -> dict[str, Any]:
             for name in SPEAKERS:
                 await _asked(stub, name)
             full = await _resident(stub)
-            for name in SPEAKERS:
-                await _asked(stub, name, _UNANSWERED)
-            after = await _resident(stub)
-            result = {"opened_mb": opened, "with_four_full_contexts_mb": full, "and_wide_reader_mb": after}
+            result = {"opened_mb": opened, "with_four_full_contexts_mb": full}
     finally:
         process.terminate()
         await process.wait()
@@ -362,8 +357,8 @@ async def _resident(stub: decoder_pb2_grpc.DecoderServiceStub) -> int:
     return round(described.service.resident_bytes / 1e6)
 
 
-async def _asked(stub: decoder_pb2_grpc.DecoderServiceStub, name: str, question: str = fact(0)[1]) -> None:
-    async for _ in stub.Ask(pb.AskRequest(session_id=name, question=question, max_tokens=8)):
+async def _asked(stub: decoder_pb2_grpc.DecoderServiceStub, name: str) -> None:
+    async for _ in stub.Ask(pb.AskRequest(session_id=name, question=fact(0)[1], max_tokens=8)):
         pass
 
 

@@ -104,7 +104,7 @@ def test_training_learns_goes_on_and_is_kept(base: Path, data: Path, tmp_path: P
         "in:token_type_ids": np.array([[0, 0, 0, 1, 1, 1, 1]], np.int64),
         "in:attention_mask": np.ones((1, 7), np.int64),
     }
-    np.savez(golden, **fed)  # type: ignore[arg-type]
+    np.savez(golden, **fed)  # type: ignore[arg-type]  # as above
     export(base, checkpoint, None, 0.0, kept, golden)
     state = stored_state(kept)
     for name, value in saved["reader"].items():
@@ -125,7 +125,7 @@ def test_half_of_an_earlier_reader_lies_between_both(base: Path, data: Path, tmp
     golden = tmp_path / "golden.npz"
     ids = np.array([[CLS, 11, SEP, SEP, 11, SEP]], np.int64)
     fed = {"in:input_ids": ids, "in:token_type_ids": np.zeros_like(ids), "in:attention_mask": np.ones_like(ids)}
-    np.savez(golden, **fed)  # type: ignore[arg-type]
+    np.savez(golden, **fed)  # type: ignore[arg-type]  # as above
     export(base, tmp_path / "5.pt", tmp_path / "0.pt", 0.5, tmp_path / "mean.npz", golden)
     mean = stored_state(tmp_path / "mean.npz")
     moved = 0
@@ -140,7 +140,7 @@ def test_losses_want_the_right_line_or_none(data: Path) -> None:
 
     def of(logits: torch.Tensor) -> float:
         spans = torch.zeros(*batch["ids"].shape, 2)
-        return float(losses(lambda *_: (logits, spans), batch)[0])  # type: ignore[arg-type]
+        return float(losses(lambda *_: (logits, spans), batch)[0])  # type: ignore[arg-type]  # it only calls it
 
     right = batch["right"] * 20 - 10
     assert of(right) < 0.01 < of(torch.full_like(right, -10)) and of(-right) > 5
