@@ -33,15 +33,19 @@ async def gateway(address: str) -> AsyncIterator[Any]:
         try:
             yield session_pb2_grpc.SessionServiceStub(channel)
         except grpc.aio.AioRpcError as error:
-            raise explained(error, address) from error
+            is_connected = channel.get_state() is grpc.ChannelConnectivity.READY
+            raise explained(error, address, is_connected=is_connected) from error
 
 
-def explained(error: grpc.aio.AioRpcError, address: str) -> GatewayError:
-    """The sentence of the service, or one that says what to do where gRPC has none."""
+def explained(error: grpc.aio.AioRpcError, address: str, *, is_connected: bool = False) -> GatewayError:
+    """The sentence of the service, or one that says what to do where gRPC has none.
+
+    `is_connected`: the gateway is there, so what is away is a service behind it.
+    """
     code = error.code()
     details = error.details() or code.name
     match code:
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAVAILABLE if not is_connected:
             return GatewayError(f"the gateway at {address} cannot be reached ({details}); is `sensorium up` running?")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return GatewayError(f"the gateway at {address} took too long to answer")

@@ -1,7 +1,7 @@
 """Finding the line that answers a question, and the words of it that do.
 
-The first step (services/decoder/lineindex.py) brings the READ best lines by words and meaning; two readers
-(services/decoder/reader.py) read each beside the question. A line's score is their mean logit + BY_WORDS x the
+The first step (services/decoder/lineindex.py) brings the READ best lines by words and meaning; readers
+(services/decoder/reader.py) read each beside the question. A line's score is their logit + BY_WORDS x the
 score of the first step. `probability` is a logistic curve of that score, of its lead over the best other line and of
 the first step's score, fitted by `python -m tools.train_decoder calibrate` on meetings for development.
 """
@@ -18,7 +18,7 @@ from services.decoder.pictures import Pictures, picture_asked
 from services.decoder.reader import Passage, Reader, Reading
 from services.runtime.sentence import SentenceEncoder
 
-# What the first step's score adds to the reader's logit.
+# What the first step's score adds to the readers' logit.
 BY_WORDS = 1.0
 OTHERS_WORDS = 4.0
 # What a "Yes." or "No, ..." gains right after the same question was asked in the meeting: alone it says too little.
@@ -43,7 +43,7 @@ _TAKEN_BACK_WITHIN = 2
 # Lines that are read.
 READ = 10
 # Below it the best line is not offered as an answer.
-LEAST_PROBABILITY = 0.45
+LEAST_PROBABILITY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Curve:
 
 
 # docs/answers.md tells how it was fitted.
-CURVE = Curve(0.56, 0.28, 1.41, -2.44)
+CURVE = Curve(0.54, 0.29, 1.44, -2.42)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from protos.session.v1 import session_pb2 as pb
 from protos.session.v1 import session_pb2_grpc
 from services.gateway import minutes
 from services.gateway.answer_schema import parse_form
-from services.gateway.session import Session, refused
+from services.gateway.session import DECODER_AWAY, Session, refused
 from services.gateway.sessions import Sessions
 from services.gateway.voices import KnownVoice
 from services.runtime.describe import describe_process
-from services.runtime.errors import fail
+from services.runtime.errors import DrainingError, fail
 from services.runtime.stage import MediaError, OverloadedError
 from services.runtime.streams import Streams
 
@@ -106,7 +106,8 @@ class SessionSkin(session_pb2_grpc.SessionServiceServicer):
             async for part in self._sessions.ask(request.session_id, request.question, request.escalation, form):
                 await context.write(pb.AskResponse(part=part))
         except Exception as error:  # the top of a stream
-            await fail(context, error)
+            is_away = isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE
+            await fail(context, DrainingError(DECODER_AWAY) if is_away else error)
 
     async def See(
         self, request: pb.SeeRequest, context: "grpc.aio.ServicerContext[pb.SeeRequest, pb.SeeResponse]"

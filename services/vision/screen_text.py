@@ -259,8 +259,10 @@ class ScreenText:
         self.next_number += 1
         return f"r{self.next_number - 1:06d}"
 
-    def is_seen_otherwise(self, pixels: NDArray[np.uint8]) -> bool:
-        """Whether a line looks otherwise than when it was read: a codec sends a sharper picture. Told once."""
+    def compare_once(self, pixels: NDArray[np.uint8]) -> bool:
+        """Whether a line looks otherwise than when it was read: a codec sends a sharper picture. False until lines are
+        read again.
+        """
         is_compared, self._is_compared = self._is_compared, True
         return not is_compared and any(_checksum(pixels, line.line) != line.checksum for line in self.lines)
 

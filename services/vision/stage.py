@@ -189,7 +189,7 @@ class VisionStage:
             return None
         pixels = self._frame.pixels
         if (
-            is_long and (self._text.unchecked_px or self._text.is_seen_otherwise(pixels))
+            is_long and (self._text.unchecked_px or self._text.compare_once(pixels))
         ) or self._text.unchecked_px >= pixels.shape[0] * pixels.shape[1]:
             self._check(pixels)
         elif self._reads_again and not self._text.is_accurate:
@@ -206,7 +206,7 @@ class VisionStage:
         """End of media: the last picture looked at as a whole and read accurately, if that says anything new."""
         if self._frame is None:
             return []
-        if self._text.unchecked_px or self._text.is_seen_otherwise(self._frame.pixels):
+        if self._text.unchecked_px or self._text.compare_once(self._frame.pixels):
             self._check(self._frame.pixels)
         if self._reads_again:
             self._text.read_again(self._frame.pixels, self._accurate)

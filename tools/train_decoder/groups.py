@@ -15,16 +15,20 @@ from services.decoder.reader import Passage, Reader, Tokens
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.sentence import SentenceEncoder
 from tools.train_decoder.changes import make_with_changes
-from tools.train_decoder.meetings import Meeting, make
+from tools.train_decoder.meetings import Meeting, Question, make
 from tools.train_decoder.slides import make_with_slides
 from tools.train_decoder.talk import make_with_talk
-from tools.train_decoder.written import written
+from tools.train_decoder.written import together, written
 
 # Lines that the reader compares in training, the right ones among them.
 _LINES_A_GROUP = 4
 _MAX_RIGHT = 1
 # Lines after a right one of which one is compared with it.
 _AFTER = 4
+# Utterances after an answer of which one may be a new one; and of those answers that stay true the share that is looked
+# at.
+_LATER, _STILL_TRUE = 8, 0.4
+_BY_HAND = {"written": written, "together": together, "later": written}
 SomeIndex = TypeVar("SomeIndex", bound=LineIndex)
 
 
@@ -60,7 +64,8 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
     """Tokenise the groups of some meetings into one npz.
 
     They are "spoken" alone, with "slides", also with "talk", with talk and "changes", or all that were "written" by
-    hand, with the errors of each seed.
+    hand, with the errors of each seed; "together": those, some of them in one long session; "later": of those what is
+    said after an answer, of which one line may be a new answer in its place.
 
     `is_wide`: as the wide reader sees them.
     """
@@ -70,24 +75,21 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
     sizes = []
     ranks = []
     for meeting in _meetings(kind, split, seeds):
-        index = filled(LineIndex(encoder), meeting)
+        index, lines = filled(LineIndex(encoder), meeting), lines_of(meeting)
         for question in meeting.questions:
-            found = index.candidates(question.text, meeting.speakers)
-            gold = [c for c in found if int(c.line.source_id) in question.gold]
-            if question.gold:
-                ranks.append(next((i for i, c in enumerate(found) if int(c.line.source_id) in question.gold), 99))
-                if not gold:
+            if kind == "later":
+                right, wrong = _later(lines, question, rng)
+                if not right + wrong:
                     continue
-            neither = question.gold.keys() | question.outdated
-            wrong = [c for c in found[: _LINES_A_GROUP * 2] if int(c.line.source_id) not in neither]
-            right = rng.sample(gold, min(_MAX_RIGHT, len(gold)))
-            if kind in ("changes", "written") and right:
-                # what is said next may be another answer, and mostly is none
-                after = _after(index, right[0], found, neither, rng)
-                wrong = after + [c for c in wrong if c.line not in [other.line for other in after]]
-            hard = wrong[: rng.randint(1, 3)]
-            easy = [c for c in wrong if c not in hard]
-            wrong = (hard + rng.sample(easy, min(len(easy), _LINES_A_GROUP)))[: _LINES_A_GROUP - len(right)]
+            else:
+                found = index.candidates(question.text, meeting.speakers)
+                gold = [c for c in found if int(c.line.source_id) in question.gold]
+                if question.gold:
+                    ranks.append(next((i for i, c in enumerate(found) if c in gold), 99))
+                    if not gold:
+                        continue
+                right = rng.sample(gold, min(_MAX_RIGHT, len(gold)))
+                wrong = _wrong(index, question, right, found, rng, is_hard=kind in ("changes", *_BY_HAND))
             sizes.append(len(right) + len(wrong))
             for candidate in right + wrong:
                 speaker = meeting.speakers.get(candidate.line.speaker, "")
@@ -109,14 +111,57 @@ def write(kind: str, split: str, seeds: range, path: Path, *, is_wide: bool = Fa
                 ids += encoded.ids
     np.savez(path, ids=np.array(ids, np.int32), rows=np.array(rows, np.int64), sizes=np.array(sizes, np.int64))
     print(f"{kind}, {split}: {len(sizes)} questions, {len(rows)} lines, {len(ids) / len(rows):.1f} tokens a line")
-    for k in (1, 4, 8, 12, 16):
+    for k in (1, 4, 8, 12, 16) if ranks else ():
         print(f"recall@{k} {np.mean(np.array(ranks) < k):.3f}")
 
 
 def _meetings(kind: str, split: str, seeds: range) -> Iterator[Meeting]:
     made = {"spoken": make, "slides": make_with_slides, "talk": make_with_talk, "changes": make_with_changes}
     for seed in seeds:
-        yield from written(split, seed) if kind == "written" else [made[kind](split, seed)]
+        yield from _BY_HAND[kind](split, seed) if kind in _BY_HAND else [made[kind](split, seed)]
+
+
+def _wrong(
+    index: LineIndex,
+    question: Question,
+    right: Sequence[Candidate],
+    found: Sequence[Candidate],
+    rng: random.Random,
+    *,
+    is_hard: bool,
+) -> list[Candidate]:
+    """Found lines that do not answer and did not: the best few and some others. `is_hard`: one of what is said next."""
+    neither = question.gold.keys() | question.outdated
+    wrong = [c for c in found[: _LINES_A_GROUP * 2] if int(c.line.source_id) not in neither]
+    if is_hard and right:
+        # what is said next may be another answer, and mostly is none
+        after = _after(index, right[0], found, neither, rng)
+        wrong = after + [c for c in wrong if c.line not in [other.line for other in after]]
+    hard = wrong[: rng.randint(1, 3)]
+    easy = [c for c in wrong if c not in hard]
+    return (hard + rng.sample(easy, min(len(easy), _LINES_A_GROUP)))[: _LINES_A_GROUP - len(right)]
+
+
+def _later(lines: Sequence[Line], question: Question, rng: random.Random) -> tuple[list[Candidate], list[Candidate]]:
+    """Of what is said after a line that answers, or did, the new answer, if there is one, and others."""
+    if not question.gold or (not question.outdated and rng.random() > _STILL_TRUE):
+        return [], []
+    said = _said_after(lines, rng.choice(sorted(question.outdated or question.gold)))
+    right = [c for c in said if question.outdated and int(c.line.source_id) in question.gold]
+    wrong = [c for c in said if int(c.line.source_id) not in question.gold.keys() | question.outdated]
+    if question.outdated and not right:
+        return [], []
+    count = _LINES_A_GROUP - len(right[:1])
+    return right[:1], rng.sample(wrong, min(count, len(wrong)))
+
+
+def _said_after(lines: Sequence[Line], place: int) -> list[Candidate]:
+    """The next lines of speech, each with the words of the line at that place and of the one before it."""
+    told, before, said = lines[place].text, "", []
+    for line in [line for line in lines[place + 1 :] if line.kind == "speech"][:_LATER]:
+        said.append(Candidate(line, before or told, f"{told} {before}".strip(), 0.0, 0.0, 0.0))
+        before = line.text
+    return said
 
 
 def _after(

@@ -17,6 +17,8 @@ from tools.train_decoder.noise import Noise
 
 _PATH = Path(__file__).parent / "written.jsonl"
 _EVERY = 8
+# Meetings of one long session, and seconds between them.
+_A_SESSION, _PAUSE_S = 6, 60.0
 
 
 def written(split: str, seed: int) -> list[Meeting]:
@@ -27,6 +29,33 @@ def written(split: str, seed: int) -> list[Meeting]:
         rng = random.Random(f"{seed}-{number}")  # noqa: S311  # not for secrets
         meetings.append(_noisy(meeting_of(record, split), rng))
     return meetings
+
+
+def together(split: str, seed: int) -> list[Meeting]:
+    """The same meetings in an order that the seed gives, some in one session: other lines are near what one asks."""
+    meetings = written(split, seed)
+    random.Random(seed).shuffle(meetings)  # noqa: S311  # not for secrets
+    return [_joined(meetings[i : i + _A_SESSION]) for i in range(0, len(meetings), _A_SESSION)]
+
+
+def _joined(meetings: list[Meeting]) -> Meeting:
+    speakers, lines, questions = dict[str, str](), list[Piece](), list[Question]()
+    for number, meeting in enumerate(meetings):
+        first, begin = len(lines), lines[-1].second + _PAUSE_S if lines else 0.0
+        speakers |= {f"{number}{who}": name for who, name in meeting.speakers.items()}
+        lines += [
+            replace(e, second=begin + e.second, who=e.who if e.who == "screen" else f"{number}{e.who}")
+            for e in meeting.lines
+        ]
+        questions += [
+            replace(
+                question,
+                gold={first + line: place for line, place in question.gold.items()},
+                outdated=frozenset(first + line for line in question.outdated),
+            )
+            for question in meeting.questions
+        ]
+    return Meeting("; ".join(m.name for m in meetings), meetings[0].split, speakers, lines, questions, [])
 
 
 @cache

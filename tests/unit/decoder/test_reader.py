@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,30 @@ def test_a_line_is_read_the_same_alone_and_beside_others(reader: Reader) -> None
     assert np.allclose([a.logit for a in together], [a.logit for a in alone], atol=0.05)
     assert [a.span for a in together] == [a.span for a in alone]
     assert reader.read(question, []) == []
+
+
+def test_the_wide_reader_reads_the_surest_lines_alone(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, run = [], reader._wide.run
+    monkeypatch.setattr(reader._wide, "run", lambda feeds: runs.append(feeds) or run(feeds))
+    lines = [passage(f"Tom has written song number {i}.") for i in range(9)]
+    *others, answers = reader.read("When is the harbour report due?", [*lines, passage("The report is due on Monday.")])
+    assert answers.logit > max(other.logit for other in others)
+    assert len(runs) == 4
+
+
+def test_the_wide_reader_reads_on_while_the_surest_line_was_read_by_one(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, run = [], reader._wide.run
+
+    def doubt(feeds: Any) -> dict[str, Any]:
+        runs.append(feeds)
+        out = run(feeds)
+        return out | {"evidence": out["evidence"] - 50}
+
+    monkeypatch.setattr(reader._wide, "run", doubt)
+    reader.read("When is the report due?", [passage(f"The report is due on May {i}.") for i in range(1, 8)])
+    assert len(runs) == 7
 
 
 def test_the_line_that_answers_reads_better_than_one_with_the_same_words(reader: Reader) -> None:

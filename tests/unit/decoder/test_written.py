@@ -1,6 +1,6 @@
 import pytest
 
-from tools.train_decoder.written import meeting_of, written
+from tools.train_decoder.written import meeting_of, together, written
 
 RECORD = {
     "name": "ferry line",
@@ -49,3 +49,17 @@ def test_a_seed_gives_its_own_errors_of_recognition() -> None:
         return [line.text for meeting in written("dev", seed) for line in meeting.lines]
 
     assert texts(1) == texts(1) and texts(1) != texts(2)
+
+
+def test_several_meetings_in_one_session_keep_their_answers_and_their_speakers_apart() -> None:
+    alone, sessions = written("dev", 1), together("dev", 1)
+    assert len(sessions) == -(-len(alone) // 6)
+    told = {q.text: (m.lines[i].text, q.gold[i]) for m in alone for q in m.questions for i in q.gold}
+    for session in sessions:
+        assert [line.second for line in session.lines] == sorted(line.second for line in session.lines)
+        assert {line.who for line in session.lines} - {"screen"} <= session.speakers.keys()
+        for question in session.questions:
+            assert [(session.lines[i].text, place) for i, place in question.gold.items()] == (
+                [told[question.text]] if question.gold else []
+            )
+    assert sum(len(session.questions) for session in sessions) == sum(len(meeting.questions) for meeting in alone)

@@ -12,14 +12,19 @@ import pytest
 from protos.decoder.v1 import decoder_pb2, decoder_pb2_grpc
 from protos.expert.v1 import expert_pb2_grpc
 from protos.session.v1 import session_pb2 as pb
+from protos.session.v1 import session_pb2_grpc
 from services.gateway.feed import Feed
+from services.gateway.service import SessionSkin
 from services.gateway.session import DECODER_AWAY, MAX_QUESTIONS, publish_answer
 from services.runtime.errors import DrainingError, abort
 from services.runtime.expert import ExpertSkin
 from services.runtime.settings import ServiceSettings
 from services.runtime.stage import OverloadedError
+from services.runtime.streams import Streams
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.test_links import PICTURE, Namer
+from tools.client import gateway as client
+from tools.errors import GatewayError
 
 BUSY = OverloadedError("some lines are not read yet; ask again soon", retry_after_s=5.0)
 
@@ -206,6 +211,29 @@ async def test_the_decoders_own_sentence_is_read_by_who_asks(gateway: Gateway, k
         assert (await gateway.client.post(f"/api/sessions/{kept}/ask", json=body)).status_code == 202
         async with asyncio.timeout(20):
             assert (await told).answer.part.answer.text == "Some lines are not read yet; ask again soon."
+
+
+async def test_who_asks_over_grpc_is_told_that_it_is_the_decoder_that_died(gateway: Gateway, kept: str) -> None:
+    server = grpc.aio.server()
+    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionSkin(gateway.sessions, Streams(1)), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+
+    async def ask() -> list[Any]:
+        async with client(address) as stub:
+            return [part async for part in stub.Ask(pb.AskRequest(session_id=kept, question="Who owns it?"))]
+
+    try:
+        async with serving(gateway, Decoder()), asyncio.timeout(20):
+            assert (await ask())[-1].part.answer.text == "Priya does."
+        # it has been shown the session: nothing waits for it to come back
+        with pytest.raises(GatewayError) as told:
+            await ask()
+        assert str(told.value) == DECODER_AWAY
+    finally:
+        await server.stop(None)
+    with pytest.raises(GatewayError, match=f"the gateway at {address} cannot be reached"):
+        await ask()
 
 
 async def test_who_asks_while_the_decoder_is_away_is_told_soon(
