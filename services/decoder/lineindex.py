@@ -24,7 +24,7 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,8 @@ _STOP = frozenset(
 )
 # The share of the words of a line that are those of a question, when the line repeats it.
 ECHO = 0.75
+# Words that the screen must repeat to be a caption.
+CAPTION = 4
 _OPENING = re.compile(r"(?:okay|ok|so|well|right|sorry|hey|hmm|good|now|next)[,.!]?", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
 _ABOUT_ASKING = re.compile(
@@ -210,7 +212,7 @@ class LineIndex:
             candidate = Candidate(line, *self._before(row, line), *fits, tuple(fit.heard.get(row, ())))
             found.append((float(order[row]) + kind, candidate))
         found.sort(key=lambda each: (-each[0], each[1].line.start_sample, each[1].line.line_id))
-        return [candidate for _, candidate in found[:_CANDIDATES]]
+        return without_captions([candidate for _, candidate in found[:_CANDIDATES]])
 
     def _scores(self, fits: Float, question: str, names: dict[str, str]) -> Float:
         """The score of every row with the rows before it and its speaker."""
@@ -428,6 +430,25 @@ def is_echo(question: str, text: str) -> bool:
     *before, last = [part for part in _SENTENCE.split(text) if not _OPENING.fullmatch(part)] or [""]
     words = _content(last)
     return not before and last.endswith("?") and bool(words) and len(words & asked) >= ECHO * len(words)
+
+
+def without_captions(found: Sequence[Candidate]) -> list[Candidate]:
+    """The lines but those with which the screen repeats one of them, word for word, after somebody had begun to say it.
+
+    Captions would stand in the place of the utterance that they show, and of all others.
+    """
+    said = [(each.line.start_sample, _words_between(each.line.text)) for each in found if each.line.kind == "speech"]
+
+    def is_caption(line: Line) -> bool:
+        words = _words_between(line.text)
+        is_long = words.count(" ") > CAPTION
+        return is_long and any(begun <= line.start_sample and words in spoken for begun, spoken in said)
+
+    return [each for each in found if each.line.kind == "speech" or not is_caption(each.line)]
+
+
+def _words_between(text: str) -> str:
+    return f" {' '.join(_TOKEN.findall(text.lower()))} "
 
 
 def _content(text: str) -> set[str]:

@@ -53,6 +53,20 @@ def test_the_line_with_the_answer_is_first_and_questions_without_one_get_none(
     assert refused / strange >= 0.9, f"{refused} of {strange}"
 
 
+def test_a_caption_does_not_stand_for_the_utterance_that_it_shows(encoder: SentenceEncoder, reader: Reader) -> None:
+    said = Line("speech:u:0", "speech", "The launch of the Vega C is on the ninth of May.", "S1", 2 * S, 5 * S, "u")
+    parts = ("launch of the Vega C is on", "on the ninth of May", "the ninth", "The launch of the Vega C is in June")
+    shown = [
+        Line(f"screen:{at}:{i}", "screen", part, "", at * S, at * S + S, f"{at}:{i}")
+        for at in (1, 3)
+        for i, part in enumerate(parts)
+    ]
+    index = indexed(encoder, reader, [said, *shown])
+    found = [hit.line.line_id for hit in index.search("When is the launch of the Vega C?", {}, READ)]
+    # Short words are no caption, nor are others, nor what stood there before it was said.
+    assert sorted(found) == sorted({"speech:u:0", *(line.line_id for line in shown)} - {"screen:3:0", "screen:3:1"})
+
+
 def test_a_replaced_line_is_not_found_any_more(encoder: SentenceEncoder, reader: Reader) -> None:
     index = Index(encoder, reader)
     old = Line("speech:u:0", "speech", "The rocket is a bega sea.", "S1", 0, S, "u")
