@@ -115,6 +115,12 @@ class Reader:
         self._pool = ThreadPoolExecutor(_AT_ONCE, "reader")
         self.parameters = manifest(NAME).parameters
 
+    def open(self) -> None:
+        """Open the graphs, so that the first question need not wait for that."""
+        nothing = [Passage("", "", Line("", "speech", "", "", 0, 0, ""))]
+        for engine in (self._engine, self._wide):
+            self._run(engine, "", nothing)
+
     def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
         """For each passage its logit and span; the surest line is one that both readers have read."""
         readings = self._run(self._engine, question, passages)

@@ -90,6 +90,11 @@ class Index(LineIndex):
         self.reader = reader
         self.pictures = Pictures()
 
+    def open(self) -> None:
+        """Open what reads, so that the first question need not wait for that."""
+        if self.reader is not None:
+            self.reader.open()
+
     def search(self, question: str, names: dict[str, str], count: int = 5) -> list[Hit]:
         """The best lines for a question, best first. `names` are what the speakers are called."""
         if (moment := on_screen_when(question)) is not None and (hits := self._on_screen(moment, names)):

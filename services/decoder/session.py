@@ -239,6 +239,8 @@ class Session:
 
     async def _work(self) -> None:
         try:
+            await self._changed.wait()
+            await self.compute(self._index.open)
             while True:
                 await self._changed.wait()
                 self._changed.clear()

@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from engines.residency import process
 from services.decoder.context import LiveContext
+from services.decoder.reader import Reader
 from services.decoder.retrieval import Index
 from services.decoder.session import Session
 from services.runtime.percept import Transcript, Word
@@ -53,5 +55,22 @@ async def test_what_waits_for_work_that_failed_is_bounded(
             assert await session.read_all() == 0
             found = {hit.line.text for hit in await session.search("line?", 8)}
             assert {"Line5.", "Line6.", "Line7."} <= found and not {"Line3.", "Line4."} & found
+        finally:
+            session.close()
+
+
+async def test_the_readers_are_open_before_the_first_question(encoder: SentenceEncoder) -> None:
+    def opened() -> int:
+        return sum(count for name, count in process().opened.items() if name.startswith("reader/"))
+
+    with ThreadPoolExecutor(1) as executor:
+        session = Session("new", executor, executor, Index(encoder, Reader()), lambda: None, lambda word: None)
+        try:
+            before = opened()
+            session.flush()
+            await session.caught_up()
+            assert opened() == before + 2
+            await session.search("Who?", 1)
+            assert opened() == before + 2
         finally:
             session.close()
