@@ -81,7 +81,7 @@ def ocr(expert: VisionExpert, media: Path, rows: Sequence[Row]) -> Row:
             start_s = ocr_peers.cpu_s()
             lines = peer(frame.pixels)
             spent_s = ocr_peers.cpu_s() - start_s
-            peer_missed[name] += missed_characters(words, lines)
+            peer_missed[name] += missed_characters(words, (text for text, _ in lines))
             if is_720p:
                 peer_ms[name].append(1000 * spent_s)
     return {

@@ -10,7 +10,7 @@ from services.runtime.percept import BoxXyxy
 from services.vision.scripts import script_of
 from services.vision.tesseract import DATA, LEAST_SURE
 from services.vision.text_detection import TextBox, TextDetector
-from services.vision.text_recognition import ReadLine, TextRecognizer, read_keys
+from services.vision.text_recognition import SHAPES, ReadLine, TextRecognizer, read_keys
 
 TINY = "ppocrv6-tiny"
 SMALL = "ppocrv6-small"
@@ -19,8 +19,8 @@ _BOX_THRESHOLD = 0.4
 _SHORT = 2
 _MIN_CONFIDENCE = 0.5
 _MIN_CONFIDENCE_SHORT = 0.7
+_LONE_CONFIDENCE = 0.9
 _IDEOGRAPHIC = frozenset({"Hani", "Jpan"})
-_SHAPES = frozenset(map(chr, range(0x25A0, 0x2600)))  # Unicode's block of geometric shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,12 @@ class TextLine:
         """False for icons and texture, which are read with little confidence, the more so when short.
 
         A line without text is one in a script that cannot be read here. A lone shape is a checkbox, a radio
-        button or a bullet, however surely it is read.
+        button or a bullet, however surely it is read. What the detector did not take for text is so where it is surely
+        a figure.
         """
-        if len(self.text) == 1 and self.text in _SHAPES:
+        if self.box.is_lone:
+            return self.text.isdecimal() and self.confidence >= _LONE_CONFIDENCE
+        if len(self.text) == 1 and self.text in SHAPES:
             return False
         if 0 < len(self.text) <= _SHORT:
             least = _MIN_CONFIDENCE_SHORT

@@ -204,6 +204,8 @@ def _script_of_picture(lines: Sequence[ReadLine]) -> str:
 
 def is_doubtful(line: ReadLine, box: TextBox) -> bool:
     """True for what may be in another script than it was read as."""
+    if box.is_lone:
+        return False
     letters = {char for char in line.text if char.isalpha()}
     return (
         line.confidence < _SURE

@@ -22,6 +22,9 @@ _MIN_SIDE_PX = 3.0
 # the angle of a thin kernel is not known better, and screens are level.
 _LEVEL_RISE = 0.25
 _LEVEL_RISE_PX = 1.5
+# A lone character: its edges' least steepness, its height, its width by its height. More of them are a picture.
+_LEAST_EDGE, _LONE_PX, _LONE_ASPECT, _MOST_LONE = 48, (7, 32), (0.2, 0.9), 64
+_AROUND = np.ones((3, 3), np.uint8)
 # The network sees at most this many pixels: 1080p as it is, 4K at half size. Memory grows with it
 # (about 350 bytes a pixel in the tiny model), so this is also the bound on memory.
 MAX_DETECTION_PX = 2_100_000
@@ -29,7 +32,10 @@ MAX_DETECTION_PX = 2_100_000
 
 @dataclass(frozen=True, slots=True)
 class TextBox:
-    """One line found: centre, size along and across the line in pixels, angle in degrees, score in [0, 1]."""
+    """One line found: centre, size along and across the line in pixels, angle in degrees, score in [0, 1].
+
+    `is_lone`: one character or an icon that the network passed over (`lone_characters`).
+    """
 
     center_x: float
     center_y: float
@@ -37,6 +43,7 @@ class TextBox:
     height_px: float
     angle_deg: float
     score: float
+    is_lone: bool = False
 
     @property
     def xyxy(self) -> BoxXyxy:
@@ -72,7 +79,8 @@ class TextDetector:
         image = Picture(pixels, size, network_size(width, height, share), _LEVELS, averages=True)
         out = self._engine.run({self._input: image}, [self._output])[self._output]
         probability = np.asarray(out[0, 0, : size[1], : size[0]], np.float32)
-        return [_scaled(box, 1 / scale) for box in boxes_of(probability, self._box_threshold)]
+        boxes = boxes_of(probability, self._box_threshold)
+        return [*boxes, *lone_characters(pixels, boxes)] if scale == 1 else [_scaled(box, 1 / scale) for box in boxes]
 
 
 def _scaled_size(width: int, height: int, share: float) -> tuple[float, tuple[int, int]]:
@@ -103,6 +111,33 @@ def boxes_of(probability: NDArray[np.float32], box_threshold: float) -> list[Tex
             continue
         boxes.append(_unclipped(np.asarray(contour, np.int32), (x, y, w, h), score))
     return joined(boxes)
+
+
+def lone_characters(pixels: NDArray[np.uint8], boxes: Sequence[TextBox]) -> list[TextBox]:
+    """Ink of a character's size and shape in (h, w, 3) uint8 BGR, outside of boxes and with nothing beside it.
+
+    The network passes over single figures, as those that lead to the next pages.
+    """
+    edges = cv2.morphologyEx(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), cv2.MORPH_GRADIENT, _AROUND) > _LEAST_EDGE
+    for box in boxes:
+        x0, y0, x1, y1 = (max(0, round(edge)) for edge in box.xyxy)
+        edges[y0:y1, x0:x1] = False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(edges.astype(np.uint8), connectivity=8)
+    # Label 0 is the background; edges lie one pixel around the ink.
+    x, y, w, h = (stats[1:, :4] + (1, 1, -2, -2)).T
+    height, width = edges.shape
+    is_inside = (x > 1) & (y > 1) & (x + w < width - 1) & (y + h < height - 1)
+    is_sized = (h >= _LONE_PX[0]) & (h <= _LONE_PX[1]) & (w >= _LONE_ASPECT[0] * h) & (w <= _LONE_ASPECT[1] * h)
+    found = np.flatnonzero(is_inside & is_sized)
+    if len(found) > _MOST_LONE:
+        return []
+    lone = []
+    for index in found:
+        left, top, long, high = (float(each[index]) for each in (x, y, w, h))
+        is_near = (x < left + long + high) & (x + w > left - high) & (np.abs(y + h / 2 - top - high / 2) < high / 2)
+        if (is_near & (h > 0.4 * high) & (h < 2 * high)).sum() == 1:  # itself
+            lone.append(TextBox(left + long / 2, top + high / 2, long + high / 2, 1.5 * high, 0.0, 0.0, is_lone=True))
+    return lone
 
 
 def joined(boxes: Sequence[TextBox]) -> list[TextBox]:

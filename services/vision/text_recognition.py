@@ -33,6 +33,9 @@ _SPACE_RATIO = 0.8
 # An ideograph next to at least two other letters, read with less than this probability, is an icon.
 _SURE = 0.9
 _MIN_LETTERS = 3
+SHAPES = frozenset(map(chr, range(0x25A0, 0x2600)))  # Unicode's block of geometric shapes
+# What a lone "I" is taken for.
+_LIKE_I = frozenset("|l")
 # What reaches out of a line's box above and below is not its own where it is thinner than this part of its height, or
 # fills no more than this of the rectangle around it. So far above and below is looked.
 _THIN = 0.25
@@ -162,11 +165,20 @@ class TextRecognizer:
             # The room inside empty brackets is often taken for a space.
             is_empty = (left, right) == ("(", ")") and gap < _WIDE_GAP_PX
             text.append(f" {right}" if (is_space or missed) and not is_empty else right)
-        return ReadLine(_without_icon("".join(text), [float(sure[at]) for at, _ in chars]), confidence)
+        return ReadLine(without_icon("".join(text), [float(sure[at]) for at, _ in chars]), confidence)
 
 
-def _without_icon(text: str, probabilities: Sequence[float]) -> str:
-    """Drop one unsure ideograph before or behind a Latin word: icons are read as such; a sure one is set apart."""
+def without_icon(text: str, probabilities: Sequence[float]) -> str:
+    """Drop a shape or one unsure character that stands apart before a label: icons are read as such.
+
+    An ideograph before or behind a Latin word need not stand apart; a sure one is set apart. `probabilities` are those
+    of all characters but the spaces.
+    """
+    rest, is_unsure = text[1:].lstrip(), text[1:2] == " " and probabilities[0] < _SURE
+    if (is_unsure or text[0] in SHAPES) and _is_label(rest):
+        text, probabilities = rest, probabilities[1:]
+    elif is_unsure and text[0] in _LIKE_I and rest[:1].islower():
+        text = f"I {rest}"
     ideographs = [index for index, char in enumerate(text) if not _is_spaced(char)]
     if len(ideographs) != 1 or sum(char.isalpha() for char in text) < _MIN_LETTERS:
         return text
@@ -176,6 +188,11 @@ def _without_icon(text: str, probabilities: Sequence[float]) -> str:
         return text
     is_sure = probabilities[0 if last else -1] >= _SURE
     return " ".join(part for part in (first, middle if is_sure else "", last) if part)
+
+
+def _is_label(text: str) -> bool:
+    """Whether it begins as labels do, not as what goes on in small letters ("I agree") or with a sign ("x = 1")."""
+    return text[:1].isalnum() and not text[0].islower() and sum(char.isalnum() for char in text) >= _MIN_LETTERS - 1
 
 
 def _pairs(chars: Sequence[tuple[int, str]]) -> list[tuple[tuple[int, str], tuple[int, str]]]:

@@ -5,8 +5,8 @@ import pytest
 from services.runtime.percept import BoxXyxy
 from services.vision.ocr import TINY, TextLine, in_reading_order, script_of
 from services.vision.service import VisionExpert
-from services.vision.text_detection import TextBox, boxes_of, joined
-from services.vision.text_recognition import ReadLine, ink, line_image
+from services.vision.text_detection import TextBox, boxes_of, joined, lone_characters
+from services.vision.text_recognition import ReadLine, ink, line_image, without_icon
 from tests.unit.vision.conftest import Draw, Pixels
 
 
@@ -141,6 +141,26 @@ def test_an_icon_that_looks_like_an_ideograph_is_dropped(
     assert read.text == "Weekly digest"
 
 
+@pytest.mark.parametrize(
+    ("text", "sure", "read"),
+    [
+        ("O Teams", 0.76, "Teams"),
+        ("8 Due date", 0.4, "Due date"),
+        ("■Assignee", 0.99, "Assignee"),
+        ("| agree", 0.4, "I agree"),
+        ("l think so", 0.6, "I think so"),
+        # What is sure, or no label follows, stays.
+        ("8 Due dates", 0.95, "8 Due dates"),
+        ("x = it", 0.7, "x = it"),
+        ("I agree", 0.5, "I agree"),
+        ("O", 0.5, "O"),
+        ("O T", 0.5, "O T"),
+    ],
+)
+def test_an_icon_before_a_label_is_dropped(text: str, sure: float, read: str) -> None:
+    assert without_icon(text, [sure] + [1.0] * (len(text.replace(" ", "")) - 1)) == read
+
+
 def test_ideographs_that_are_text_stay(expert: VisionExpert) -> None:
     font = cv2.FontFace("uni")
     for text in ("日本語 Weekly", "Weekly 報告"):
@@ -149,6 +169,22 @@ def test_ideographs_that_are_text_stay(expert: VisionExpert) -> None:
         (found,) = expert.detector().detect(pixels)
         (read,) = expert.recognizer("ppocrv6-small").read(pixels, [found])
         assert read.text.replace(" ", "") == text.replace(" ", "")
+
+
+def test_single_figures_are_found_without_the_network_and_no_icons(expert: VisionExpert, draw: Draw) -> None:
+    figures = tuple((str(number), 60 * number, 40 * number) for number in range(1, 8))
+    pixels = draw((*figures, ("in a word", 400, 60)))
+    cv2.rectangle(pixels, (480, 140), (481, 160), (0, 0, 0), -1)
+    cv2.polylines(pixels, [np.array([(520, 204), (526, 211), (520, 218)])], False, (0, 0, 0), 2)
+    cv2.circle(pixels, (570, 280), 7, (0, 0, 0), 2)
+    boxes = lone_characters(pixels, [])
+    lines = [
+        TextLine.of(found, read, pixels.shape)
+        for found, read in zip(boxes, expert.recognizer(TINY).read(pixels, boxes), strict=True)
+    ]
+    assert sorted(found.text for found in lines if found.is_legible) == list("1234567")
+    known = [box(*found.xyxy) for found in boxes]
+    assert lone_characters(pixels, known) == []
 
 
 def test_a_lone_shape_is_a_checkbox_or_a_bullet_not_text() -> None:
