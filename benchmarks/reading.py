@@ -9,6 +9,7 @@ The table goes to results/vision-reading.md; rapidocr, faster-paddle and tessera
 """
 
 import argparse
+import re
 import tempfile
 import unicodedata
 from collections import defaultdict
@@ -38,6 +39,7 @@ _WORDS = (Path(__file__).parent / "reading.js").read_text()
 SEED = 910_000
 # Words whose brightest and darkest pixel are nearer are not there to be read (contrast as WCAG 2.2 has it).
 LEAST_CONTRAST = 1.5
+_BETWEEN_IDEOGRAPHS = re.compile(r"(?<=[\u3040-\u30ff\u3400-\u9fff]) (?=[\u3040-\u30ff\u3400-\u9fff])")
 # A word belongs to the line that holds so much of it.
 _INSIDE = 0.5
 
@@ -108,14 +110,15 @@ def score(words: Sequence[TextLine], lines: Sequence[TextLine], into: Score) -> 
         else:
             into.unread += len(plain(text))
     for number, inside in of_line.items():
-        ordered = sorted(inside, key=lambda word: word[1][0], reverse=_is_right_to_left(inside[0][0]))
-        shown = " ".join(plain(text) for text, _ in ordered)
-        into.wrong += Levenshtein.distance(shown, plain(lines[number][0]))
+        # The page has its words in the order in which they are read, also those from right to left.
+        if not any(map(_is_right_to_left, (text for text, _ in inside))):
+            inside.sort(key=lambda word: word[1][0])
+        into.wrong += Levenshtein.distance(plain(" ".join(text for text, _ in inside)), plain(lines[number][0]))
 
 
 def plain(text: str) -> str:
-    """The text with one form of each letter and single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    """The text with one form of each letter and single spaces, without those between ideographs."""
+    return _BETWEEN_IDEOGRAPHS.sub("", " ".join(unicodedata.normalize("NFKC", text).split()))
 
 
 def _share(box: Sequence[float], other: Sequence[float]) -> float:
