@@ -34,8 +34,9 @@ _SPACE_RATIO = 0.8
 _SURE = 0.9
 _MIN_LETTERS = 3
 SHAPES = frozenset(map(chr, range(0x25A0, 0x2600)))  # Unicode's block of geometric shapes
-# What a lone "I" is taken for.
-_LIKE_I = frozenset("|l")
+# What a lone "I" is taken for; what stands alone before words; less likely than so, that and another are icons.
+_LIKE_I, _ALONE = frozenset("|l"), frozenset("AI|l")
+_SURE_ALONE, _SURE_APART = 0.5, 0.97
 # What reaches out of a line's box above and below is not its own where it is thinner than this part of its height, or
 # fills no more than this of the rectangle around it. So far above and below is looked.
 _THIN = 0.25
@@ -174,10 +175,12 @@ def without_icon(text: str, probabilities: Sequence[float]) -> str:
     An ideograph before or behind a Latin word need not stand apart; a sure one is set apart. `probabilities` are those
     of all characters but the spaces.
     """
-    rest, is_unsure = text[1:].lstrip(), text[1:2] == " " and probabilities[0] < _SURE
+    # Figures, "I" and "A" do stand alone before words, and small ones are seldom read surely.
+    least = _SURE_ALONE if text[0].isdecimal() or text[0] in _ALONE else _SURE_APART
+    rest, is_unsure = text[1:].lstrip(), text[1:2] == " " and probabilities[0] < least
     if (is_unsure or text[0] in SHAPES) and _is_label(rest):
         text, probabilities = rest, probabilities[1:]
-    elif is_unsure and text[0] in _LIKE_I and rest[:1].islower():
+    elif text[0] in _LIKE_I and text[1:2] == " " and rest[:1].islower() and probabilities[0] < _SURE:
         text = f"I {rest}"
     ideographs = [index for index, char in enumerate(text) if not _is_spaced(char)]
     if len(ideographs) != 1 or sum(char.isalpha() for char in text) < _MIN_LETTERS:

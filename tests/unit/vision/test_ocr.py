@@ -150,7 +150,9 @@ def test_an_icon_that_looks_like_an_ideograph_is_dropped(
         ("| agree", 0.4, "I agree"),
         ("l think so", 0.6, "I think so"),
         # What is sure, or no label follows, stays.
-        ("8 Due dates", 0.95, "8 Due dates"),
+        ("C Major", 0.98, "C Major"),
+        ("8 Due dates", 0.55, "8 Due dates"),
+        ("I Robot", 0.55, "I Robot"),
         ("x = it", 0.7, "x = it"),
         ("I agree", 0.5, "I agree"),
         ("O", 0.5, "O"),
