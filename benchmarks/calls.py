@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--calls", type=int, default=CALLS)
     flags = parser.parse_args()
-    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script"])
+    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script", "line-ends"])
     print(dict(sorted(run(flags.split, range(flags.calls)).items())))
 
 

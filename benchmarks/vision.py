@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="pictures of each kind")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    fetch(["ppocrv6-tiny", "ppocrv6-small", "nanodet-g"])
+    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script", "line-ends", "nanodet-g"])
     expert = new_expert(threads=1)
     expert.open_stage(StageConfig(tasks=("ocr",)))
     if options.screens:

@@ -37,10 +37,10 @@ from services.diarization.service import new_expert as new_diarization
 from services.runtime.image import decode_image
 from services.runtime.percept import SAMPLE_RATE
 from services.runtime.stage import Frame, StageConfig
+from services.vision.line_image import line_image
 from services.vision.scripts import ScriptClassifier
 from services.vision.service import VisionExpert
 from services.vision.service import new_expert as new_vision
-from services.vision.text_recognition import line_image
 from tools.media import Audio, read
 
 Row = dict[str, Any]

@@ -23,6 +23,7 @@ ENGLISH = (
     "ppocrv6-tiny",
     "ppocrv6-small",
     "line-script",
+    "line-ends",
     *QUERIES,
     "smollm2-135m-instruct",
     "minilm",
@@ -35,7 +36,7 @@ SETS = {"english": ENGLISH, "scripts": tuple(name for name in manifests() if nam
 BY_SERVICE = {
     "asr": ("silero-vad", "moonshine-tiny-en", "moonshine-adapter"),
     "diarization": ("segmentation-3.0", "campplus"),
-    "vision": ("ppocrv6-tiny", "ppocrv6-small", "line-script"),
+    "vision": ("ppocrv6-tiny", "ppocrv6-small", "line-script", "line-ends"),
     "decoder": ("smollm2-135m-instruct", "minilm", "reader"),
     "gateway": (),
 }

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from engines.models import model_file, open_engine
 from services.runtime.percept import BoxXyxy
+from services.vision.line_ends import LineEnds
 from services.vision.scripts import script_of
 from services.vision.tesseract import DATA, LEAST_SURE
 from services.vision.text_detection import TextBox, TextDetector
@@ -81,9 +82,10 @@ def open_detector(*, threads: int = 1) -> TextDetector:
     return TextDetector(open_engine(TINY, "det.onnx", threads=threads), _BOX_THRESHOLD)
 
 
-def open_recognizer(model: str, *, threads: int = 1) -> TextRecognizer:
-    """The recogniser of TINY or SMALL. Raises ModelMissingError."""
-    return TextRecognizer(open_engine(model, "rec.onnx", threads=threads), read_keys(model_file(model, "keys.txt")))
+def open_recognizer(model: str, ends: LineEnds | None = None, *, threads: int = 1) -> TextRecognizer:
+    """The recogniser of TINY or SMALL; `ends` cuts icons off its lines. Raises ModelMissingError."""
+    engine = open_engine(model, "rec.onnx", threads=threads)
+    return TextRecognizer(engine, read_keys(model_file(model, "keys.txt")), ends)
 
 
 def in_reading_order(lines: Sequence[PlacedLine]) -> list[PlacedLine]:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from services.vision.line_image import line_image, whole_crop
 from services.vision.scripts import SCRIPTS, ScriptClassifier, script_of
 from services.vision.tesseract import DATA, LEAST_SURE, TesseractReader
 from services.vision.text_detection import TextBox
-from services.vision.text_recognition import ReadLine, TextRecognizer, line_image, whole_crop
+from services.vision.text_recognition import ReadLine, TextRecognizer
 
 # Latin and Chinese lines are nearly all surer than this, lines in other scripts nearly none (docs/scripts.md).
 _SURE = 0.96

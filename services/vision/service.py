@@ -9,12 +9,13 @@ from services.runtime import sentence
 from services.runtime.queries import checked_queries, parse_queries
 from services.runtime.sentence import SentenceEncoder
 from services.runtime.stage import MediaError, ModelInfo, StageConfig
-from services.vision import brought_detector, control_states, gui, icons, objects, scripts
+from services.vision import brought_detector, control_states, gui, icons, line_ends, objects, scripts
 from services.vision.adapter import VisionAdapter
 from services.vision.brought_detector import BroughtDetector, check_task
 from services.vision.control_states import ControlStates
 from services.vision.gui import GuiDetector
 from services.vision.icons import IconEncoder
+from services.vision.line_ends import LineEnds
 from services.vision.objects import ObjectDetector
 from services.vision.ocr import SMALL, TINY, open_detector, open_recognizer
 from services.vision.open_vocabulary import OpenVocabulary, Wish
@@ -46,6 +47,7 @@ class VisionExpert:
         self._threads = threads
         self._lock = Lock()
         self._detector: TextDetector | None = None
+        self._ends: LineEnds | None = None
         self._recognizers: dict[str, TextRecognizer] = {}
         self._readers: dict[str, LineReader] = {}
         self._scripts: ScriptClassifier | None = None
@@ -81,8 +83,10 @@ class VisionExpert:
             return self._ppocr(SMALL)
 
     def _ppocr(self, model: str) -> TextRecognizer:
+        if self._ends is None:
+            self._ends = LineEnds(threads=self._threads)
         if model not in self._recognizers:
-            self._recognizers[model] = open_recognizer(model, threads=self._threads)
+            self._recognizers[model] = open_recognizer(model, self._ends, threads=self._threads)
         return self._recognizers[model]
 
     def objects(self) -> ObjectDetector:
@@ -198,6 +202,7 @@ class VisionExpert:
             ModelInfo(TINY, *runs_as(TINY), self._detector is not None, ("ocr",)),
             ModelInfo(SMALL, *runs_as(SMALL), SMALL in self._recognizers, ("ocr",)),
             ModelInfo(scripts.MODEL, *runs_as(scripts.MODEL), self._scripts is not None, ("ocr",)),
+            ModelInfo(line_ends.MODEL, *runs_as(line_ends.MODEL), self._ends is not None, ("ocr",)),
             *(ModelInfo(name, *_TESSERACT, name in self._tesseract.used, ("ocr",)) for name in installed_models()),
             ModelInfo(objects.MODEL, *runs_as(objects.MODEL), self._objects is not None, ("objects",)),
             ModelInfo(gui.MODEL, *runs_as(gui.MODEL), self._gui is not None, ("gui",)),

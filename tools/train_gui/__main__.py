@@ -52,7 +52,9 @@ def main() -> None:
     draw_states.add_argument("--out", type=Path, required=True)
     draw_states.add_argument("--first", type=int, required=True)
     draw_states.add_argument("--count", type=int, required=True)
-    draw_states.add_argument("--held-out", action="store_true", help="the framework, style and icons never trained on")
+    draw_states.add_argument(
+        "--held-out", action="store_true", help="the framework, style, themes and icons never trained on"
+    )
     train_states = steps.add_parser("train-states", help="train the network that compares controls")
     train_states.add_argument("--drawings", type=Path, nargs="+", required=True)
     train_states.add_argument("--start", type=Path, help="a checkpoint to go on from")
@@ -111,7 +113,7 @@ def main() -> None:
         if chosen.toolkit == "gtk":
             from tools.train_gui.gtk import render_states as draw_gtk_states
 
-            count = draw_gtk_states(chosen.out, seeds, chosen.packages)
+            count = draw_gtk_states(chosen.out, seeds, chosen.packages, held_out=chosen.held_out)
         elif chosen.toolkit == "qt":
             from tools.train_gui.qt import render_states as draw_qt_states
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.screens import HEIGHT_PX, WIDTH_PX, through_codec
+from services.vision.line_image import line_image
 from services.vision.ocr import open_detector
 from services.vision.text_detection import TextBox, TextDetector
-from services.vision.text_recognition import line_image
 from tools.train_gui.render import launched, picture
 from tools.train_gui.sources import Source
 from tools.train_ocr.lines import Line, write_lines

@@ -31,8 +31,8 @@ def _has(path: Path, face: int, char: str) -> bool:
     return char.isspace() or bytes(sample.getmask(char)) != bytes(sample.getmask("\U0010fffe"))
 
 
-def line(script: str, seed: str, *, held_out: bool = False) -> tuple[Pixels, str]:
-    """(h, w, 3) uint8 BGR of one line and what it says; "Zyyy" may be a drawing that says nothing."""
+def line(script: str, seed: str, *, held_out: bool = False, words: str = "") -> tuple[Pixels, str]:
+    """(h, w, 3) uint8 BGR of one line and what it says, `words` if given; "Zyyy" may be a drawing that says nothing."""
     chance = random.Random(seed)
     dark = [chance.randint(0, 110) for _ in range(3)]
     light = [chance.randint(170, 255) for _ in range(3)]
@@ -40,10 +40,10 @@ def line(script: str, seed: str, *, held_out: bool = False) -> tuple[Pixels, str
         dark, light = [0] * 3, [255] * 3
     paper, pen = (dark, light) if chance.random() < 0.35 else (light, dark)
     size_px = chance.randint(11, 44)
-    if script == "Zyyy" and chance.random() < 0.4:
+    if script == "Zyyy" and not words and chance.random() < 0.4:
         pixels, said = _drawing(size_px, paper, pen, chance), ""
     else:
-        said = text(script, chance, held_out=held_out)
+        said = words or text(script, chance, held_out=held_out)
         path, face = font(script, chance, held_out=held_out)
         own, other = _open(path, face, size_px), _open(*_OTHER, size_px)
         runs = [("".join(run), own if known else other) for known, run in groupby(said, lambda c: _has(path, face, c))]

@@ -1,12 +1,14 @@
 """Screens drawn on the spot, and the expert with real weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Page
 
+from benchmarks.screens import new_tab
 from engines.fetch import fetch
 from services.vision.service import VisionExpert, new_expert
 
@@ -17,7 +19,7 @@ Draw = Callable[[Sequence[tuple[str, int, int]]], Pixels]
 @pytest.fixture(scope="session")
 def expert() -> VisionExpert:
     """The expert; its models load with the first test that needs them."""
-    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script", "nanodet-g", "gui-elements", "control-states"])
+    fetch(["ppocrv6-tiny", "ppocrv6-small", "line-script", "line-ends", "nanodet-g", "gui-elements", "control-states"])
     return new_expert()
 
 
@@ -33,3 +35,10 @@ def draw() -> Draw:
         return pixels
 
     return screen
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Page]:
+    """A page of a real browser."""
+    with new_tab() as tab:
+        yield tab

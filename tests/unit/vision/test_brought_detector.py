@@ -151,7 +151,7 @@ def test_a_picture_is_squeezed_where_the_model_was_trained_so(cache: Path, kind:
 def test_what_no_detector_of_the_product_covers_is_asked_of_the_users(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetch(["minilm", "ppocrv6-tiny", "line-script"])
+    fetch(["minilm", "ppocrv6-tiny", "line-script", "line-ends"])
     monkeypatch.setattr(adapter, "MODEL", brought(cache, "owl").name)
     monkeypatch.setattr(service, "_BROUGHT", (adapter.MODEL,))
     expert = service.new_expert()

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 
 from services.runtime.percept import BoxXyxy
+from services.vision.line_image import ink, line_image
 from services.vision.ocr import TINY, TextLine, in_reading_order, script_of
 from services.vision.service import VisionExpert
 from services.vision.text_detection import TextBox, boxes_of, joined, lone_characters
-from services.vision.text_recognition import ReadLine, ink, line_image, without_icon
+from services.vision.text_recognition import ReadLine, without_icon
 from tests.unit.vision.conftest import Draw, Pixels
 
 

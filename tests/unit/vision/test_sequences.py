@@ -1,7 +1,7 @@
 """Whatever happens on a screen, what was kept of it equals a full read of what it shows."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from benchmarks.screens import ACTIONS, HEIGHT_PX, STYLES, WIDTH_PX, Screen, new_tab, through_codec
+from benchmarks.screens import ACTIONS, HEIGHT_PX, STYLES, WIDTH_PX, Screen, through_codec
 from services.runtime.image import decode_image
 from services.runtime.percept import Checkpoint, Percept, ScreenChangeKind, ScreenState, TextRegion
 from services.runtime.stage import Frame, RestingStage, Stage, StageConfig
@@ -26,12 +26,6 @@ FAST = StageConfig(options={"quality": "fast"})
 # The pane's edges cut lines; what is read of half letters is chance.
 EDGES_Y = (56, 648)
 JITTER_PX = 3
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
-    with new_tab() as tab:
-        yield tab
 
 
 def pushed(stage: Stage, pixels: Pixels, at: int = 0) -> ScreenState | None:

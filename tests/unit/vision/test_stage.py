@@ -271,7 +271,7 @@ def test_any_allowed_size_is_read_or_empty(expert: VisionExpert, shape: tuple[in
 
 
 def test_only_the_models_of_the_asked_tasks_are_opened(draw: Draw, expert: VisionExpert) -> None:
-    lone, read = new_expert(), {"ppocrv6-tiny", "line-script"}
+    lone, read = new_expert(), {"ppocrv6-tiny", "line-script", "line-ends"}
     assert not any(model.is_loaded for model in lone.models())
     screen(lone.open_stage(StageConfig(tasks=("objects",))).push_frame(Frame(draw(SLIDE), 0)))
     assert {model.name for model in lone.models() if model.is_loaded} == {"nanodet-g"}
