@@ -13,12 +13,11 @@ from services.vision.line_image import ink
 MODEL = "line-ends"
 # Height and width in pixels of what is seen of a line, around its end.
 VIEW = (32, 96)
-# In heights of the line: what lies so far from the rest and is no wider may be an icon.
-_GAP, _WIDEST = 0.12, 1.3
+# In heights of the line: what lies so far from the rest, is no wider and no lower may be an icon; dashes, underscores
+# and bullets are lower.
+_GAP, _WIDEST, _LOWEST = 0.12, 1.3, 0.3
 # Chosen on drawn pages of other seeds than those that are reported (docs/ocr.md).
-LEAST_SURE = 0.8
-# So many icons one behind the other are looked for at an end.
-_MOST = 3
+LEAST_SURE = 0.9
 _MAX_BATCH = 64
 
 
@@ -45,19 +44,13 @@ class LineEnds:
 
     def without_icons(self, lines: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         """Level lines (h, w, 3) uint8 BGR -> the same without icons before and behind their text."""
-        left = list(lines)
-        looked_at: Sequence[int] = range(len(left))
-        for _ in range(_MOST):
-            found = [(index, end) for index in looked_at for end in ends_of(left[index])]
-            chances = self.probabilities([view(left[index], end) for index, end in found])
-            cuts: dict[int, list[LineEnd]] = {}
-            for (index, end), chance in zip(found, chances, strict=True):
-                if chance >= LEAST_SURE:
-                    cuts.setdefault(index, []).append(end)
-            for index, ends in cuts.items():
-                left[index] = _cut_off(left[index], ends)
-            looked_at = sorted(cuts)
-        return left
+        found = [(index, end) for index, line in enumerate(lines) for end in ends_of(line)]
+        chances = self.probabilities([view(lines[index], end) for index, end in found])
+        icons: dict[int, list[LineEnd]] = {}
+        for (index, end), chance in zip(found, chances, strict=True):
+            if chance >= LEAST_SURE:
+                icons.setdefault(index, []).append(end)
+        return [_cut_off(line, icons.get(index, ())) for index, line in enumerate(lines)]
 
     def probabilities(self, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Views (32, 96, 3) uint8 BGR -> how surely each has an icon in its middle, (views,)."""
@@ -71,7 +64,8 @@ class LineEnds:
 def ends_of(line: NDArray[np.uint8]) -> list[LineEnd]:
     """What may be icons at the ends of a line (h, w, 3) uint8 BGR: at most two, and never all of it."""
     height = line.shape[0]
-    columns = np.flatnonzero(ink(line).any(axis=0))
+    inked = ink(line)
+    columns = np.flatnonzero(inked.any(axis=0))
     if not len(columns):
         return []
     breaks = np.flatnonzero(np.diff(columns) > _GAP * height + 1)
@@ -80,7 +74,12 @@ def ends_of(line: NDArray[np.uint8]) -> list[LineEnd]:
     if len(starts) > 1:
         ends = [LineEnd(starts[0], stops[0], (stops[0] + starts[1] + 1) // 2)]
         ends += [LineEnd(starts[-1], stops[-1], (stops[-2] + starts[-1]) // 2)]
-    return [end for end in ends if end.stop - end.start <= _WIDEST * height]
+    return [
+        end
+        for end in ends
+        if end.stop - end.start <= _WIDEST * height
+        and np.ptp(np.flatnonzero(inked[:, end.start : end.stop].any(axis=1))) >= _LOWEST * height
+    ]
 
 
 def view(line: NDArray[np.uint8], end: LineEnd) -> NDArray[np.uint8]:
@@ -93,7 +92,9 @@ def view(line: NDArray[np.uint8], end: LineEnd) -> NDArray[np.uint8]:
 
 
 def _cut_off(line: NDArray[np.uint8], ends: Sequence[LineEnd]) -> NDArray[np.uint8]:
-    """The line without these ends; as it is where nothing would be left."""
+    """The line without these ends; as it is without any, and where nothing would be left."""
+    if not ends:
+        return line
     first = max((end.cut for end in ends if end.is_first), default=0)
     last = min((end.cut for end in ends if not end.is_first), default=line.shape[1])
     between = line[:, first:last]

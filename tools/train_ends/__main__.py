@@ -13,6 +13,7 @@ def main() -> None:
     draw.add_argument("--out", type=Path, required=True)
     draw.add_argument("--pages", type=int, required=True)
     draw.add_argument("--lines", type=int, default=0, help="lines of each script, in which there are no icons")
+    draw.add_argument("--texts", type=Path, help="lines of `python -m tools.train_ocr draw`: nor in these")
     draw.add_argument("--first", type=int, default=0, help="seed of the first page and line")
     draw.add_argument("--held-out", action="store_true", help="a framework, icons and fonts never trained on")
     train = steps.add_parser("train", help="train, and say after each round what is right")
@@ -35,7 +36,7 @@ def main() -> None:
         if chosen.lines and (lacking := missing()):
             raise SystemExit(f"{len(lacking)} fonts are missing, such as {lacking[0]}: apt-get install {PACKAGES}")
         pages, lines = (range(chosen.first, chosen.first + count) for count in (chosen.pages, chosen.lines))
-        write_ends(chosen.out, chosen.packages, pages, lines, held_out=chosen.held_out)
+        write_ends(chosen.out, chosen.packages, pages, lines, chosen.texts, held_out=chosen.held_out)
     elif chosen.step == "train":
         from tools.train_ends.train import train as fit
 

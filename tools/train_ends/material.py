@@ -15,6 +15,7 @@ from services.vision.line_image import level_line, place_of
 from services.vision.ocr import open_detector
 from services.vision.scripts import SCRIPTS
 from services.vision.text_detection import TextDetector
+from tools.train_ocr.lines import read_lines
 from tools.train_script.material import text
 from tools.train_script.render import line
 
@@ -30,14 +31,25 @@ _SIGNS = "+-–—=%$€£¥#@&*?!<>|/~§©→•"
 End = tuple[NDArray[np.uint8], bool]
 
 
-def draw(out: Path, packages: Path, pages: Sequence[int], lines: Sequence[int], *, held_out: bool) -> None:
-    """Write what is seen of each end and whether it is an icon; `pages` and `lines` are seeds."""
+def draw(
+    out: Path, packages: Path, pages: Sequence[int], lines: Sequence[int], texts: Path | None, *, held_out: bool
+) -> None:
+    """Write what is seen of each end and whether it is an icon.
+
+    `pages` and `lines` are seeds; `texts` is a folder of lines without icons that `tools.train_ocr` drew.
+    """
     detector = open_detector()
     ends: list[End] = []
     for number, page in enumerate(drawn(packages, pages, held_out=held_out), 1):
         ends += _of_page(detector, page)
         if number % 50 == 0:
             print(f"{number} pages, {len(ends)} ends, {sum(is_icon for _, is_icon in ends)} icons", flush=True)
+    for file in sorted(texts.glob("*.npz")) if texts else ():
+        ends += [
+            (view(drawn_line.pixels, end), False)
+            for drawn_line in read_lines(file)
+            for end in ends_of(drawn_line.pixels)
+        ]
     for script, seed in ((script, seed) for seed in lines for script in (*SCRIPTS, *("Latn",) * _MORE_LATIN)):
         name = f"ends-{script}-{seed}-{len(ends)}"
         pixels, said = line(script, name, held_out=held_out, words=_with_lone(script, random.Random(name), held_out))

