@@ -22,10 +22,11 @@ _BLANK = 0
 # Where the recogniser is unsure of a space, the gap in the picture decides: widths at 48 px line height.
 _LIKELY_SPACE = 0.25
 _POSSIBLE_SPACE = 0.1
+_UNLIKELY_SPACE = 0.0001
 _MIN_GAP_PX = 6
 _WIDE_GAP_PX = 16
-# A gap this large a part of the line's known spaces is one too, though not before these, which fixed-width
-# fonts set far from the letter before them.
+# A gap this large a part of the line's known spaces is one too where the network does not rule it out, as it does
+# between the strokes of "ll", though not before these, which fixed-width fonts set far from the letter before them.
 _SPACE_RATIO = 0.8
 # An ideograph next to at least two other letters, read with less than this probability, is an icon.
 _SURE = 0.9
@@ -154,7 +155,13 @@ class TextRecognizer:
             missed = (
                 (chance > _LIKELY_SPACE and gap >= _MIN_GAP_PX)
                 or (chance > _POSSIBLE_SPACE and gap >= _WIDE_GAP_PX)
-                or (gap >= wide_enough and _is_spaced(left) and _is_spaced(right) and right not in _CLOSING)
+                or (
+                    gap >= wide_enough
+                    and chance > _UNLIKELY_SPACE
+                    and _is_spaced(left)
+                    and _is_spaced(right)
+                    and right not in _CLOSING
+                )
             )
             # The room inside empty brackets is often taken for a space.
             is_empty = (left, right) == ("(", ")") and gap < _WIDE_GAP_PX
